@@ -1,0 +1,170 @@
+using System.Collections;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Flare;
+
+/// <summary>
+/// A model's tensors by name, in order (PyTorch's term). All lie in one aligned run of memory, described by
+/// <see cref="Layout"/>, so that aggregation, encryption, hashing and sending work on long runs.
+/// <para>Memory: whoever creates a state dict owns it. <see cref="Dispose"/> returns the memory to a pool for the next model of that
+/// size; without it the collector takes it. A message freezes the tensors it carries (<see cref="Freeze"/>): from then on they are
+/// read-only and shared without copies, and <see cref="Dispose"/> by a holder has no effect. <see cref="HandOver"/> lets the runtime
+/// return the memory as soon as the message has been consumed.</para>
+/// <para>Not thread-safe for writing; a frozen one may be read from any thread.</para>
+/// </summary>
+public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, IDisposable
+{
+    private TensorMemory? _memory;
+    private bool _handedOver;
+
+    /// <summary>Creates a state dict of zeros.</summary>
+    /// <param name="layout">The tensors and their places.</param>
+    /// <exception cref="OutOfMemoryException">The model does not fit.</exception>
+    public StateDict(TensorLayout layout) : this(layout, zeroed: true) { }
+
+    private StateDict(TensorLayout layout, bool zeroed)
+    {
+        ArgumentNullException.ThrowIfNull(layout);
+        Layout = layout;
+        _memory = TensorMemory.Rent(layout.ByteLength, zeroed);
+        if (!zeroed) ClearPadding();
+    }
+
+    /// <summary>Creates one whose elements hold anything; the gaps between tensors are zero all the same, for hashes run over them.</summary>
+    internal static StateDict Uninitialized(TensorLayout layout) => new(layout, zeroed: false);
+
+    /// <summary>The tensors and their places.</summary>
+    public TensorLayout Layout { get; }
+
+    /// <summary>Number of tensors.</summary>
+    public int Count => Layout.Count;
+
+    /// <summary>Whether the tensors are frozen: shared and read-only.</summary>
+    public bool IsReadOnly { get; private set; }
+
+    /// <summary>Address of the run: 64-byte aligned, <see cref="TensorLayout.ByteLength"/> bytes, valid while this instance is alive and not disposed.</summary>
+    internal byte* Pointer => (_memory ?? throw Disposed()).Pointer;
+
+    /// <summary>The tensor of a name.</summary>
+    /// <exception cref="KeyNotFoundException">No tensor bears the name.</exception>
+    public TensorView this[string name]
+    {
+        get
+        {
+            var index = Layout.IndexOf(name);
+            return index >= 0 ? new(this, index) : throw new KeyNotFoundException($"No tensor is named '{name}'. There are: {string.Join(", ", Layout.Take(8).Select(s => s.Name))}{(Count > 8 ? ", …" : "")}.");
+        }
+    }
+
+    /// <summary>The tensor at a place in the order.</summary>
+    public TensorView this[int index] => (uint)index < (uint)Count ? new(this, index) : throw new ArgumentOutOfRangeException(nameof(index));
+
+    /// <summary>Makes the tensors read-only for good, so that they can be shared without copies. Returns this instance.</summary>
+    public StateDict Freeze()
+    {
+        IsReadOnly = true;
+        return this;
+    }
+
+    /// <summary>
+    /// Freezes the tensors and lets the runtime return their memory to the pool once the message that carries them has been consumed:
+    /// do not read them after the message was sent. Returns this instance.
+    /// </summary>
+    public StateDict HandOver()
+    {
+        _handedOver = true;
+        return Freeze();
+    }
+
+    /// <summary>A writable copy.</summary>
+    public StateDict Clone()
+    {
+        var copy = Uninitialized(Layout);
+        Buffer.MemoryCopy(Pointer, copy.Pointer, Layout.ByteLength, Layout.ByteLength);
+        GC.KeepAlive(this);
+        return copy;
+    }
+
+    /// <summary>Returns the memory to the pool. Without effect on a frozen state dict, which others may share.</summary>
+    public void Dispose()
+    {
+        if (!IsReadOnly) Release();
+    }
+
+    /// <summary>The runtime's end of <see cref="HandOver"/>: the message that carried the tensors is consumed.</summary>
+    internal void ReleaseIfHandedOver()
+    {
+        if (_handedOver) Release();
+    }
+
+    /// <summary>Returns the memory, frozen or not: for the runtime's own state dicts that nobody else can hold.</summary>
+    internal void Release()
+    {
+        if (Interlocked.Exchange(ref _memory, null) is { } memory) TensorMemoryPool.Return(memory);
+    }
+
+    /// <inheritdoc/>
+    public IEnumerator<TensorView> GetEnumerator()
+    {
+        for (var i = 0; i < Count; i++) yield return new TensorView(this, i);
+    }
+
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+
+    /// <summary>Copies all values from another state dict of the same layout.</summary>
+    /// <exception cref="ArgumentException">The layouts differ; the message names the tensor.</exception>
+    /// <exception cref="InvalidOperationException">This one is frozen.</exception>
+    public void CopyFrom(StateDict source)
+    {
+        RequireSameLayout(source);
+        RequireWritable();
+        Buffer.MemoryCopy(source.Pointer, Pointer, Layout.ByteLength, Layout.ByteLength);
+        GC.KeepAlive(source);
+    }
+
+    internal Span<T> Span<T>(int index, bool writable) where T : unmanaged
+    {
+        var spec = Layout[index];
+        if (spec.Length > int.MaxValue)
+            throw new InvalidOperationException($"Tensor '{spec.Name}' has {spec.Length:N0} elements, more than a span holds; take slices of it.");
+        return Span<T>(index, 0, (int)spec.Length, writable);
+    }
+
+    internal Span<T> Span<T>(int index, long start, int length, bool writable) where T : unmanaged
+    {
+        var spec = Layout[index];
+        if (DTypes.Of<T>() != spec.DType)
+            throw new InvalidOperationException($"Tensor '{spec.Name}' holds {spec.DType}, not {typeof(T).Name}.");
+        if (start < 0 || length < 0 || start > spec.Length - length)
+            throw new ArgumentOutOfRangeException(nameof(start), $"Elements {start} to {start + length} lie outside tensor '{spec.Name}' of {spec.Length} elements.");
+        if (writable) RequireWritable();
+        return new Span<T>(Pointer + Layout.OffsetOf(index) + start * sizeof(T), length);
+    }
+
+    internal void RequireSameLayout(StateDict other, [CallerArgumentExpression(nameof(other))] string? argument = null)
+    {
+        ArgumentNullException.ThrowIfNull(other, argument);
+        if (other.Layout.DifferenceFrom(Layout) is { } difference)
+            throw new ArgumentException($"The two models differ in layout: {difference}.", argument);
+    }
+
+    private void RequireWritable()
+    {
+        if (IsReadOnly)
+            throw new InvalidOperationException("These tensors are frozen: they were sent, or belong to a message, and may be shared. Write to a Clone().");
+    }
+
+    private void ClearPadding()
+    {
+        for (var i = 0; i < Count; i++)
+        {
+            var end = Layout.OffsetOf(i) + Layout[i].ByteLength;
+            var next = i + 1 < Count ? Layout.OffsetOf(i + 1) : Layout.ByteLength;
+            NativeMemory.Clear(Pointer + end, (nuint)(next - end));
+        }
+    }
+
+    private static ObjectDisposedException Disposed() =>
+        new(nameof(StateDict), "The tensors' memory was given back: the state dict was disposed, or handed over with a message that has been consumed. Keep a Clone() of what you need afterwards.");
+}

@@ -1,0 +1,34 @@
+namespace Flare;
+
+/// <summary>The stable ids of Flare's errors. Each has a page in docs/errors that says what it means and what to do.</summary>
+public static class ErrorIds
+{
+    /// <summary>A safetensors file is malformed or truncated.</summary>
+    public const string Safetensors = "FLARE1001";
+    /// <summary>A message does not hold what its reader expects.</summary>
+    public const string MalformedMessage = "FLARE1002";
+    /// <summary>Encoded bytes are malformed, truncated or above a limit.</summary>
+    public const string MalformedBytes = "FLARE1003";
+    /// <summary>A context property was set again with another type, visibility or lifetime.</summary>
+    public const string ContextProperty = "FLARE1101";
+    /// <summary>The federation's configuration is incomplete or contradicts itself.</summary>
+    public const string Configuration = "FLARE1201";
+    /// <summary>The minimum of responses to a task cannot be reached.</summary>
+    public const string TooFewResponses = "FLARE2001";
+    /// <summary>A round had nothing to aggregate.</summary>
+    public const string NothingToAggregate = "FLARE2002";
+    /// <summary>An aggregate is not finite or cannot be formed.</summary>
+    public const string Aggregation = "FLARE2003";
+    /// <summary>A component stopped the job.</summary>
+    public const string Panic = "FLARE2004";
+    /// <summary>A filter could not do its work; the message was not passed on.</summary>
+    public const string Filter = "FLARE2005";
+    /// <summary>A task ended without a result.</summary>
+    public const string TaskFailed = "FLARE2006";
+    /// <summary>The journal is damaged, of another job, or of an unknown version.</summary>
+    public const string Journal = "FLARE3001";
+    /// <summary>Encryption, decryption or key handling failed.</summary>
+    public const string Crypto = "FLARE4001";
+    /// <summary>A workflow needs plaintext that encryption would hide.</summary>
+    public const string PlaintextNeeded = "FLARE4002";
+}

@@ -1,0 +1,53 @@
+namespace Flare;
+
+/// <summary>A failure at a site, as it reaches the operator: where it happened and all that is known of the cause.</summary>
+public sealed record ErrorRecord
+{
+    /// <summary>The site; filled in by the runtime.</summary>
+    public string Site { get; init; } = "";
+
+    /// <summary>The task's name; filled in by the runtime.</summary>
+    public string Task { get; init; } = "";
+
+    /// <summary>The round; filled in by the runtime.</summary>
+    public int Round { get; init; }
+
+    /// <summary>The exception's type, or the return code.</summary>
+    public required string Type { get; init; }
+
+    /// <summary>What happened.</summary>
+    public required string Message { get; init; }
+
+    /// <summary>Where in the code, innermost cause last; empty where no exception was thrown.</summary>
+    public string Stack { get; init; } = "";
+
+    /// <summary>The record of an exception.</summary>
+    public static ErrorRecord From(Exception exception)
+    {
+        ArgumentNullException.ThrowIfNull(exception);
+        return new() { Type = exception.GetType().FullName ?? exception.GetType().Name, Message = exception.Message, Stack = exception.ToString() };
+    }
+
+    /// <summary>One line: <c>site-3, train, round 4: InvalidOperationException: …</c></summary>
+    public override string ToString() => $"{Site}, {Task}, round {Round}: {Type}: {Message}";
+
+    internal FlareMap ToMap() => new()
+    {
+        ["site"] = Site,
+        ["task"] = Task,
+        ["round"] = Round,
+        ["type"] = Type,
+        ["message"] = Message,
+        ["stack"] = Stack,
+    };
+
+    internal static ErrorRecord FromMap(FlareMap map) => new()
+    {
+        Site = map["site"].AsText(),
+        Task = map["task"].AsText(),
+        Round = checked((int)map["round"].AsInteger()),
+        Type = map["type"].AsText(),
+        Message = map["message"].AsText(),
+        Stack = map["stack"].AsText(),
+    };
+}

@@ -1,0 +1,137 @@
+using Flare.Runtime;
+using Microsoft.Extensions.Logging;
+
+namespace Flare;
+
+/// <summary>
+/// What a component knows while it works on one thing: who and where it is, the task, the peer's public properties, and properties of
+/// its own (FLARE: FLContext). A context belongs to one task or event; what is to outlive it has a key with <see cref="Lifetime.Run"/>.
+/// Not thread-safe.
+/// </summary>
+public sealed class FLContext
+{
+    private readonly RunEngine _engine;
+    private Dictionary<string, ContextProperty>? _own;
+
+    internal FLContext(RunEngine engine, string? peer = null, string? taskName = null, TaskToken? token = null, FlareMap? peerProperties = null) =>
+        (_engine, Peer, TaskName, Token, PeerProperties) = (engine, peer, taskName, token, peerProperties ?? Empty);
+
+    private static readonly FlareMap Empty = Frozen();
+
+    /// <summary>Who works here: <c>server</c>, or the site's name.</summary>
+    public string Identity => _engine.Identity;
+
+    /// <summary>The job's id.</summary>
+    public string JobId => _engine.JobId;
+
+    /// <summary>The other end of the message at hand, if there is one.</summary>
+    public string? Peer { get; }
+
+    /// <summary>The task at hand, if there is one.</summary>
+    public string? TaskName { get; }
+
+    /// <summary>The task's token, which the runtime attaches to the answer.</summary>
+    public TaskToken? Token { get; }
+
+    /// <summary>The round of the task at hand; 0 outside of rounds.</summary>
+    public int Round => Token?.Round ?? 0;
+
+    /// <summary>The public properties that the peer sent with its message; read-only.</summary>
+    public FlareMap PeerProperties { get; }
+
+    /// <summary>The clock of the run.</summary>
+    public TimeProvider Time => _engine.Time;
+
+    /// <summary>Where to log.</summary>
+    public ILogger Logger => _engine.Logger;
+
+    /// <summary>Runs heavy arithmetic; the deterministic rig replaces it.</summary>
+    public ComputeScheduler Compute => _engine.Compute;
+
+    /// <summary>
+    /// A seed for this site, task and round, derived from the job's: the same in every repetition of the run, whatever the number of
+    /// threads and the order of events.
+    /// </summary>
+    /// <param name="purpose">Tells several uses in one task apart.</param>
+    public ulong Seed(string purpose = "") => Seeds.Derive(_engine.Seed, Identity, TaskName ?? "", Round, purpose);
+
+    /// <summary>A property.</summary>
+    /// <exception cref="KeyNotFoundException">It is not set.</exception>
+    public T Get<T>(FLContextKey<T> key) => TryGet(key, out var value) ? value : throw new KeyNotFoundException($"The context has no property '{key.Name}'.");
+
+    /// <summary>A property, if it is set.</summary>
+    public bool TryGet<T>(FLContextKey<T> key, out T value)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        if ((_own is not null && _own.TryGetValue(key.Name, out var property)) || _engine.TryGetRunProperty(key.Name, out property))
+        {
+            RequireSame(key, property);
+            value = (T)property.Value!;
+            return true;
+        }
+        value = default!;
+        return false;
+    }
+
+    /// <summary>Sets a property.</summary>
+    /// <exception cref="FlareException">A property of this name was set with another type, visibility or lifetime.</exception>
+    public void Set<T>(FLContextKey<T> key, T value)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        if ((_own is not null && _own.TryGetValue(key.Name, out var existing)) || _engine.TryGetRunProperty(key.Name, out existing)) RequireSame(key, existing);
+        var property = new ContextProperty(typeof(T), value, key.Visibility, key.Lifetime);
+        if (key.Lifetime == Lifetime.Run) _engine.SetRunProperty(key.Name, property);
+        else (_own ??= new(StringComparer.Ordinal))[key.Name] = property;
+    }
+
+    /// <summary>Tells all components of this side, in the order in which they were added, that something happened.</summary>
+    public void Fire(string eventType) => _engine.Fire(eventType, this);
+
+    /// <summary>
+    /// Tells the other side: from a site the server, from the server all sites. Events of one sender arrive in the order in which they
+    /// were fired, each once.
+    /// </summary>
+    /// <param name="eventType">The event's name.</param>
+    /// <param name="data">What it carries; frozen by this call. Read there with <see cref="ContextKeys.EventData"/>.</param>
+    public void FireFederated(string eventType, Shareable data)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(eventType);
+        ArgumentNullException.ThrowIfNull(data);
+        _engine.SendFederated(eventType, data.Freeze());
+    }
+
+    /// <summary>Stops the job: everything that runs for it is aborted, and the reason reaches the operator. It does not return.</summary>
+    /// <exception cref="FlarePanicException">Always.</exception>
+    public void Panic(string reason)
+    {
+        var panic = new FlarePanicException($"{Identity} stopped the job: {reason}");
+        Fire(EventTypes.FatalSystemError);
+        throw panic;
+    }
+
+    /// <summary>The public properties, of the run and of this context; null where there are none.</summary>
+    internal FlareMap? PublicProperties()
+    {
+        var map = _engine.PublicRunProperties();
+        if (_own is not null)
+            foreach (var (name, property) in _own)
+                if (property.Visibility == Visibility.Public) (map ??= [])[name] = PublicValue.From(property.Value);
+        return map;
+    }
+
+    private static void RequireSame<T>(FLContextKey<T> key, ContextProperty existing)
+    {
+        if (existing.Type != typeof(T) || existing.Visibility != key.Visibility || existing.Lifetime != key.Lifetime)
+            throw new FlareException(ErrorIds.ContextProperty, $"The context property '{key.Name}' is {existing.Visibility}, {existing.Lifetime}, of type {existing.Type.Name}; it cannot be used as {key.Visibility}, {key.Lifetime}, of type {typeof(T).Name}. Use one key for it everywhere, or another name.");
+    }
+
+    private static FlareMap Frozen()
+    {
+        var map = new FlareMap();
+        map.Freeze();
+        return map;
+    }
+}
+
+/// <summary>A context property as it is kept.</summary>
+internal sealed record ContextProperty(Type Type, object? Value, Visibility Visibility, Lifetime Lifetime);

@@ -1,0 +1,29 @@
+namespace Flare;
+
+/// <summary>
+/// Turns a round's contributions into one update of the global model (FLARE: Aggregator). One instance serves all rounds of a job, one after
+/// the other. Its calls come from the job's loop, one at a time; heavy arithmetic goes through the context's compute scheduler.
+/// </summary>
+public abstract class Aggregator : FLComponent
+{
+    /// <summary>Begins a round; what an abandoned round left is dropped.</summary>
+    /// <param name="federation">The model, the compute scheduler.</param>
+    /// <param name="round">The round.</param>
+    public abstract void Begin(ControllerContext federation, int round);
+
+    /// <summary>Lets the aggregator state what contributions must be like, beyond what the workflow asks for.</summary>
+    /// <param name="contract">The workflow's contract.</param>
+    public virtual ResultContract Refine(ResultContract contract) => contract;
+
+    /// <summary>
+    /// Takes a contribution whole, or refuses it whole through <see cref="Contribution.Reject"/>. To use its tensors after the call, retain
+    /// it, and dispose of it when done.
+    /// </summary>
+    /// <param name="contribution">An admitted contribution.</param>
+    /// <param name="abort">Aborts the round.</param>
+    public abstract ValueTask AcceptAsync(Contribution contribution, CancellationToken abort);
+
+    /// <summary>The new global model, made from what was accepted.</summary>
+    /// <exception cref="FlareException">Nothing was accepted, or the result cannot be formed.</exception>
+    public abstract ValueTask<StateDict> CompleteAsync(CancellationToken abort);
+}

@@ -1,0 +1,86 @@
+namespace Flare;
+
+/// <summary>
+/// A site's admitted answer to a task. Its tensors are valid until the controller asks for the next contribution; <see cref="Retain"/>
+/// keeps them until <see cref="Dispose"/>.
+/// </summary>
+public sealed class Contribution : IDisposable
+{
+    private readonly Action<string> _reject;
+    private bool _retained;
+    private bool _disposed;
+
+    internal Contribution(string site, TaskToken token, string taskName, Shareable message, Action<string> reject)
+    {
+        (Site, Token, TaskName, Message, _reject) = (site, token, taskName, message, reject);
+        if (message.ContentType == ContentTypes.Dxo) Data = Dxo.From(message);
+        if (Data is not null && Data.TryGetMeta(MetaKey.NumStepsCurrentRound, out var steps)) NumSteps = steps.AsInteger();
+    }
+
+    /// <summary>The site that contributed.</summary>
+    public string Site { get; }
+
+    /// <summary>The assignment that this answers.</summary>
+    public TaskToken Token { get; }
+
+    /// <summary>The task's name.</summary>
+    public string TaskName { get; }
+
+    /// <summary>The round of the task.</summary>
+    public int Round => Token.Round;
+
+    /// <summary>The whole message; frozen.</summary>
+    public Shareable Message { get; }
+
+    /// <summary>The DXO that the message carries; null where it carries none.</summary>
+    public Dxo? Data { get; }
+
+    /// <summary>The kind of data.</summary>
+    /// <exception cref="FlareException">The message carries no DXO.</exception>
+    public DataKind Kind => RequiredData.Kind;
+
+    /// <summary>The tensors, not a copy.</summary>
+    /// <exception cref="FlareException">There are none.</exception>
+    public StateDict Tensors => RequiredData.Tensors;
+
+    /// <summary>Training steps of the round as the site states them; null where it does not.</summary>
+    public long? NumSteps { get; }
+
+    /// <summary>The metrics that the answer carries: a metrics DXO's values, or those measured before training.</summary>
+    public FlareMap? Metrics => Data switch
+    {
+        { Kind: DataKind.Metrics } metrics => metrics.Values,
+        { } data when data.TryGetMeta(MetaKey.InitialMetrics, out var initial) => initial.AsMap(),
+        _ => null,
+    };
+
+    /// <summary>Refuses the contribution after all: it counts as refused, with the reason, in the round's report.</summary>
+    public void Reject(string reason)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(reason);
+        _reject(reason);
+    }
+
+    /// <summary>Keeps the tensors valid until <see cref="Dispose"/>. Returns this instance.</summary>
+    public Contribution Retain()
+    {
+        _retained = true;
+        return this;
+    }
+
+    /// <summary>Ends the use of the tensors; memory that the site handed over returns to the pool.</summary>
+    public void Dispose()
+    {
+        if (_disposed) return;
+        _disposed = true;
+        if (Data is { HasTensors: true }) Data.Tensors.ReleaseIfHandedOver();
+    }
+
+    /// <summary>The stream moves on: what nobody retained is done with.</summary>
+    internal void MoveOn()
+    {
+        if (!_retained) Dispose();
+    }
+
+    private Dxo RequiredData => Data ?? throw new FlareException(ErrorIds.MalformedMessage, $"The answer of {Site} to task '{TaskName}' carries no DXO.");
+}

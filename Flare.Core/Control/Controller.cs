@@ -1,0 +1,28 @@
+namespace Flare;
+
+/// <summary>
+/// A workflow (FLARE: Controller): one asynchronous method at the server that reads like the algorithm's pseudo-code. It runs on the job's
+/// loop, so its state needs no locks; heavy arithmetic goes through <see cref="ControllerContext.Compute"/>.
+/// </summary>
+public abstract class Controller : FLComponent
+{
+    /// <summary>The workflow's name in messages and logs.</summary>
+    public virtual string Name => GetType().Name;
+
+    /// <summary>
+    /// Whether the workflow reads the contributions' values. One that only adds them up, through the federation's aggregator, works on
+    /// encrypted ones too and says no. Yes unless overridden: encryption is refused for a workflow that has not said otherwise.
+    /// </summary>
+    protected internal virtual bool NeedsPlaintext => true;
+
+    /// <summary>Runs the workflow to its end. After a resume <see cref="ControllerContext.LastCommittedRound"/> says where to go on.</summary>
+    /// <param name="federation">The sites, the model, and the verbs.</param>
+    /// <param name="abort">Cancelled when the job is aborted.</param>
+    protected abstract Task RunAsync(ControllerContext federation, CancellationToken abort);
+
+    internal Task StartAsync(ControllerContext federation, CancellationToken abort) => RunAsync(federation, abort);
+
+    /// <summary>What is wrong with the workflow's settings; nothing where all is well. Asked when the federation is built.</summary>
+    /// <param name="sites">How many sites the federation has.</param>
+    protected internal virtual IEnumerable<string> Validate(int sites) => [];
+}

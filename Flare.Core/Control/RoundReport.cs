@@ -1,0 +1,69 @@
+namespace Flare;
+
+/// <summary>What happened in a committed round.</summary>
+public sealed record RoundReport
+{
+    /// <summary>The round, counted from 1.</summary>
+    public required int Number { get; init; }
+
+    /// <summary>How many sites the round's task was sent to (the first task of the round, and further ones of its name).</summary>
+    public required int Targets { get; init; }
+
+    /// <summary>How many of them answered with a contribution that was used.</summary>
+    public required int Accepted { get; init; }
+
+    /// <summary>The quality of the round's model, as the workflow measured it, such as <c>accuracy</c>; empty where it did not.</summary>
+    public required IReadOnlyDictionary<string, double> Metrics { get; init; }
+
+    /// <summary>How each of the round's tasks ended for each site.</summary>
+    public required IReadOnlyList<SiteOutcome> Sites { get; init; }
+
+    /// <summary>From the round's first task, or the last commit, to this commit.</summary>
+    public required TimeSpan Elapsed { get; init; }
+
+    /// <summary>Results that came after their task had ended; dropped.</summary>
+    public int LateResults { get; init; }
+
+    /// <summary>Results that came again; dropped.</summary>
+    public int DuplicateResults { get; init; }
+
+    /// <summary>Whether the model is the best so far.</summary>
+    public bool IsBest { get; init; }
+
+    /// <summary>SHA-256 of the round's model, where the job keeps a journal; else null.</summary>
+    public string? ModelSha256 { get; init; }
+
+    internal FlareMap ToMap()
+    {
+        var metrics = new FlareMap();
+        foreach (var (name, value) in Metrics) metrics[name] = value;
+        var map = new FlareMap
+        {
+            ["number"] = Number,
+            ["targets"] = Targets,
+            ["accepted"] = Accepted,
+            ["metrics"] = metrics,
+            ["sites"] = FlareValue.List([.. Sites.Select(s => (FlareValue)s.ToMap())]),
+            ["elapsed_ticks"] = Elapsed.Ticks,
+            ["late"] = LateResults,
+            ["duplicates"] = DuplicateResults,
+            ["is_best"] = IsBest,
+        };
+        if (ModelSha256 is not null) map["model_sha256"] = ModelSha256;
+        return map;
+    }
+
+    internal static RoundReport FromMap(FlareMap map) => new()
+    {
+        Number = (int)map["number"].AsInteger(),
+        Targets = (int)map["targets"].AsInteger(),
+        Accepted = (int)map["accepted"].AsInteger(),
+        Metrics = map["metrics"].AsMap().ToDictionary(m => m.Key, m => m.Value.AsNumber(), StringComparer.Ordinal),
+        Sites = [.. map["sites"].AsList().Select(s => SiteOutcome.FromMap(s.AsMap()))],
+        Elapsed = TimeSpan.FromTicks(map["elapsed_ticks"].AsInteger()),
+        LateResults = (int)map["late"].AsInteger(),
+        DuplicateResults = (int)map["duplicates"].AsInteger(),
+        IsBest = map["is_best"].AsBoolean(),
+        ModelSha256 = map.TryGet("model_sha256", out var sha) ? sha.AsText() : null,
+    };
+}

@@ -1,0 +1,29 @@
+namespace Flare;
+
+/// <summary>The filters of one place, in order; each for all tasks or for some.</summary>
+internal sealed class FilterChain
+{
+    private readonly List<(Filter Filter, string[] Tasks)> _filters = [];
+
+    public IEnumerable<Filter> Filters => _filters.Select(f => f.Filter);
+
+    public void Add(Filter filter, string[] tasks) => _filters.Add((filter, tasks));
+
+    public bool AppliesTo(string taskName)
+    {
+        foreach (var (_, tasks) in _filters)
+            if (tasks.Length == 0 || tasks.Contains(taskName)) return true;
+        return false;
+    }
+
+    public async ValueTask<Shareable> ProcessAsync(string taskName, Shareable message, FLContext context, CancellationToken abort)
+    {
+        foreach (var (filter, tasks) in _filters)
+        {
+            if (tasks.Length > 0 && !tasks.Contains(taskName)) continue;
+            message = await filter.ProcessAsync(message, context, abort)
+                ?? throw new FlareException(ErrorIds.Filter, $"The filter {filter.GetType().Name} returned no message for task '{taskName}'. Return the message, or throw to stop it.");
+        }
+        return message;
+    }
+}

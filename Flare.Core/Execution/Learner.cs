@@ -1,0 +1,88 @@
+namespace Flare;
+
+/// <summary>
+/// The executor that most applications subclass (FLARE: Learner with its LearnerExecutor): it turns tasks into calls of typed methods.
+/// Override what the site can do; a task whose method is not overridden is answered with <see cref="ReturnCode.TaskUnsupported"/>.
+/// </summary>
+public abstract class Learner : Executor
+{
+    private bool _initialized;
+
+    /// <summary>Called once, before the first task.</summary>
+    protected virtual ValueTask InitializeAsync(FLContext context, CancellationToken abort) => ValueTask.CompletedTask;
+
+    /// <summary>Trains the model and returns <see cref="Dxo.WeightDiff"/> or <see cref="Dxo.Weights"/> with <see cref="MetaKey.NumStepsCurrentRound"/>, the steps of all local epochs together.</summary>
+    /// <param name="model">The global model; frozen, and valid during the call.</param>
+    /// <param name="context">The task's context.</param>
+    /// <param name="abort">Cancelled when the task is aborted.</param>
+    protected virtual ValueTask<Dxo> TrainAsync(Dxo model, FLContext context, CancellationToken abort) => throw Unsupported(TaskNames.Train);
+
+    /// <summary>Measures the model on the site's own data and returns <see cref="Dxo.Metrics"/>; <see cref="MetaKey.NumStepsCurrentRound"/>, if set, is the weight of the site's metrics.</summary>
+    /// <param name="model">The model to measure; frozen, and valid during the call.</param>
+    /// <param name="context">The task's context.</param>
+    /// <param name="abort">Cancelled when the task is aborted.</param>
+    protected virtual ValueTask<Dxo> ValidateAsync(Dxo model, FLContext context, CancellationToken abort) => throw Unsupported(TaskNames.Validate);
+
+    /// <summary>Returns the site's own best model, as <see cref="Dxo.Weights"/> (FLARE: get_model_for_validation).</summary>
+    protected virtual ValueTask<Dxo> GetModelAsync(FLContext context, CancellationToken abort) => throw Unsupported(TaskNames.SubmitModel);
+
+    /// <summary>Called once when the run is over, if <see cref="InitializeAsync"/> was.</summary>
+    protected virtual ValueTask FinalizeAsync(FLContext context) => ValueTask.CompletedTask;
+
+    /// <inheritdoc/>
+    public sealed override async ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        if (taskName is not (TaskNames.Train or TaskNames.Validate or TaskNames.SubmitModel))
+            return Shareable.Reply(ReturnCode.TaskUnknown, $"A {GetType().Name} answers '{TaskNames.Train}', '{TaskNames.Validate}' and '{TaskNames.SubmitModel}', not '{taskName}'.");
+        if (!_initialized)
+        {
+            await InitializeAsync(context, abort);
+            _initialized = true;
+        }
+        try
+        {
+            var result = taskName switch
+            {
+                TaskNames.Train => await ValidateAndTrainAsync(Dxo.From(input), input, context, abort),
+                TaskNames.Validate => await ValidateAsync(Dxo.From(input), context, abort),
+                _ => await GetModelAsync(context, abort),
+            };
+            return result.ToShareable();
+        }
+        catch (UnsupportedTaskException e)
+        {
+            return Shareable.Reply(ReturnCode.TaskUnsupported, e.Message);
+        }
+    }
+
+    /// <inheritdoc/>
+    protected internal sealed override async ValueTask EndRunAsync(FLContext context)
+    {
+        if (!_initialized) return;
+        _initialized = false;
+        await FinalizeAsync(context);
+    }
+
+    private async ValueTask<Dxo> ValidateAndTrainAsync(Dxo model, Shareable input, FLContext context, CancellationToken abort)
+    {
+        if (input.Headers.TryGet(HeaderNames.ValidateFirst, out var validate) && !validate.AsBoolean())
+            return await TrainAsync(model, context, abort);
+        FlareMap? metrics = null;
+        try
+        {
+            metrics = (await ValidateAsync(model, context, abort)).Values;
+        }
+        catch (UnsupportedTaskException)
+        {
+            // A learner that cannot validate trains all the same; its contribution has no initial metrics.
+        }
+        var result = await TrainAsync(model, context, abort);
+        return metrics is null ? result : result.WithMeta(MetaKey.InitialMetrics, metrics);
+    }
+
+    private UnsupportedTaskException Unsupported(string task) =>
+        new($"{GetType().Name} does not support the task '{task}': override the method that answers it.");
+
+    private sealed class UnsupportedTaskException(string message) : Exception(message);
+}

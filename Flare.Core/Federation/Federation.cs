@@ -1,0 +1,149 @@
+using System.Runtime.CompilerServices;
+using Flare.Runtime;
+using Microsoft.Extensions.Logging;
+
+namespace Flare;
+
+/// <summary>
+/// A federation of sites that train one model, in this process: server and sites on one loop, executors side by side on the thread pool,
+/// messages without copies. It runs once.
+/// </summary>
+public sealed class Federation : IAsyncDisposable
+{
+    private readonly FederationBuilder _settings;
+    private readonly IReadOnlyList<SiteDefinition> _sites;
+    private readonly IReadOnlyList<Controller> _controllers;
+    private readonly IReadOnlyList<FLComponent> _components;
+    private readonly IReadOnlyList<(FilterPlace Place, Filter Filter, string[] Tasks)> _serverFilters;
+    private readonly CancellationTokenSource _stop = new();
+    private readonly List<RoundReport> _rounds = [];
+    private JobServer? _server;
+    private Task? _running;
+
+    internal Federation(FederationBuilder settings, IReadOnlyList<SiteDefinition> sites, IReadOnlyList<Controller> controllers, IReadOnlyList<FLComponent> components, IReadOnlyList<(FilterPlace, Filter, string[])> serverFilters) =>
+        (_settings, _sites, _controllers, _components, _serverFilters) = (settings, sites, controllers, components, serverFilters);
+
+    /// <summary>Builds a federation whose server and sites live in this process.</summary>
+    /// <param name="configure">Adds sites and a workflow; see <see cref="FederationBuilder"/>.</param>
+    /// <exception cref="FlareException">The configuration is incomplete or contradicts itself; the message lists everything that is wrong.</exception>
+    public static Federation InProcess(Action<FederationBuilder> configure)
+    {
+        ArgumentNullException.ThrowIfNull(configure);
+        var builder = new FederationBuilder();
+        configure(builder);
+        return builder.Build();
+    }
+
+    /// <summary>The global model: that of the last committed round. Frozen; clone it to change it.</summary>
+    /// <exception cref="InvalidOperationException">The federation has not run.</exception>
+    public StateDict Model => Server.Model;
+
+    /// <summary>What the workflow kept beside the model, such as the best model.</summary>
+    /// <exception cref="InvalidOperationException">The federation has not run.</exception>
+    public RunState State => Server.State;
+
+    /// <summary>The reports of the rounds so far.</summary>
+    public IReadOnlyList<RoundReport> Rounds => _rounds;
+
+    private JobServer Server => _server ?? throw new InvalidOperationException("The federation has not run yet: enumerate RunAsync first.");
+
+    /// <summary>
+    /// Runs the federation and reports every round once it is committed. Leaving the stream early aborts the run; so does the token, and the
+    /// stream then ends with <see cref="OperationCanceledException"/>.
+    /// </summary>
+    /// <param name="initialModel">The first global model. It is frozen and shared with all sites.</param>
+    /// <param name="abort">Aborts the run; executors are told at once.</param>
+    /// <exception cref="InvalidOperationException">The federation has run already.</exception>
+    public async IAsyncEnumerable<RoundReport> RunAsync(StateDict initialModel, [EnumeratorCancellation] CancellationToken abort = default)
+    {
+        ArgumentNullException.ThrowIfNull(initialModel);
+        Start(initialModel);
+        using var registration = abort.Register(_stop.Cancel);
+        try
+        {
+            await foreach (var report in _server!.Reports.ReadAllAsync(CancellationToken.None))
+            {
+                _rounds.Add(report);
+                yield return report;
+            }
+        }
+        finally
+        {
+            await StopAsync();
+        }
+    }
+
+    /// <summary>Runs the federation to its end and returns the reports of all rounds.</summary>
+    /// <param name="initialModel">The first global model. It is frozen and shared with all sites.</param>
+    /// <param name="abort">Aborts the run; executors are told at once.</param>
+    public async Task<IReadOnlyList<RoundReport>> RunToEndAsync(StateDict initialModel, CancellationToken abort = default)
+    {
+        await foreach (var _ in RunAsync(initialModel, abort)) { }
+        return _rounds;
+    }
+
+    /// <summary>Aborts the run if it goes on, and waits until everything has stopped.</summary>
+    public async ValueTask DisposeAsync() => await StopAsync();
+
+    private async Task StopAsync()
+    {
+        _stop.Cancel();
+        if (_running is not null) await _running;
+    }
+
+    private void Start(StateDict initialModel)
+    {
+        if (_running is not null) throw new InvalidOperationException("A federation runs once; build another for another run.");
+        var logger = _settings.LoggerFactory.CreateLogger("Flare");
+        var loop = new JobLoop(e => Log.LoopException(logger, e));
+        var link = new InProcessLink(loop);
+        var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
+        var options = new JobServerOptions
+        {
+            JobId = _settings.JobId,
+            Seed = _settings.Seed,
+            Loop = loop,
+            Link = link,
+            Controllers = _controllers,
+            Components = _components,
+            InitialModel = initialModel,
+            Sites = [.. _sites.Select(s => s.Name)],
+            Journal = _settings.Journal?.Invoke(compute),
+            Time = _settings.Time,
+            Compute = compute,
+            Logger = logger,
+            Limits = _settings.Limits,
+        };
+        foreach (var (place, filter, tasks) in _serverFilters) options.AddFilter(place, filter, tasks);
+        _server = new JobServer(options);
+        _running = RunOnLoopAsync(loop, link, compute, logger);
+    }
+
+    private Task RunOnLoopAsync(JobLoop loop, InProcessLink link, ComputeScheduler compute, ILogger logger)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        loop.Post(_ => _ = RunAsync(), null);
+        return done.Task;
+
+        async Task RunAsync()
+        {
+            var slots = new AsyncSlots(_settings.Parallelism);
+            var sites = _sites.Select(site => new SiteRuntime(site, new SiteRuntimeOptions
+            {
+                JobId = _settings.JobId,
+                Seed = _settings.Seed,
+                Loop = loop,
+                Link = link.ConnectSite(site.Name),
+                Time = _settings.Time,
+                Compute = compute,
+                Logger = logger,
+                Limits = _settings.Limits,
+                Slots = slots,
+            })).ToArray();
+            var running = _server!.RunAsync(_stop.Token);
+            foreach (var site in sites) site.Start();
+            await running;
+            done.SetResult();
+        }
+    }
+}

@@ -1,0 +1,186 @@
+using Flare.Runtime;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Flare;
+
+/// <summary>Describes a federation whose server and sites live in one process. Every method returns the builder.</summary>
+public sealed class FederationBuilder
+{
+    private readonly List<Func<SiteDefinition>> _sites = [];
+    private readonly HashSet<string> _names = new(StringComparer.Ordinal);
+    private readonly List<Action<SiteDefinition, SiteInfo>> _siteParts = [];
+    private readonly List<(FilterPlace Place, Filter Filter, string[] Tasks)> _serverFilters = [];
+    private readonly List<Func<FederationBuilder, IEnumerable<string>>> _checks = [];
+    private readonly List<Controller> _controllers = [];
+    private readonly List<FLComponent> _components = [];
+
+    internal FederationBuilder() { }
+
+    /// <summary>The workflows added so far.</summary>
+    public IReadOnlyList<Controller> Controllers => _controllers;
+
+    /// <summary>How many sites were added so far.</summary>
+    public int SiteCount => _sites.Count;
+
+    internal ulong Seed { get; private set; }
+    internal string JobId { get; private set; } = "job";
+    internal int Parallelism { get; private set; } = Environment.ProcessorCount;
+    internal RuntimeLimits Limits { get; private set; } = new();
+    internal ILoggerFactory LoggerFactory { get; private set; } = NullLoggerFactory.Instance;
+    internal TimeProvider Time { get; private set; } = TimeProvider.System;
+    internal Func<ComputeScheduler, IJournalStorage>? Journal { get; private set; }
+
+    /// <summary>Adds sites named <c>site-1</c> to <c>site-count</c>, counted on from those that are there.</summary>
+    /// <param name="count">How many; at least 1.</param>
+    /// <param name="executor">Makes a site's executor; called once for each site, when the federation is built.</param>
+    public FederationBuilder AddSites(int count, Func<SiteInfo, Executor> executor)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(count, 1);
+        for (var i = 0; i < count; i++) AddSite($"site-{_sites.Count + 1}", executor);
+        return this;
+    }
+
+    /// <summary>Adds one site.</summary>
+    /// <param name="name">Its name, unique in the federation.</param>
+    /// <param name="executor">Makes its executor; called once, when the federation is built.</param>
+    /// <exception cref="ArgumentException">The name is taken.</exception>
+    public FederationBuilder AddSite(string name, Func<SiteInfo, Executor> executor)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(executor);
+        if (name == "server" || !_names.Add(name)) throw new ArgumentException($"The name '{name}' is taken; every site has a name of its own.", nameof(name));
+        var info = new SiteInfo(_sites.Count, name);
+        _sites.Add(() =>
+        {
+            var site = new SiteDefinition(name, executor(info) ?? throw new InvalidOperationException($"No executor was made for {name}."));
+            foreach (var part in _siteParts) part(site, info);
+            return site;
+        });
+        return this;
+    }
+
+    /// <summary>Adds filters or components to every site, those added later included.</summary>
+    /// <param name="part">Called once for each site, when the federation is built; make a new instance of whatever keeps state.</param>
+    public FederationBuilder ConfigureSites(Action<SiteDefinition, SiteInfo> part)
+    {
+        ArgumentNullException.ThrowIfNull(part);
+        _siteParts.Add(part);
+        return this;
+    }
+
+    /// <summary>Adds a workflow; several run one after the other.</summary>
+    public FederationBuilder UseController(Controller controller)
+    {
+        ArgumentNullException.ThrowIfNull(controller);
+        _controllers.Add(controller);
+        return this;
+    }
+
+    /// <summary>Adds a filter at the server. Those of sites are added by <see cref="ConfigureSites"/>.</summary>
+    /// <param name="place"><see cref="FilterPlace.ServerOut"/> or <see cref="FilterPlace.ServerIn"/>.</param>
+    /// <param name="filter">The filter.</param>
+    /// <param name="tasks">The tasks that it is for; none for all.</param>
+    public FederationBuilder AddServerFilter(FilterPlace place, Filter filter, params string[] tasks)
+    {
+        ArgumentNullException.ThrowIfNull(filter);
+        _serverFilters.Add((place, filter, tasks));
+        return AddServerComponent(filter);
+    }
+
+    /// <summary>Adds a component that sees the server's events.</summary>
+    public FederationBuilder AddServerComponent(FLComponent component)
+    {
+        ArgumentNullException.ThrowIfNull(component);
+        _components.Add(component);
+        return this;
+    }
+
+    /// <summary>Sets the seed that all randomness derives from: same seed, same bits. 0 unless set.</summary>
+    public FederationBuilder UseSeed(ulong seed)
+    {
+        Seed = seed;
+        return this;
+    }
+
+    /// <summary>Names the job; <c>job</c> unless set.</summary>
+    public FederationBuilder UseJobId(string jobId)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(jobId);
+        JobId = jobId;
+        return this;
+    }
+
+    /// <summary>Sets how many executors run at once; as many as there are cores unless set. The result does not depend on it.</summary>
+    public FederationBuilder UseParallelism(int executors)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(executors, 1);
+        Parallelism = executors;
+        return this;
+    }
+
+    /// <summary>Keeps a journal in a directory: every round is on disk before it is announced, and a job that died goes on after its last one.</summary>
+    /// <param name="directory">Created if it does not exist. One job a directory.</param>
+    public FederationBuilder UseJournal(string directory)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(directory);
+        Journal = compute => new DirectoryJournalStorage(directory, compute);
+        return this;
+    }
+
+    /// <summary>Keeps a journal in a storage of the application's own.</summary>
+    public FederationBuilder UseJournal(IJournalStorage storage)
+    {
+        ArgumentNullException.ThrowIfNull(storage);
+        Journal = _ => storage;
+        return this;
+    }
+
+    /// <summary>Sets the runtime's limits and intervals.</summary>
+    public FederationBuilder UseLimits(RuntimeLimits limits)
+    {
+        ArgumentNullException.ThrowIfNull(limits);
+        Limits = limits;
+        return this;
+    }
+
+    /// <summary>Sets where to log; nowhere unless set.</summary>
+    public FederationBuilder UseLogging(ILoggerFactory factory)
+    {
+        ArgumentNullException.ThrowIfNull(factory);
+        LoggerFactory = factory;
+        return this;
+    }
+
+    /// <summary>Sets the clock; the system's unless set.</summary>
+    public FederationBuilder UseTime(TimeProvider time)
+    {
+        ArgumentNullException.ThrowIfNull(time);
+        Time = time;
+        return this;
+    }
+
+    /// <summary>
+    /// Adds a check of the whole configuration, run when the federation is built: it returns what is wrong, and what to do about it. For
+    /// packages that extend federations.
+    /// </summary>
+    public FederationBuilder AddCheck(Func<FederationBuilder, IEnumerable<string>> check)
+    {
+        ArgumentNullException.ThrowIfNull(check);
+        _checks.Add(check);
+        return this;
+    }
+
+    internal Federation Build()
+    {
+        var errors = new List<string>();
+        if (_sites.Count == 0) errors.Add("there are no sites; call AddSites");
+        if (_controllers.Count == 0) errors.Add("there is no workflow; call UseController, with FedAvg for example");
+        errors.AddRange(Limits.Errors());
+        foreach (var controller in _controllers) errors.AddRange(controller.Validate(_sites.Count).Select(e => $"{controller.Name}: {e}"));
+        foreach (var check in _checks) errors.AddRange(check(this));
+        if (errors.Count > 0)
+            throw new FlareException(ErrorIds.Configuration, $"The federation cannot be built: {string.Join("; ", errors)}.");
+        return new Federation(this, [.. _sites.Select(make => make())], _controllers, _components, _serverFilters);
+    }
+}

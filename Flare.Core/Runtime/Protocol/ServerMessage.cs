@@ -1,0 +1,34 @@
+namespace Flare.Runtime;
+
+/// <summary>What the server says to a site; delivered as <see cref="SiteMessage"/> is.</summary>
+/// <param name="Epoch">How often the job's server has started. A site that sees a higher epoch drops all tasks of the lower one.</param>
+public abstract record ServerMessage(int Epoch);
+
+/// <summary>Answers <see cref="SiteHello"/>, and any message of a site that the server does not know.</summary>
+/// <param name="Epoch">The server's epoch.</param>
+/// <param name="HelloNeeded">Whether the site is to say hello (again).</param>
+public sealed record ServerWelcome(int Epoch, bool HelloNeeded = false) : ServerMessage(Epoch);
+
+/// <summary>A task. Repeated until the site has taken it.</summary>
+public sealed record TaskOffer(TaskToken Token, string TaskName, Shareable Data) : ServerMessage(Token.Epoch);
+
+/// <summary>The site may send the result.</summary>
+public sealed record UploadPermit(TaskToken Token) : ServerMessage(Token.Epoch);
+
+/// <summary>The result has arrived, or is not wanted any more; the site may forget it.</summary>
+/// <param name="Epoch">The server's epoch.</param>
+/// <param name="Token">The assignment, possibly of an earlier epoch.</param>
+/// <param name="Refusal">Why the result was not used; null where it is.</param>
+public sealed record ResultReceipt(int Epoch, TaskToken Token, string? Refusal) : ServerMessage(Epoch);
+
+/// <summary>The task is to stop. Repeated until <see cref="TaskStopped"/>.</summary>
+public sealed record TaskCancel(TaskToken Token, string Reason) : ServerMessage(Token.Epoch);
+
+/// <summary>A federated event of the server. Repeated until <see cref="SiteEventReceipt"/>.</summary>
+public sealed record ServerEvent(int Epoch, FederatedEvent Event) : ServerMessage(Epoch);
+
+/// <summary>Answers <see cref="SiteEvent"/>: all events up to the number have arrived.</summary>
+public sealed record ServerEventReceipt(int Epoch, long Sequence) : ServerMessage(Epoch);
+
+/// <summary>The job is over. Repeated until <see cref="JobEndReceived"/>, for a bounded time.</summary>
+public sealed record JobEnd(int Epoch, string Reason) : ServerMessage(Epoch);

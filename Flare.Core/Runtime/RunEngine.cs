@@ -1,0 +1,71 @@
+using Microsoft.Extensions.Logging;
+
+namespace Flare.Runtime;
+
+/// <summary>What one side of a run shares among its components: identity, clock, properties that outlive a context, and event dispatch.</summary>
+internal sealed class RunEngine
+{
+    private readonly Dictionary<string, ContextProperty> _properties = new(StringComparer.Ordinal);
+    private readonly Lock _gate = new();
+    private readonly Lock _dispatch = new();
+
+    public required string Identity { get; init; }
+    public required string JobId { get; init; }
+    public required ulong Seed { get; init; }
+    public required TimeProvider Time { get; init; }
+    public required ILogger Logger { get; init; }
+    public required ComputeScheduler Compute { get; init; }
+    public required IReadOnlyList<FLComponent> Components { get; init; }
+
+    /// <summary>Sends an event to the other side; set by the server or site that owns this engine.</summary>
+    public Action<string, Shareable> SendFederated { get; set; } = static (_, _) => { };
+
+    public bool TryGetRunProperty(string name, out ContextProperty property)
+    {
+        lock (_gate) return _properties.TryGetValue(name, out property!);
+    }
+
+    public void SetRunProperty(string name, ContextProperty property)
+    {
+        lock (_gate) _properties[name] = property;
+    }
+
+    public FlareMap? PublicRunProperties()
+    {
+        lock (_gate)
+        {
+            FlareMap? map = null;
+            foreach (var (name, property) in _properties)
+                if (property.Visibility == Visibility.Public) (map ??= [])[name] = PublicValue.From(property.Value);
+            return map;
+        }
+    }
+
+    public void Fire(string eventType, FLContext context)
+    {
+        // A site's tasks run off the loop while federated events arrive on it: handlers never run side by side.
+        lock (_dispatch)
+        {
+            foreach (var component in Components)
+            {
+                try
+                {
+                    component.HandleEvent(eventType, context);
+                }
+                catch (Exception e) when (e is not FlarePanicException)
+                {
+                    Log.EventHandlerFailed(Logger, e, Identity, component.GetType().Name, eventType);
+                }
+            }
+        }
+    }
+
+    public void FireFederated(FederatedEvent message, string origin)
+    {
+        var context = new FLContext(this, origin);
+        context.Set(ContextKeys.EventData, message.Data);
+        context.Set(ContextKeys.EventOrigin, origin);
+        context.Set(ContextKeys.EventSequence, message.Sequence);
+        Fire(message.EventType, context);
+    }
+}

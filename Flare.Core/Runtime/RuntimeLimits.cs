@@ -1,0 +1,38 @@
+namespace Flare.Runtime;
+
+/// <summary>The runtime's limits and intervals, each with the default that a federation has unless it says otherwise.</summary>
+public sealed record RuntimeLimits
+{
+    /// <summary>
+    /// How many large results the server takes at once, at least 1; further ones wait at their sites. The server's memory is a constant
+    /// number of models, whatever the number of sites. 8 unless set.
+    /// </summary>
+    public int MaxConcurrentUploads { get; init; } = 8;
+
+    /// <summary>Results whose tensors take at most this many bytes are sent without asking for a permit. 16 KiB unless set.</summary>
+    public long SmallResultBytes { get; init; } = 16 * 1024;
+
+    /// <summary>On links that lose messages: how long to wait for an answer before repeating a message. 200 ms unless set.</summary>
+    public TimeSpan RetryInterval { get; init; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>On links that lose messages: how often a silent site shows that it is alive. 1 s unless set.</summary>
+    public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long a site may be silent before it counts as lost, and the tasks it holds with it. 30 s unless set.</summary>
+    public TimeSpan SiteLease { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long an executor has to stop after its token was cancelled, before it is abandoned. 5 s unless set.</summary>
+    public TimeSpan AbortGrace { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How long the end of a job waits for its sites. 10 s unless set.</summary>
+    public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    internal IEnumerable<string> Errors()
+    {
+        if (MaxConcurrentUploads < 1) yield return $"{nameof(MaxConcurrentUploads)} is {MaxConcurrentUploads}; it must be at least 1";
+        if (SmallResultBytes < 0) yield return $"{nameof(SmallResultBytes)} is {SmallResultBytes}; it must not be negative";
+        foreach (var (name, value) in new[] { (nameof(RetryInterval), RetryInterval), (nameof(HeartbeatInterval), HeartbeatInterval), (nameof(SiteLease), SiteLease), (nameof(AbortGrace), AbortGrace), (nameof(DrainTimeout), DrainTimeout) })
+            if (value <= TimeSpan.Zero) yield return $"{name} is {value}; it must be positive";
+        if (SiteLease <= HeartbeatInterval) yield return $"{nameof(SiteLease)} ({SiteLease}) must be longer than {nameof(HeartbeatInterval)} ({HeartbeatInterval})";
+    }
+}

@@ -1,0 +1,179 @@
+namespace Flare.Runtime;
+
+public sealed partial class JobServer
+{
+    private int _late;
+    private int _duplicates;
+
+    private void Receive(SiteMessage message)
+    {
+        if (_dead) return;
+        if (message is SiteHello hello)
+        {
+            Welcome(hello);
+            return;
+        }
+        if (!_sessions.TryGetValue(message.Site, out var session) || session.Incarnation == 0)
+        {
+            Say(message.Site, new ServerWelcome(Epoch, HelloNeeded: true));
+            return;
+        }
+        session.LastHeard = _options.Time.GetTimestamp();
+        session.Connected = true;
+        switch (message)
+        {
+            case SiteHeartbeat beat when beat.Incarnation != session.Incarnation: Say(session.Name, new ServerWelcome(Epoch, HelloNeeded: true)); break;
+            case TaskReceived received: Find(session, received.Token)?.Take(); break;
+            case ResultReady ready: OnReady(session, ready); break;
+            case TaskResult result: OnResult(session, result); break;
+            case TaskStopped stopped: OnStopped(session, stopped.Token); break;
+            case SiteEvent e: OnEvent(session, e); break;
+            case SiteEventReceipt receipt when receipt.Epoch == Epoch: session.Events.Confirm(receipt.Sequence); break;
+            case JobEndReceived:
+                session.EndConfirmed = true;
+                CheckDrained();
+                break;
+        }
+    }
+
+    private void Welcome(SiteHello hello)
+    {
+        var known = _sessions.TryGetValue(hello.Site, out var session);
+        session ??= AddSite(hello.Site);
+        if (hello.Incarnation < session.Incarnation) return; // a straggler of a site that has started again since
+        var fresh = hello.Incarnation > session.Incarnation;
+        session.LastHeard = _options.Time.GetTimestamp();
+        session.Connected = true;
+        if (fresh)
+        {
+            session.Incarnation = hello.Incarnation;
+            session.EventsSeen = 0;
+            session.Events.Restart();
+            Log.SiteJoined(_options.Logger, hello.Site, hello.Incarnation);
+        }
+        Say(hello.Site, new ServerWelcome(Epoch));
+        if (_ending)
+        {
+            Say(hello.Site, new JobEnd(Epoch, "the job is over"));
+            return;
+        }
+        if (fresh)
+        {
+            foreach (var assignment in session.Open.Values.ToArray())
+            {
+                // What the earlier incarnation held is lost; the permit it may have held is not.
+                if (!assignment.ResultArrived) _gate.Release(assignment);
+                Repeat(assignment);
+            }
+        }
+        if (!known) OnNewcomer(session);
+    }
+
+    private Assignment? Find(SiteSession session, TaskToken token) =>
+        token.Job == _options.JobId && token.Epoch == Epoch && session.Open.TryGetValue(token.Number, out var assignment) ? assignment : null;
+
+    private void OnReady(SiteSession session, ResultReady ready)
+    {
+        var assignment = Find(session, ready.Token);
+        if (assignment is null || assignment.IsFinal || assignment.ResultArrived)
+        {
+            Refuse(session, ready.Token, assignment);
+            return;
+        }
+        assignment.Take();
+        _gate.Request(assignment);
+    }
+
+    private void OnResult(SiteSession session, TaskResult result)
+    {
+        var assignment = Find(session, result.Token);
+        if (assignment is null || assignment.IsFinal || assignment.ResultArrived)
+        {
+            Refuse(session, result.Token, assignment);
+            return;
+        }
+        assignment.Take();
+        assignment.ResultArrived = true;
+        assignment.Bytes = result.Result.TensorBytes();
+        _ = AdmitAsync(assignment, result.Result);
+    }
+
+    /// <summary>A result that is not wanted: it came late, again, or for an earlier start of the server. It is counted and never used.</summary>
+    private void Refuse(SiteSession session, TaskToken token, Assignment? assignment)
+    {
+        if (assignment is { ResultArrived: true })
+        {
+            _duplicates++; // it is being looked at; its receipt is on the way
+        }
+        else if (session.TryGetAnswer(token, Epoch, out var refusal))
+        {
+            _duplicates++;
+            Say(session.Name, new ResultReceipt(Epoch, token, refusal)); // the first receipt was lost
+        }
+        else
+        {
+            _late++;
+            if (assignment is not null) Close(session, assignment);
+            Say(session.Name, new ResultReceipt(Epoch, token, token.Epoch != Epoch ? "the task is of an earlier start of the server" : "the task has ended"));
+        }
+    }
+
+    private void OnStopped(SiteSession session, TaskToken token)
+    {
+        if (Find(session, token) is not { } assignment) return;
+        if (!assignment.IsFinal) EndAssignment(assignment, SiteStatus.Failed, "the site stopped the task", null);
+        Close(session, assignment);
+    }
+
+    private void OnEvent(SiteSession session, SiteEvent e)
+    {
+        if (e.Incarnation != session.Incarnation) return;
+        if (e.Event.Sequence == session.EventsSeen + 1)
+        {
+            session.EventsSeen = e.Event.Sequence;
+            _engine.FireFederated(e.Event, session.Name);
+        }
+        if (!_options.Link.IsReliable) Say(session.Name, new ServerEventReceipt(Epoch, session.EventsSeen));
+    }
+
+    private void SendEvent(string type, Shareable data)
+    {
+        foreach (var session in _sessions.Values)
+        {
+            var e = session.Events.Add(type, data);
+            if (session.Connected) Say(session.Name, new ServerEvent(Epoch, e));
+        }
+    }
+
+    /// <summary>On a link that loses messages: says again what has not been answered, and finds the sites that are lost.</summary>
+    private void Sweep()
+    {
+        if (_dead) return;
+        foreach (var session in _sessions.Values)
+        {
+            if (!session.Connected) continue;
+            if (_options.Time.GetElapsedTime(session.LastHeard) > _options.Limits.SiteLease)
+            {
+                Lose(session);
+                continue;
+            }
+            if (_ending && !session.EndConfirmed) Say(session.Name, new JobEnd(Epoch, "the job is over"));
+            foreach (var assignment in session.Open.Values.ToArray()) Repeat(assignment);
+            foreach (var e in session.Events.Pending) Say(session.Name, new ServerEvent(Epoch, e));
+        }
+        _sweep = After(_options.Limits.RetryInterval, Sweep);
+    }
+
+    private void Lose(SiteSession session)
+    {
+        session.Connected = false;
+        Log.SiteLost(_options.Logger, session.Name, _options.Limits.SiteLease.TotalSeconds);
+        foreach (var assignment in session.Open.Values.ToArray())
+        {
+            if (assignment.IsFinal) Close(session, assignment);
+            else if (!assignment.ResultArrived)
+                EndAssignment(assignment, SiteStatus.Lost, $"the site was not heard of for {_options.Limits.SiteLease}; check its process and its network", null);
+        }
+        CheckDrained();
+    }
+}

@@ -1,0 +1,99 @@
+namespace Flare.Runtime;
+
+public sealed partial class JobServer
+{
+    private readonly List<TaskRun> _roundRuns = [];
+    private int _workflow;
+    private long? _roundStarted;
+
+    /// <summary>The last round that is durable; 0 before the first of the workflow at hand.</summary>
+    public int LastCommittedRound { get; private set; }
+
+    private void BeginRound(TaskRun run)
+    {
+        _roundStarted ??= _options.Time.GetTimestamp();
+        _roundRuns.Add(run);
+    }
+
+    /// <summary>Makes a round durable, then announces it.</summary>
+    internal async Task<RoundReport> CommitAsync(int round, StateDict model, RoundResult result, CancellationToken abort)
+    {
+        abort.ThrowIfCancellationRequested();
+        if (round <= LastCommittedRound)
+            throw new InvalidOperationException($"Round {round} cannot be committed: round {LastCommittedRound} is committed already. Begin at {nameof(LastCommittedRound)} + 1.");
+        if (model.FirstNonFiniteTensor() is { } bad)
+            throw new FlareException(ErrorIds.Aggregation, $"The model of round {round} cannot be committed: its tensor '{bad}' holds NaN or an infinity. Lower the server's or the sites' learning rate.");
+
+        model.Freeze();
+        foreach (var tensors in State.Tensors.Values) tensors.Freeze();
+        var context = new FLContext(_engine);
+        context.Set(ContextKeys.CurrentRound, round);
+        context.Set(ContextKeys.GlobalModel, model);
+        _engine.Fire(EventTypes.BeforeLearnablePersist, context);
+        var report = Report(round, result);
+        if (_journal is not null)
+        {
+            report = report with { ModelSha256 = await _options.Compute.RunAsync(model.Sha256) };
+            await _journal.CommitRoundAsync(new JournalCommit
+            {
+                Workflow = _workflow,
+                Round = round,
+                Model = model,
+                Tensors = State.Tensors.ToDictionary(t => t.Key, t => t.Value, StringComparer.Ordinal),
+                Values = new FlareMap(State.Values),
+                Report = report.ToMap(),
+            });
+            // A crash while the commit was on its way to the disk: nothing is announced.
+            if (_dead) throw new OperationCanceledException();
+        }
+        Model = model;
+        LastCommittedRound = round;
+        EndRound(round);
+        _engine.Fire(EventTypes.AfterLearnablePersist, context);
+        _reports.Writer.TryWrite(report);
+        Log.RoundCommitted(_options.Logger, round, report.Accepted, report.Targets, report.Elapsed.TotalSeconds);
+        _engine.Fire(EventTypes.RoundDone, context);
+        return report;
+    }
+
+    private RoundReport Report(int round, RoundResult result)
+    {
+        var runs = _roundRuns.Where(r => r.Task.Round == round).ToArray();
+        var main = runs.Length > 0 ? runs[0].Task.Name : null;
+        var sites = runs.SelectMany(r => r.Outcomes()).ToArray();
+        return new RoundReport
+        {
+            Number = round,
+            Targets = sites.Count(s => s.Task == main),
+            Accepted = sites.Count(s => s.Task == main && s.Status == SiteStatus.Accepted),
+            Metrics = result.Metrics,
+            IsBest = result.IsBest,
+            Sites = sites,
+            Elapsed = _options.Time.GetElapsedTime(_roundStarted ?? _options.Time.GetTimestamp()),
+            LateResults = _late,
+            DuplicateResults = _duplicates,
+        };
+    }
+
+    private void EndRound(int round)
+    {
+        _roundRuns.RemoveAll(r => r.Task.Round <= round);
+        (_late, _duplicates) = (0, 0);
+        _roundStarted = _options.Time.GetTimestamp();
+    }
+
+    private async Task OpenJournalAsync()
+    {
+        if (_options.Journal is null) return;
+        _journal = await Journal.OpenAsync(_options.Journal, new JournalIdentity(_options.JobId, _options.Seed, Model.Layout.Fingerprint));
+        Epoch = _journal.Epoch;
+        if (_journal.Recovered is not { } recovered) return;
+        _workflow = recovered.Workflow;
+        LastCommittedRound = recovered.Round;
+        Model = recovered.Model.Freeze();
+        foreach (var (name, tensors) in recovered.Tensors) State.Tensors[name] = tensors.Freeze();
+        State.Values = new FlareMap(recovered.Values);
+        foreach (var report in recovered.Reports) _reports.Writer.TryWrite(RoundReport.FromMap(report));
+        Log.JobResumes(_options.Logger, _options.JobId, LastCommittedRound);
+    }
+}

@@ -1,0 +1,184 @@
+namespace Flare.Runtime;
+
+public sealed partial class JobServer
+{
+    private long _lastAssignment;
+    private long _lastTask;
+
+    /// <summary>Sends a task to its targets, frozen now.</summary>
+    internal TaskRun Start(FlareTask task, IReadOnlyList<string> targets, int minimum, TimeSpan grace, TimeSpan? timeout, string workflow, bool standing = false)
+    {
+        var run = new TaskRun(this, task, $"{task.Name}-{Epoch}-{++_lastTask}", minimum, grace, timeout, standing) { Workflow = workflow };
+        _running.Add(run);
+        if (task.Round > 0) BeginRound(run);
+        foreach (var target in targets) Assign(run, _sessions[target]);
+        if (_abort.IsCancellationRequested) run.Complete(CompletionStatus.Aborted, "the job was aborted");
+        else run.Evaluate();
+        return run;
+    }
+
+    internal Assignment Assign(TaskRun run, SiteSession session)
+    {
+        var token = new TaskToken(_options.JobId, Epoch, run.Task.Round, ++_lastAssignment);
+        var assignment = new Assignment(run, session.Name, token, _options.Time.GetTimestamp());
+        run.Add(assignment);
+        session.Open.Add(token.Number, assignment);
+        _ = PrepareAsync(session, assignment);
+        return assignment;
+    }
+
+    internal void Finished(TaskRun run) => _running.Remove(run);
+
+    /// <summary>Ends an assignment that has no result, and has its site told.</summary>
+    internal void Withdraw(Assignment assignment, SiteStatus status, string reason)
+    {
+        EndAssignment(assignment, status, reason, null);
+        var session = _sessions[assignment.Site];
+        var siteMayHaveIt = assignment.Message is not null && session.Connected;
+        if (siteMayHaveIt) Say(assignment.Site, new TaskCancel(assignment.Token, reason));
+        else Close(session, assignment);
+    }
+
+    private void OnNewcomer(SiteSession session)
+    {
+        foreach (var run in _running.ToArray())
+            if (run.IsStanding && run.IncludesNewcomers) Assign(run, session);
+    }
+
+    private async Task PrepareAsync(SiteSession session, Assignment assignment)
+    {
+        var run = assignment.Run;
+        var context = new FLContext(_engine, session.Name, run.Task.Name, assignment.Token);
+        if (run.Task.Name == TaskNames.Train) _engine.Fire(EventTypes.BeforeTrainTask, context);
+        var message = run.Task.Data;
+        if (_options.FiltersOut.AppliesTo(run.Task.Name))
+        {
+            try
+            {
+                _engine.Fire(EventTypes.BeforeTaskDataFilter, context);
+                message = await _options.Compute.RunAsync(() => _options.FiltersOut.ProcessAsync(run.Task.Name, run.Task.Data, context, _abort.Token));
+                _engine.Fire(EventTypes.AfterTaskDataFilter, context);
+            }
+            catch (Exception e)
+            {
+                // Fails closed: what a filter did not pass is not sent, and the report says so.
+                if (!assignment.IsFinal) EndAssignment(assignment, SiteStatus.Failed, $"a filter failed on the task's data, and nothing was sent: {e.Message}", ErrorRecord.From(e) with { Site = session.Name, Task = run.Task.Name, Round = run.Task.Round });
+                Close(session, assignment);
+                return;
+            }
+        }
+        if (assignment.IsFinal || _dead)
+        {
+            Close(session, assignment);
+            return;
+        }
+        message = message.WithOwnHeaders();
+        message.Headers[HeaderNames.TaskName] = run.Task.Name;
+        message.Headers[HeaderNames.TaskId] = run.Id;
+        message.Headers[HeaderNames.Workflow] = run.Workflow;
+        message.Headers[HeaderNames.CurrentRound] = run.Task.Round;
+        if (context.PublicProperties() is { } properties) message.Headers[HeaderNames.PeerProperties] = properties;
+        assignment.Message = message.Freeze();
+        if (session.Connected) Repeat(assignment);
+    }
+
+    /// <summary>Says what the assignment's state calls for; saying it again does no harm.</summary>
+    private void Repeat(Assignment assignment)
+    {
+        if (assignment.Message is null) return;
+        if (!assignment.IsFinal)
+        {
+            // A fresh incarnation has lost the task, whatever its predecessor confirmed; a known offer is only confirmed again.
+            if (!assignment.ResultArrived) Say(assignment.Site, new TaskOffer(assignment.Token, assignment.Task.Name, assignment.Message));
+        }
+        else if (!assignment.ResultArrived)
+        {
+            Say(assignment.Site, new TaskCancel(assignment.Token, assignment.Reason ?? ""));
+        }
+    }
+
+    private async Task AdmitAsync(Assignment assignment, Shareable message)
+    {
+        var run = assignment.Run;
+        var session = _sessions[assignment.Site];
+        var peer = message.Headers.TryGet(HeaderNames.PeerProperties, out var properties) ? properties.AsMap() : null;
+        var context = new FLContext(_engine, assignment.Site, run.Task.Name, assignment.Token, peer);
+        _engine.Fire(EventTypes.BeforeProcessSubmission, context);
+        try
+        {
+            if (message.ReturnCode != ReturnCode.Ok)
+            {
+                var error = message.Error;
+                EndAssignment(assignment, SiteStatus.Failed, error is null ? $"the site answered {message.ReturnCode}" : $"the site answered {message.ReturnCode}: {error.Type}: {error.Message}", error);
+                return;
+            }
+            if (_options.FiltersIn.AppliesTo(run.Task.Name))
+            {
+                _engine.Fire(EventTypes.BeforeTaskResultFilter, context);
+                message = (await _options.Compute.RunAsync(() => _options.FiltersIn.ProcessAsync(run.Task.Name, message, context, _abort.Token))).Freeze();
+                _engine.Fire(EventTypes.AfterTaskResultFilter, context);
+            }
+            var contribution = new Contribution(assignment.Site, assignment.Token, run.Task.Name, message, reason => EndAssignment(assignment, SiteStatus.Rejected, reason, null));
+            context.Set(ContextKeys.Contribution, contribution);
+            var refusal = run.Task.Contract.CheckShape(contribution) ?? await FindNonFiniteAsync(run, contribution, assignment.Bytes);
+            if (assignment.IsFinal) return; // the task ended while the answer was looked at
+            assignment.Contribution = contribution;
+            if (refusal is not null)
+            {
+                EndAssignment(assignment, SiteStatus.Rejected, refusal, null);
+                return;
+            }
+            run.Deliver(assignment);
+            EndAssignment(assignment, SiteStatus.Accepted, null, null);
+        }
+        catch (Exception e)
+        {
+            // A filter, a rule or the message itself is at fault: the answer is refused whole, and the reason reaches the operator.
+            if (!assignment.IsFinal) EndAssignment(assignment, SiteStatus.Rejected, e.Message, ErrorRecord.From(e) with { Site = assignment.Site, Task = run.Task.Name, Round = run.Task.Round });
+        }
+        finally
+        {
+            if (assignment.Status != SiteStatus.Accepted) _gate.Release(assignment);
+            Say(assignment.Site, new ResultReceipt(Epoch, assignment.Token, assignment.Reason));
+            if (!_options.Link.IsReliable) session.RememberAnswer(assignment.Token.Number, assignment.Reason);
+            Close(session, assignment);
+            _engine.Fire(EventTypes.AfterProcessSubmission, context);
+        }
+    }
+
+    private async ValueTask<string?> FindNonFiniteAsync(TaskRun run, Contribution contribution, long bytes)
+    {
+        if (!run.Task.Contract.RequireFinite || contribution.Data is not { HasTensors: true } data) return null;
+        var name = bytes <= _options.Limits.SmallResultBytes
+            ? data.Tensors.FirstNonFiniteTensor()
+            : await _options.Compute.RunAsync(data.Tensors.FirstNonFiniteTensor);
+        return name is null ? null : $"its tensor '{name}' holds NaN or an infinity; look at the site's learning rate and data";
+    }
+
+    /// <summary>The controller has had the contribution: its permit is free.</summary>
+    internal void Consumed(Assignment assignment)
+    {
+        assignment.Contribution!.MoveOn();
+        _gate.Release(assignment);
+    }
+
+    private void EndAssignment(Assignment assignment, SiteStatus status, string? reason, ErrorRecord? error)
+    {
+        if (status == SiteStatus.Rejected) Log.ContributionRefused(_options.Logger, assignment.Site, assignment.Task.Name, assignment.Task.Round, reason ?? "");
+        else if (status == SiteStatus.Failed) Log.SiteFailed(_options.Logger, assignment.Site, assignment.Task.Name, assignment.Task.Round, reason ?? "");
+        var first = !assignment.IsFinal;
+        assignment.End(status, reason, error, _options.Time.GetTimestamp());
+        if (status != SiteStatus.Accepted) _gate.Release(assignment);
+        if (first && assignment.Run.IsStanding && !assignment.Run.IsComplete) AssignAgain(assignment);
+    }
+
+    /// <summary>A standing task goes to its site again once it has been answered; after a failure only a little later, so that it cannot spin.</summary>
+    private void AssignAgain(Assignment assignment)
+    {
+        var (run, session) = (assignment.Run, _sessions[assignment.Site]);
+        if (assignment.Status == SiteStatus.Accepted) Assign(run, session);
+        else After(_options.Limits.RetryInterval, () => { if (!run.IsComplete) Assign(run, session); });
+    }
+
+    private static void Close(SiteSession session, Assignment assignment) => session.Open.Remove(assignment.Token.Number);
+}

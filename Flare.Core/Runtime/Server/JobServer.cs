@@ -1,0 +1,161 @@
+using System.Threading.Channels;
+
+namespace Flare.Runtime;
+
+/// <summary>
+/// The server of one job: carries tasks to sites and admitted answers to the controllers, and makes rounds durable. All of its state belongs
+/// to the job's loop.
+/// </summary>
+public sealed partial class JobServer
+{
+    private readonly JobServerOptions _options;
+    private readonly RunEngine _engine;
+    private readonly UploadGate _gate;
+    private readonly Dictionary<string, SiteSession> _sessions = new(StringComparer.Ordinal);
+    private readonly List<string> _siteNames = [];
+    private readonly List<TaskRun> _running = [];
+    private readonly Channel<RoundReport> _reports = Channel.CreateUnbounded<RoundReport>();
+    private readonly CancellationTokenSource _abort = new();
+    private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Journal? _journal;
+    private LoopTimer? _sweep;
+    private bool _ending;
+    private bool _dead;
+
+    /// <summary>Creates a server that does nothing until <see cref="RunAsync"/>.</summary>
+    public JobServer(JobServerOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        _options = options;
+        _engine = new RunEngine
+        {
+            Identity = "server",
+            JobId = options.JobId,
+            Seed = options.Seed,
+            Time = options.Time,
+            Logger = options.Logger,
+            Compute = options.Compute,
+            Components = [.. options.Controllers, .. options.Components],
+        };
+        _engine.SendFederated = (type, data) => options.Loop.Post(_ => SendEvent(type, data), null);
+        _gate = new UploadGate(options.Limits.MaxConcurrentUploads, a => Say(a.Site, new UploadPermit(a.Token)));
+        Model = options.InitialModel.Freeze();
+        foreach (var site in options.Sites) AddSite(site);
+    }
+
+    /// <summary>The global model: the initial one, then that of the last committed round. Frozen.</summary>
+    public StateDict Model { get; private set; }
+
+    /// <summary>Tensors and values that the workflows keep beside the model; committed with every round.</summary>
+    public RunState State { get; private set; } = new();
+
+    /// <summary>The reports of the rounds, as they are committed. Completes with the job, with its exception if it failed.</summary>
+    public ChannelReader<RoundReport> Reports => _reports.Reader;
+
+    /// <summary>The names of all sites known, in the order in which they became known.</summary>
+    public IReadOnlyList<string> Sites => _siteNames;
+
+    internal bool IsKnown(string site) => _sessions.ContainsKey(site);
+    internal bool IsConnected(string site) => _sessions[site].Connected;
+    internal TimeProvider Time => _options.Time;
+    internal RunEngine Engine => _engine;
+    internal JobServerOptions Options => _options;
+
+    /// <summary>How often the job's server has started, this start included.</summary>
+    public int Epoch { get; private set; } = 1;
+
+    /// <summary>Runs the job to its end. Call it on the loop, once.</summary>
+    /// <param name="abort">Aborts the job: executors are told to stop, and the task is cancelled. May be cancelled from any thread.</param>
+    public async Task RunAsync(CancellationToken abort)
+    {
+        using var registration = abort.Register(() => _options.Loop.Post(_ => _abort.Cancel(), null));
+        Exception? failure = null;
+        var reason = "the job is done";
+        try
+        {
+            await OpenJournalAsync();
+            Log.JobStarts(_options.Logger, _options.JobId, Epoch, _options.Seed, _siteNames.Count, _options.Limits.MaxConcurrentUploads);
+            _options.Link.Start(Receive);
+            if (!_options.Link.IsReliable) Sweep();
+            var context = new FLContext(_engine);
+            _engine.Fire(EventTypes.StartRun, context);
+            await RunWorkflowsAsync(context);
+            if (_journal is not null) await _journal.CompleteJobAsync();
+            _engine.Fire(EventTypes.AboutToEndRun, context);
+            _engine.Fire(EventTypes.EndRun, context);
+        }
+        catch (Exception e)
+        {
+            // Whatever ended the job reaches whoever runs it; the sites are told first.
+            failure = e;
+            reason = e is OperationCanceledException ? "the job was aborted" : $"the job failed: {e.Message}";
+        }
+        foreach (var run in _running.ToArray()) run.Complete(failure is null ? CompletionStatus.Cancelled : CompletionStatus.Aborted, reason);
+        if (!_dead) await DrainAsync(reason);
+        _sweep?.Dispose();
+        if (_journal is not null) await _journal.DisposeAsync();
+        _reports.Writer.TryComplete(failure);
+    }
+
+    /// <summary>Stops at once, as a crash would: nothing more is sent, nothing more is written. Call it on the loop.</summary>
+    public void Kill()
+    {
+        _dead = true;
+        _sweep?.Dispose();
+        _abort.Cancel();
+    }
+
+    private async Task RunWorkflowsAsync(FLContext context)
+    {
+        for (; _workflow < _options.Controllers.Count; _workflow++)
+        {
+            var controller = _options.Controllers[_workflow];
+            _engine.Fire(EventTypes.StartWorkflow, context);
+            try
+            {
+                _abort.Token.ThrowIfCancellationRequested();
+                await controller.StartAsync(new ControllerContext(this, controller), _abort.Token);
+                _abort.Token.ThrowIfCancellationRequested();
+            }
+            finally
+            {
+                foreach (var run in _running.ToArray()) run.Complete(CompletionStatus.Cancelled, "its workflow has ended");
+                _engine.Fire(EventTypes.EndWorkflow, context);
+            }
+            if (_journal is not null) await _journal.CompleteWorkflowAsync(_workflow);
+            LastCommittedRound = 0;
+            _roundRuns.Clear();
+        }
+    }
+
+    private async Task DrainAsync(string reason)
+    {
+        _ending = true;
+        foreach (var session in _sessions.Values)
+            if (session.Connected) Say(session.Name, new JobEnd(Epoch, reason));
+        CheckDrained();
+        using (After(_options.Limits.DrainTimeout, () => _drained.TrySetResult())) await _drained.Task;
+        var silent = _sessions.Values.Count(s => s.Connected && !s.EndConfirmed);
+        if (silent > 0) Log.DrainIncomplete(_options.Logger, silent, _options.JobId, _options.Limits.DrainTimeout.TotalSeconds);
+    }
+
+    private void CheckDrained()
+    {
+        if (_ending && _sessions.Values.All(s => !s.Connected || s.EndConfirmed)) _drained.TrySetResult();
+    }
+
+    internal LoopTimer After(TimeSpan due, Action callback) => new(_options.Loop, _options.Time, due, () => { if (!_dead) callback(); });
+
+    private SiteSession AddSite(string name)
+    {
+        var session = new SiteSession(name) { LastHeard = _options.Time.GetTimestamp() };
+        _sessions.Add(name, session);
+        _siteNames.Add(name);
+        return session;
+    }
+
+    private void Say(string site, ServerMessage message)
+    {
+        if (!_dead) _options.Link.Send(site, message);
+    }
+}

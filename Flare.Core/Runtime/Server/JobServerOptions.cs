@@ -1,0 +1,68 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Flare.Runtime;
+
+/// <summary>What a <see cref="JobServer"/> works with.</summary>
+public sealed record JobServerOptions
+{
+    /// <summary>The job's id.</summary>
+    public required string JobId { get; init; }
+
+    /// <summary>The job's seed, the same at the server and all sites.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>The loop that the job's state belongs to.</summary>
+    public required SynchronizationContext Loop { get; init; }
+
+    /// <summary>The server's end of the transport.</summary>
+    public required IServerLink Link { get; init; }
+
+    /// <summary>The workflows, run one after the other.</summary>
+    public required IReadOnlyList<Controller> Controllers { get; init; }
+
+    /// <summary>The first global model; frozen by the server.</summary>
+    public required StateDict InitialModel { get; init; }
+
+    /// <summary>The sites that are known from the start; others may join.</summary>
+    public IReadOnlyList<string> Sites { get; init; } = [];
+
+    /// <summary>Components that see the server's events, besides the controllers.</summary>
+    public IReadOnlyList<FLComponent> Components { get; init; } = [];
+
+    /// <summary>Where the job keeps its journal; null for none.</summary>
+    public IJournalStorage? Journal { get; init; }
+
+    /// <summary>The clock.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Where heavy arithmetic runs.</summary>
+    public ComputeScheduler Compute { get; init; } = ComputeScheduler.ThreadPool;
+
+    /// <summary>Where to log.</summary>
+    public ILogger Logger { get; init; } = NullLogger.Instance;
+
+    /// <summary>Limits and intervals.</summary>
+    public RuntimeLimits Limits { get; init; } = new();
+
+    internal FilterChain FiltersOut { get; } = new();
+    internal FilterChain FiltersIn { get; } = new();
+
+    /// <summary>Adds a filter of the server behind those that are there. Returns this instance.</summary>
+    /// <param name="place"><see cref="FilterPlace.ServerOut"/> or <see cref="FilterPlace.ServerIn"/>.</param>
+    /// <param name="filter">The filter; name it among <see cref="Components"/> too if it is to see events.</param>
+    /// <param name="tasks">The tasks that it is for; none for all.</param>
+    public JobServerOptions AddFilter(FilterPlace place, Filter filter, params string[] tasks)
+    {
+        ArgumentNullException.ThrowIfNull(filter);
+        ArgumentNullException.ThrowIfNull(tasks);
+        var chain = place switch
+        {
+            FilterPlace.ServerOut => FiltersOut,
+            FilterPlace.ServerIn => FiltersIn,
+            _ => throw new ArgumentOutOfRangeException(nameof(place), place, "The server has filters at ServerOut and ServerIn; SiteIn and SiteOut are a site's."),
+        };
+        chain.Add(filter, tasks);
+        return this;
+    }
+}

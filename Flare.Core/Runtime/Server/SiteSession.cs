@@ -1,0 +1,37 @@
+namespace Flare.Runtime;
+
+/// <summary>A site, as the server sees it.</summary>
+internal sealed class SiteSession(string name)
+{
+    public string Name => name;
+    public long Incarnation { get; set; }
+
+    /// <summary>Whether the site is there: it has said hello and is not lost.</summary>
+    public bool Connected { get; set; }
+
+    public bool EndConfirmed { get; set; }
+    public long LastHeard { get; set; }
+
+    /// <summary>Assignments that are not final, and final ones whose site still has to be told.</summary>
+    public Dictionary<long, Assignment> Open { get; } = [];
+
+    // On a link that loses messages a receipt may be lost, and the result comes again: the newest answers are remembered.
+    private readonly Queue<long> _answered = new();
+    private readonly Dictionary<long, string?> _refusals = [];
+
+    public void RememberAnswer(long number, string? refusal)
+    {
+        _answered.Enqueue(number);
+        _refusals[number] = refusal;
+        if (_answered.Count > 64) _refusals.Remove(_answered.Dequeue());
+    }
+
+    public bool TryGetAnswer(TaskToken token, int epoch, out string? refusal)
+    {
+        refusal = null;
+        return token.Epoch == epoch && _refusals.TryGetValue(token.Number, out refusal);
+    }
+
+    public EventOutbox Events { get; } = new();
+    public long EventsSeen { get; set; }
+}

@@ -1,0 +1,64 @@
+namespace Flare.Runtime;
+
+public sealed partial class SiteRuntime
+{
+    private long _beats;
+
+    /// <summary>On a link that loses messages: says again what has not been answered, and shows that the site is alive.</summary>
+    private void Beat()
+    {
+        if (_stopped || _ended.Task.IsCompleted) return;
+        _heartbeat?.Dispose();
+        _heartbeat = new LoopTimer(_options.Loop, _options.Time, _options.Limits.RetryInterval, Beat);
+        if (_beats++ == 0) return;
+
+        if (!_welcomed) Say(new SiteHello(Name, _options.Incarnation));
+        foreach (var task in _tasks.Values)
+            if (task.State is SiteTaskState.Ready or SiteTaskState.Sent) Repeat(task);
+        foreach (var e in _events.Pending) Say(new SiteEvent(Name, _options.Incarnation, e));
+        var beatsPerHeartbeat = Math.Max(1, _options.Limits.HeartbeatInterval / _options.Limits.RetryInterval);
+        if (_beats % (long)beatsPerHeartbeat == 0) Say(new SiteHeartbeat(Name, _options.Incarnation));
+        Forget();
+    }
+
+    private void Repeat(SiteTask task)
+    {
+        switch (task.State)
+        {
+            case SiteTaskState.Queued or SiteTaskState.Running: Say(new TaskReceived(Name, task.Token)); break;
+            case SiteTaskState.Ready: Say(new ResultReady(Name, task.Token, task.Result!.TensorBytes())); break;
+            case SiteTaskState.Sent: Say(new TaskResult(Name, task.Token, task.Result!)); break;
+            case SiteTaskState.Done: Say(new TaskStopped(Name, task.Token)); break;
+        }
+    }
+
+    private void SendEvent(string type, Shareable data)
+    {
+        var e = _events.Add(type, data);
+        Say(new SiteEvent(Name, _options.Incarnation, e));
+        if (_options.Link.IsReliable) _events.Confirm(e.Sequence);
+    }
+
+    private void ReceiveEvent(FederatedEvent e)
+    {
+        // In order and once: a gap waits for the sender's repetition, what was seen is only confirmed again.
+        if (e.Sequence == _eventsSeen + 1)
+        {
+            _eventsSeen = e.Sequence;
+            _engine.FireFederated(e, "server");
+        }
+        Say(new SiteEventReceipt(Name, _epoch, _eventsSeen));
+    }
+
+    /// <summary>Forgets settled tasks that no repetition can ask for any more: on a link that repeats, those far behind the newest.</summary>
+    private void Forget()
+    {
+        var keep = _options.Link.IsReliable ? 0 : 32;
+        if (_tasks.Count <= keep * 2) return;
+        foreach (var number in _tasks.Where(t => t.Value.State == SiteTaskState.Done).Select(t => t.Key).Order().SkipLast(keep).ToArray())
+        {
+            _tasks[number].Dispose();
+            _tasks.Remove(number);
+        }
+    }
+}

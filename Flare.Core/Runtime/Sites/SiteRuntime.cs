@@ -1,0 +1,231 @@
+namespace Flare.Runtime;
+
+/// <summary>
+/// A site of a job: takes tasks from the server, runs them through filters and executor one at a time, and sees the results delivered.
+/// An idle site is a few small objects; it has no thread, and on a reliable link no timer.
+/// </summary>
+public sealed partial class SiteRuntime
+{
+    private readonly SiteDefinition _definition;
+    private readonly SiteRuntimeOptions _options;
+    private readonly RunEngine _engine;
+    private readonly SiteWorker _worker;
+    private readonly Dictionary<long, SiteTask> _tasks = [];
+    private readonly Queue<SiteTask> _queue = new();
+    private readonly EventOutbox _events = new();
+    private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private LoopTimer? _heartbeat;
+    private long _eventsSeen;
+    private int _epoch;
+    private bool _welcomed;
+    private bool _working;
+    private bool _ending;
+    private bool _stopped;
+
+    /// <summary>Creates a site that does nothing until <see cref="Start"/>.</summary>
+    public SiteRuntime(SiteDefinition definition, SiteRuntimeOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(definition);
+        ArgumentNullException.ThrowIfNull(options);
+        (_definition, _options) = (definition, options);
+        _engine = new RunEngine
+        {
+            Identity = definition.Name,
+            JobId = options.JobId,
+            Seed = options.Seed,
+            Time = options.Time,
+            Logger = options.Logger,
+            Compute = options.Compute,
+            Components = definition.Components,
+        };
+        _engine.SendFederated = (type, data) => options.Loop.Post(_ => SendEvent(type, data), null);
+        _worker = new SiteWorker(definition, _engine);
+    }
+
+    /// <summary>The site's name.</summary>
+    public string Name => _definition.Name;
+
+    /// <summary>Completes, with the server's reason, when the job is over at this site.</summary>
+    public Task<string> Ended => _ended.Task;
+
+    /// <summary>Joins the job. Call it on the loop.</summary>
+    public void Start()
+    {
+        _options.Link.Start(Receive);
+        _worker.Fire(EventTypes.AboutToStartRun);
+        _worker.Fire(EventTypes.StartRun);
+        Say(new SiteHello(Name, _options.Incarnation));
+        if (!_options.Link.IsReliable) Beat();
+    }
+
+    /// <summary>
+    /// Stops at once, as a crash would: running executors are told to stop, nothing more is sent. Call it on the loop.
+    /// </summary>
+    public void Kill()
+    {
+        _stopped = true;
+        _heartbeat?.Dispose();
+        foreach (var task in _tasks.Values) Stop(task);
+    }
+
+    private void Receive(ServerMessage message)
+    {
+        if (_stopped) return;
+        if (message.Epoch > _epoch) EnterEpoch(message.Epoch);
+        else if (message.Epoch < _epoch) return; // a straggler of a server that is no more
+        switch (message)
+        {
+            case ServerWelcome welcome:
+                if (welcome.HelloNeeded) Say(new SiteHello(Name, _options.Incarnation));
+                else _welcomed = true;
+                break;
+            case TaskOffer offer: Take(offer); break;
+            case UploadPermit permit: Upload(permit.Token); break;
+            case ResultReceipt receipt: Settle(receipt); break;
+            case TaskCancel cancel: Cancel(cancel.Token); break;
+            case ServerEvent e: ReceiveEvent(e.Event); break;
+            case ServerEventReceipt receipt: _events.Confirm(receipt.Sequence); break;
+            case JobEnd end: _ = EndAsync(end.Reason); break;
+        }
+    }
+
+    // A server that has started again knows nothing of the tasks that its predecessor gave out.
+    private void EnterEpoch(int epoch)
+    {
+        var restarted = _epoch != 0;
+        _epoch = epoch;
+        _eventsSeen = 0;
+        _welcomed = false;
+        _events.Restart();
+        foreach (var task in _tasks.Values) Stop(task);
+        _tasks.Clear();
+        if (restarted) Say(new SiteHello(Name, _options.Incarnation));
+    }
+
+    private void Take(TaskOffer offer)
+    {
+        if (_tasks.TryGetValue(offer.Token.Number, out var known))
+        {
+            Repeat(known);
+            return;
+        }
+        var task = new SiteTask(offer.Token, offer.TaskName, offer.Data);
+        _tasks.Add(offer.Token.Number, task);
+        _queue.Enqueue(task);
+        Say(new TaskReceived(Name, task.Token));
+        if (!_working) _ = WorkAsync();
+    }
+
+    private async Task WorkAsync()
+    {
+        _working = true;
+        while (_queue.TryDequeue(out var task))
+        {
+            if (task.State == SiteTaskState.Done) continue;
+            await RunAsync(task);
+        }
+        _working = false;
+    }
+
+    private async Task RunAsync(SiteTask task)
+    {
+        var slots = _options.Slots;
+        if (slots is not null)
+        {
+            try
+            {
+                await slots.AcquireAsync(task.Abort.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+        }
+        try
+        {
+            if (task.State == SiteTaskState.Done) return;
+            task.State = SiteTaskState.Running;
+            var result = await _worker.RunAsync(task, _options);
+            if (task.State == SiteTaskState.Done) return;
+            if (task.StopRequested)
+            {
+                task.Settle();
+                Say(new TaskStopped(Name, task.Token));
+                return;
+            }
+            task.Result = result;
+            task.State = SiteTaskState.Ready;
+            if (result.TensorBytes() <= _options.Limits.SmallResultBytes) Upload(task.Token);
+            else Repeat(task);
+            // The slot is kept until the result is delivered, so that results waiting for a permit cannot pile up in one process.
+            await task.Settled.Task;
+        }
+        finally
+        {
+            slots?.Release();
+        }
+    }
+
+    private void Upload(TaskToken token)
+    {
+        if (!_tasks.TryGetValue(token.Number, out var task) || task.State is not (SiteTaskState.Ready or SiteTaskState.Sent)) return;
+        if (task.State == SiteTaskState.Ready) _worker.Fire(EventTypes.BeforeSendTaskResult, task);
+        task.State = SiteTaskState.Sent;
+        Say(new TaskResult(Name, token, task.Result!));
+    }
+
+    private void Settle(ResultReceipt receipt)
+    {
+        if (!_tasks.TryGetValue(receipt.Token.Number, out var task) || task.State == SiteTaskState.Done) return;
+        if (task.State == SiteTaskState.Sent) _worker.Fire(EventTypes.AfterSendTaskResult, task);
+        Stop(task);
+        Forget();
+    }
+
+    private void Cancel(TaskToken token)
+    {
+        if (!_tasks.TryGetValue(token.Number, out var task))
+        {
+            Say(new TaskStopped(Name, token));
+            return;
+        }
+        if (task.State == SiteTaskState.Running)
+        {
+            if (!task.StopRequested) _worker.Fire(EventTypes.AbortTask, task);
+            task.StopRequested = true;
+            task.Abort.Cancel();
+            return; // TaskStopped follows when the executor has stopped
+        }
+        Stop(task);
+        Say(new TaskStopped(Name, token));
+    }
+
+    /// <summary>Ends a task without an answer.</summary>
+    private static void Stop(SiteTask task)
+    {
+        if (task.State == SiteTaskState.Done) return;
+        task.Settle();
+        task.Abort.Cancel();
+    }
+
+    private async Task EndAsync(string reason)
+    {
+        if (_ended.Task.IsCompleted)
+        {
+            Say(new JobEndReceived(Name)); // the first confirmation was lost
+            return;
+        }
+        if (_ending) return;
+        _ending = true;
+        foreach (var task in _tasks.Values) Stop(task);
+        await _worker.EndRunAsync(_options.Limits.AbortGrace, _options);
+        _heartbeat?.Dispose();
+        _ended.TrySetResult(reason);
+        Say(new JobEndReceived(Name));
+    }
+
+    private void Say(SiteMessage message)
+    {
+        if (!_stopped) _options.Link.Send(message);
+    }
+}

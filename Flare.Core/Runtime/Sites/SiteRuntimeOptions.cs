@@ -1,0 +1,38 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Flare.Runtime;
+
+/// <summary>What a <see cref="SiteRuntime"/> works with.</summary>
+public sealed record SiteRuntimeOptions
+{
+    /// <summary>The job's id.</summary>
+    public required string JobId { get; init; }
+
+    /// <summary>The job's seed, the same at the server and all sites.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>The loop that the site's state belongs to.</summary>
+    public required SynchronizationContext Loop { get; init; }
+
+    /// <summary>The site's end of the transport.</summary>
+    public required ISiteLink Link { get; init; }
+
+    /// <summary>The clock.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Where executors run.</summary>
+    public ComputeScheduler Compute { get; init; } = ComputeScheduler.ThreadPool;
+
+    /// <summary>Where to log.</summary>
+    public ILogger Logger { get; init; } = NullLogger.Instance;
+
+    /// <summary>Limits and intervals.</summary>
+    public RuntimeLimits Limits { get; init; } = new();
+
+    /// <summary>How often this site has started, greater at every start; a clock or a counter on disk.</summary>
+    public long Incarnation { get; init; } = 1;
+
+    /// <summary>Slots that sites of one process share, so that no more than so many executors run at once; null for no limit.</summary>
+    internal AsyncSlots? Slots { get; init; }
+}

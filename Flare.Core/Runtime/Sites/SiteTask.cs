@@ -1,0 +1,38 @@
+namespace Flare.Runtime;
+
+/// <summary>Where an assignment stands at its site.</summary>
+internal enum SiteTaskState
+{
+    Queued,
+    Running,
+    /// <summary>The result waits for an upload permit.</summary>
+    Ready,
+    /// <summary>The result is on its way and waits for its receipt.</summary>
+    Sent,
+    /// <summary>Received, refused or stopped: nothing is kept but the fact.</summary>
+    Done,
+}
+
+/// <summary>An assignment at its site. The result is kept until its receipt comes, so that a repeated request finds it again.</summary>
+internal sealed class SiteTask(TaskToken token, string name, Shareable data) : IDisposable
+{
+    public TaskToken Token => token;
+    public string Name => name;
+    public Shareable Data => data;
+    public SiteTaskState State { get; set; }
+    public Shareable? Result { get; set; }
+    public CancellationTokenSource Abort { get; } = new();
+    public bool StopRequested { get; set; }
+
+    /// <summary>Completes when the site need not keep the result any longer.</summary>
+    public TaskCompletionSource Settled { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public void Settle()
+    {
+        State = SiteTaskState.Done;
+        Result = null;
+        Settled.TrySetResult();
+    }
+
+    public void Dispose() => Abort.Dispose();
+}

@@ -1,0 +1,132 @@
+namespace Flare.Runtime;
+
+/// <summary>Runs one task after the other through filters, executor and filters, off the loop, and turns whatever happens into an answer.</summary>
+internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
+{
+    private Task? _abandoned;
+    private string _abandonedTask = "";
+
+    public void Fire(string eventType, SiteTask? task = null) =>
+        engine.Fire(eventType, task is null ? new FLContext(engine, "server") : NewContext(task));
+
+    /// <summary>Runs a task. Completes when the executor has answered, or has not stopped in time after it was told to.</summary>
+    public async Task<Shareable> RunAsync(SiteTask task, SiteRuntimeOptions options)
+    {
+        if (_abandoned is { IsCompleted: false })
+            return Stamp(Shareable.Reply(ReturnCode.ExecutionException, $"The executor is still busy with task '{_abandonedTask}', whose abort it ignored. Let it look at its abort token in every loop."), task);
+
+        var done = new TaskCompletionSource<Shareable>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var running = options.Compute.RunAsync(() => ProcessAsync(task));
+        _ = ForwardAsync(running, done);
+        LoopTimer? patience = null;
+        using var registration = task.Abort.Token.Register(() => patience = new LoopTimer(options.Loop, options.Time, options.Limits.AbortGrace, Abandon));
+        var result = await done.Task;
+        patience?.Dispose();
+        return result;
+
+        void Abandon()
+        {
+            if (!done.TrySetResult(Shareable.Reply(ReturnCode.TaskAborted))) return;
+            Log.ExecutorAbandoned(engine.Logger, definition.Name, options.Limits.AbortGrace.TotalSeconds);
+            (_abandoned, _abandonedTask) = (running, task.Name);
+        }
+
+        static async Task ForwardAsync(Task<Shareable> running, TaskCompletionSource<Shareable> done) => done.TrySetResult(await running);
+    }
+
+    public async Task EndRunAsync(TimeSpan patience, SiteRuntimeOptions options)
+    {
+        var context = new FLContext(engine, "server");
+        engine.Fire(EventTypes.AboutToEndRun, context);
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _ = RunToEndAsync();
+        using (new LoopTimer(options.Loop, options.Time, patience, () => done.TrySetResult())) await done.Task;
+        engine.Fire(EventTypes.EndRun, context);
+
+        async Task RunToEndAsync()
+        {
+            await options.Compute.RunAsync(async () =>
+            {
+                try
+                {
+                    await definition.Executor.EndRunAsync(context);
+                }
+                catch (Exception e)
+                {
+                    // The run is over; what fails now must reach the log and can change nothing else.
+                    Log.EventHandlerFailed(engine.Logger, e, definition.Name, definition.Executor.GetType().Name, EventTypes.EndRun);
+                }
+                return true;
+            });
+            done.TrySetResult();
+        }
+    }
+
+    private FLContext NewContext(SiteTask task)
+    {
+        var peer = task.Data.Headers.TryGet(HeaderNames.PeerProperties, out var properties) ? properties.AsMap() : null;
+        return new FLContext(engine, "server", task.Name, task.Token, peer);
+    }
+
+    private async ValueTask<Shareable> ProcessAsync(SiteTask task)
+    {
+        var context = NewContext(task);
+        var abort = task.Abort.Token;
+        var stage = ReturnCode.TaskDataFilterError;
+        Shareable result;
+        try
+        {
+            engine.Fire(EventTypes.BeforeTaskDataFilter, context);
+            var input = await definition.FiltersIn.ProcessAsync(task.Name, task.Data, context, abort);
+            engine.Fire(EventTypes.AfterTaskDataFilter, context);
+
+            stage = ReturnCode.ExecutionException;
+            engine.Fire(EventTypes.BeforeTaskExecution, context);
+            result = await definition.Executor.ExecuteAsync(task.Name, input, context, abort)
+                ?? Shareable.Reply(ReturnCode.EmptyResult, $"The executor returned no message for task '{task.Name}'.");
+            engine.Fire(EventTypes.AfterTaskExecution, context);
+
+            stage = ReturnCode.TaskResultFilterError;
+            if (abort.IsCancellationRequested) result = Shareable.Reply(ReturnCode.TaskAborted);
+            if (result.ReturnCode == ReturnCode.Ok)
+            {
+                engine.Fire(EventTypes.BeforeTaskResultFilter, context);
+                result = await definition.FiltersOut.ProcessAsync(task.Name, result, context, abort);
+                engine.Fire(EventTypes.AfterTaskResultFilter, context);
+            }
+        }
+        catch (OperationCanceledException) when (abort.IsCancellationRequested)
+        {
+            result = Shareable.Reply(ReturnCode.TaskAborted);
+        }
+        catch (Exception e)
+        {
+            // Whatever user code throws, the operator reads it: it becomes the answer. Nothing else of the message is sent.
+            result = new Shareable { ReturnCode = stage };
+            result.Headers[HeaderNames.Error] = ErrorRecord.From(e).ToMap();
+            engine.Fire(EventTypes.FatalTaskError, context);
+        }
+        return Stamp(result, task, context.PublicProperties());
+    }
+
+    /// <summary>Attaches what identifies the answer, and strips the body of one that is not Ok: it passed no filter.</summary>
+    private Shareable Stamp(Shareable result, SiteTask task, FlareMap? publicProperties = null)
+    {
+        var code = result.ReturnCode;
+        var error = result.Error;
+        var message = code == ReturnCode.Ok ? result.WithOwnHeaders() : new Shareable { ReturnCode = code };
+        message.Headers[HeaderNames.TaskName] = task.Name;
+        message.Headers[HeaderNames.CurrentRound] = task.Token.Round;
+        Copy(HeaderNames.TaskId);
+        Copy(HeaderNames.Workflow);
+        Copy(HeaderNames.Cookies);
+        if (publicProperties is not null) message.Headers[HeaderNames.PeerProperties] = publicProperties;
+        if (error is not null) message.Headers[HeaderNames.Error] = (error with { Site = definition.Name, Task = task.Name, Round = task.Token.Round }).ToMap();
+        return message.Freeze();
+
+        void Copy(string name)
+        {
+            if (task.Data.Headers.TryGet(name, out var value)) message.Headers[name] = value;
+        }
+    }
+}

@@ -26,13 +26,23 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
     private StateDict(TensorLayout layout, bool zeroed)
     {
         ArgumentNullException.ThrowIfNull(layout);
+        if (!BitConverter.IsLittleEndian)
+            throw new PlatformNotSupportedException("Flare keeps, sends and saves tensors in little-endian order; this machine is big-endian.");
         Layout = layout;
-        _memory = TensorMemory.Rent(layout.ByteLength, zeroed);
-        if (!zeroed) ClearPadding();
+        _memory = TensorMemoryPool.Shared.Rent(layout.ByteLength);
+        if (zeroed) Clear();
+        else ClearPadding();
     }
 
     /// <summary>Creates one whose elements hold anything; the gaps between tensors are zero all the same, for hashes run over them.</summary>
     internal static StateDict Uninitialized(TensorLayout layout) => new(layout, zeroed: false);
+
+    /// <summary>Bytes of disposed state dicts that are kept for the next ones of their size: at most a quarter of the process's memory,
+    /// and none for longer than it takes the collector to find them unused for a minute.</summary>
+    public static long PooledBytes => TensorMemoryPool.Shared.RetainedBytes;
+
+    /// <summary>Gives the pooled memory to the collector now, as on a mobile system's warning that memory is short.</summary>
+    public static void TrimPool() => TensorMemoryPool.Shared.Trim(TimeSpan.Zero);
 
     /// <summary>The tensors and their places.</summary>
     public TensorLayout Layout { get; }
@@ -101,7 +111,7 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
     /// <summary>Returns the memory, frozen or not: for the runtime's own state dicts that nobody else can hold.</summary>
     internal void Release()
     {
-        if (Interlocked.Exchange(ref _memory, null) is { } memory) TensorMemoryPool.Return(memory);
+        if (Interlocked.Exchange(ref _memory, null) is { } memory) TensorMemoryPool.Shared.Return(memory);
     }
 
     /// <inheritdoc/>
@@ -112,6 +122,15 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
+    /// <summary>Sets every element to zero.</summary>
+    /// <exception cref="InvalidOperationException">The state dict is frozen.</exception>
+    public void Clear()
+    {
+        RequireWritable();
+        NativeMemory.Clear(Pointer, (nuint)Layout.ByteLength);
+        GC.KeepAlive(this);
+    }
+
     /// <summary>Copies all values from another state dict of the same layout.</summary>
     /// <exception cref="ArgumentException">The layouts differ; the message names the tensor.</exception>
     /// <exception cref="InvalidOperationException">This one is frozen.</exception>
@@ -121,6 +140,7 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
         RequireWritable();
         Buffer.MemoryCopy(source.Pointer, Pointer, Layout.ByteLength, Layout.ByteLength);
         GC.KeepAlive(source);
+        GC.KeepAlive(this);
     }
 
     internal Span<T> Span<T>(int index, bool writable) where T : unmanaged
@@ -139,7 +159,32 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
         if (start < 0 || length < 0 || start > spec.Length - length)
             throw new ArgumentOutOfRangeException(nameof(start), $"Elements {start} to {start + length} lie outside tensor '{spec.Name}' of {spec.Length} elements.");
         if (writable) RequireWritable();
-        return new Span<T>(Pointer + Layout.OffsetOf(index) + start * sizeof(T), length);
+        var span = new Span<T>(Pointer + Layout.OffsetOf(index) + start * sizeof(T), length);
+        // From here the span itself keeps the memory: the collector follows it into the pinned array.
+        GC.KeepAlive(this);
+        return span;
+    }
+
+    /// <summary>Some of a tensor's bytes, frozen or not: for the runtime, which fills and reads tensors whatever their dtype.</summary>
+    internal Span<byte> Bytes(int index, long start, int length)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(start, Layout[index].ByteLength - length);
+        var span = new Span<byte>(Pointer + Layout.OffsetOf(index) + start, length);
+        GC.KeepAlive(this);
+        return span;
+    }
+
+    /// <summary>Some of the whole run's bytes, gaps included, frozen or not.</summary>
+    internal Span<byte> RunBytes(long start, int length)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(start);
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(start, Layout.ByteLength - length);
+        var span = new Span<byte>(Pointer + start, length);
+        GC.KeepAlive(this);
+        return span;
     }
 
     internal void RequireSameLayout(StateDict other, [CallerArgumentExpression(nameof(other))] string? argument = null)
@@ -163,6 +208,7 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
             var next = i + 1 < Count ? Layout.OffsetOf(i + 1) : Layout.ByteLength;
             NativeMemory.Clear(Pointer + end, (nuint)(next - end));
         }
+        GC.KeepAlive(this);
     }
 
     private static ObjectDisposedException Disposed() =>

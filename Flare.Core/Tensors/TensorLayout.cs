@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Collections;
+using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -29,7 +30,7 @@ public sealed class TensorLayout : IReadOnlyList<TensorSpec>, IEquatable<TensorL
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         for (var i = 0; i < _specs.Length; i++)
         {
-            var spec = _specs[i];
+            var spec = _specs[i] ?? throw new ArgumentException($"Tensor {i} is null.", nameof(specs));
             if (!_indexes.TryAdd(spec.Name, i)) throw new ArgumentException($"Two tensors are named '{spec.Name}'; names are unique in a layout.", nameof(specs));
             _offsets[i] = ByteLength;
             ByteLength += (spec.ByteLength + Alignment - 1) / Alignment * Alignment;
@@ -37,6 +38,7 @@ public sealed class TensorLayout : IReadOnlyList<TensorSpec>, IEquatable<TensorL
             ElementCount += spec.Length;
             AppendIdentity(hash, spec);
         }
+        Runs = RunsOf();
         Fingerprint = Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
@@ -55,6 +57,12 @@ public sealed class TensorLayout : IReadOnlyList<TensorSpec>, IEquatable<TensorL
     /// </summary>
     public string Fingerprint { get; }
 
+    /// <summary>
+    /// Consecutive tensors of one dtype, the gaps between them included: what is done alike to every element of a dtype is done to
+    /// a few long runs, not to many small tensors.
+    /// </summary>
+    internal ImmutableArray<TensorRun> Runs { get; }
+
     /// <summary>The tensor at a place in the order.</summary>
     public TensorSpec this[int index] => _specs[index];
 
@@ -63,6 +71,16 @@ public sealed class TensorLayout : IReadOnlyList<TensorSpec>, IEquatable<TensorL
 
     /// <summary>The place of a tensor in the order, or -1.</summary>
     public int IndexOf(string name) => _indexes.GetValueOrDefault(name, -1);
+
+    /// <summary>The tensor whose elements, or the gap behind them, hold a byte of the run.</summary>
+    internal int IndexAt(long offset)
+    {
+        var found = Array.BinarySearch(_offsets, offset);
+        if (found < 0) return ~found - 1;
+        // Tensors without elements share their offset with the next one: the last of them has the byte.
+        while (found + 1 < Count && _offsets[found + 1] == offset) found++;
+        return found;
+    }
 
     /// <summary>What keeps two layouts apart, in words that name the tensor; null where they are equal.</summary>
     public string? DifferenceFrom(TensorLayout expected)
@@ -73,7 +91,7 @@ public sealed class TensorLayout : IReadOnlyList<TensorSpec>, IEquatable<TensorL
         {
             var index = IndexOf(spec.Name);
             if (index < 0) return $"tensor '{spec.Name}' is missing";
-            if (!_specs[index].Equals(spec)) return $"tensor '{spec.Name}' is {_specs[index]} where {spec} is expected";
+            if (!_specs[index].Equals(spec)) return $"tensor '{spec.Name}' is {_specs[index].Kind} where {spec.Kind} is expected";
         }
         foreach (var spec in _specs)
             if (expected.IndexOf(spec.Name) < 0) return $"tensor '{spec.Name}' is not expected";
@@ -94,6 +112,19 @@ public sealed class TensorLayout : IReadOnlyList<TensorSpec>, IEquatable<TensorL
 
     IEnumerator IEnumerable.GetEnumerator() => _specs.GetEnumerator();
 
+    private ImmutableArray<TensorRun> RunsOf()
+    {
+        var runs = ImmutableArray.CreateBuilder<TensorRun>();
+        for (var first = 0; first < Count;)
+        {
+            var next = first + 1;
+            while (next < Count && _specs[next].DType == _specs[first].DType) next++;
+            runs.Add(new(_specs[first].DType, first, next - first, _offsets[first], (next < Count ? _offsets[next] : ByteLength) - _offsets[first]));
+            first = next;
+        }
+        return runs.DrainToImmutable();
+    }
+
     // Length-prefixed fields: no two different lists of tensors give the same bytes.
     private static void AppendIdentity(IncrementalHash hash, TensorSpec spec)
     {
@@ -112,3 +143,11 @@ public sealed class TensorLayout : IReadOnlyList<TensorSpec>, IEquatable<TensorL
         }
     }
 }
+
+/// <summary>A run of consecutive tensors of one dtype.</summary>
+/// <param name="DType">The element type of them all.</param>
+/// <param name="First">Index of the first tensor.</param>
+/// <param name="Count">Number of tensors.</param>
+/// <param name="Offset">Bytes from the model's begin, a multiple of <see cref="TensorLayout.Alignment"/>.</param>
+/// <param name="ByteLength">Bytes with the gaps, a multiple of <see cref="TensorLayout.Alignment"/>.</param>
+internal readonly record struct TensorRun(DType DType, int First, int Count, long Offset, long ByteLength);

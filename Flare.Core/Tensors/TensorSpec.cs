@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Collections.Immutable;
+using System.Text;
 
 namespace Flare;
 
@@ -15,14 +17,19 @@ public enum TensorRole : byte
 public sealed class TensorSpec : IEquatable<TensorSpec>
 {
     /// <summary>Describes a tensor.</summary>
-    /// <param name="name">Unique in its layout, not empty; by convention dotted, such as <c>conv1.weight</c>.</param>
+    /// <param name="name">Unique in its layout, not empty, well-formed Unicode; by convention dotted, such as <c>conv1.weight</c>.</param>
     /// <param name="dtype">The element type.</param>
-    /// <param name="shape">The dimensions, outermost first, each at least 0; empty for a scalar.</param>
+    /// <param name="shape">The dimensions, outermost first, each at least 0, at most <see cref="MaxRank"/>; empty for a scalar.</param>
     /// <param name="role">Parameter or buffer.</param>
-    /// <exception cref="ArgumentException">An empty name, a negative dimension, or more than 2^60 bytes.</exception>
+    /// <exception cref="ArgumentException">An empty or ill-formed name, an unknown dtype or role, a negative dimension, too many of
+    /// them, or more than 2^60 bytes.</exception>
     public TensorSpec(string name, DType dtype, ReadOnlySpan<long> shape, TensorRole role = TensorRole.Parameter)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
+        // A lone surrogate has no UTF-8 form: two such names would share bytes in files and fingerprints.
+        if (!IsWellFormed(name)) throw new ArgumentException("The tensor's name is no well-formed Unicode: it holds half a surrogate pair.", nameof(name));
+        if (role is not (TensorRole.Parameter or TensorRole.Buffer)) throw new ArgumentOutOfRangeException(nameof(role), role, "Not a tensor's role.");
+        if (shape.Length > MaxRank) throw new ArgumentException($"Tensor '{name}' has {shape.Length} dimensions; at most {MaxRank} are possible.", nameof(shape));
         Int128 elements = 1;
         foreach (var dimension in shape)
         {
@@ -33,6 +40,9 @@ public sealed class TensorSpec : IEquatable<TensorSpec>
         if (elements * dtype.Size() > MaxBytes) throw new ArgumentException($"Tensor '{name}' would take more than 2^60 bytes.", nameof(shape));
         (Name, DType, Shape, Role, Length) = (name, dtype, [.. shape], role, (long)elements);
     }
+
+    /// <summary>A tensor has at most this many dimensions, as in PyTorch and NumPy.</summary>
+    public const int MaxRank = 64;
 
     private const long MaxBytes = 1L << 60;
 
@@ -65,5 +75,18 @@ public sealed class TensorSpec : IEquatable<TensorSpec>
     public override int GetHashCode() => HashCode.Combine(Name, DType, Role, Length);
 
     /// <summary>For people: <c>fc.weight Float32[10,64]</c>, with <c>buffer</c> behind a buffer.</summary>
-    public override string ToString() => $"{Name} {DType}[{string.Join(',', Shape)}]{(Role == TensorRole.Buffer ? " buffer" : "")}";
+    public override string ToString() => $"{Name} {Kind}";
+
+    /// <summary>All but the name, for people.</summary>
+    internal string Kind => $"{DType}[{string.Join(',', Shape)}]{(Role == TensorRole.Buffer ? " buffer" : "")}";
+
+    private static bool IsWellFormed(string text)
+    {
+        for (var rest = text.AsSpan(); !rest.IsEmpty;)
+        {
+            if (Rune.DecodeFromUtf16(rest, out _, out var consumed) != OperationStatus.Done) return false;
+            rest = rest[consumed..];
+        }
+        return true;
+    }
 }

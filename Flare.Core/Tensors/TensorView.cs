@@ -1,3 +1,5 @@
+using System.Numerics.Tensors;
+
 namespace Flare;
 
 /// <summary>One tensor of a <see cref="StateDict"/>: a view, valid while the state dict's memory is.</summary>
@@ -33,4 +35,21 @@ public readonly struct TensorView
     /// <param name="start">Index of the first element.</param>
     /// <param name="length">Number of elements.</param>
     public ReadOnlySpan<T> AsReadOnlySpan<T>(long start, int length) where T : unmanaged => _owner.Span<T>(_index, start, length, writable: false);
+
+    /// <summary>A copy of the elements, row-major.</summary>
+    /// <typeparam name="T">The CLR type of <see cref="TensorSpec.DType"/>.</typeparam>
+    /// <exception cref="InvalidOperationException">Another element type, or more than 2^31 elements.</exception>
+    public T[] ToArray<T>() where T : unmanaged => AsReadOnlySpan<T>().ToArray();
+
+    /// <summary>The elements with their shape, for reading, as System.Numerics.Tensors has it.</summary>
+    /// <typeparam name="T">The CLR type of <see cref="TensorSpec.DType"/>.</typeparam>
+    /// <exception cref="InvalidOperationException">Another element type, or more than 2^31 elements.</exception>
+    public ReadOnlyTensorSpan<T> AsReadOnlyTensorSpan<T>() where T : unmanaged => new(AsReadOnlySpan<T>(), [.. Lengths]);
+
+    /// <summary>The elements with their shape, for writing, as System.Numerics.Tensors has it.</summary>
+    /// <typeparam name="T">The CLR type of <see cref="TensorSpec.DType"/>.</typeparam>
+    /// <exception cref="InvalidOperationException">Another element type, a frozen state dict, or more than 2^31 elements.</exception>
+    public TensorSpan<T> AsTensorSpan<T>() where T : unmanaged => new(AsSpan<T>(), [.. Lengths]);
+
+    private IEnumerable<nint> Lengths => Spec.Shape.Select(dimension => (nint)dimension);
 }

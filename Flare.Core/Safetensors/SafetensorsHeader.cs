@@ -1,0 +1,118 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Text.Json;
+
+namespace Flare;
+
+/// <summary>
+/// The header of a safetensors file (https://huggingface.co/docs/safetensors): eight bytes of little-endian length, JSON, then the data of all tensors
+/// without a gap. What the format has no place for is kept in its <c>__metadata__</c>: <c>flare.buffers</c>, the names of the tensors
+/// that are buffers, and <c>flare.order</c>, the names in the layout's order where the data has another; both JSON arrays in a string.
+/// </summary>
+/// <param name="Layout">The tensors in the state dict's order.</param>
+/// <param name="DataOrder">Their indexes in the order of the data.</param>
+/// <param name="DataLength">Bytes of the data.</param>
+internal sealed record SafetensorsHeader(TensorLayout Layout, int[] DataOrder, long DataLength)
+{
+    /// <summary>Bytes of the length before the JSON.</summary>
+    public const int PrefixLength = 8;
+
+    /// <summary>The format's own limit on the JSON's bytes.</summary>
+    public const int MaxLength = 100_000_000;
+
+    internal const string Metadata = "__metadata__", Buffers = "flare.buffers", Order = "flare.order";
+
+    /// <summary>The header for a layout. Like the reference, it orders the data by falling element size, so that all tensors are aligned.</summary>
+    public static SafetensorsHeader For(TensorLayout layout)
+    {
+        int[] order = [.. Enumerable.Range(0, layout.Count).OrderByDescending(i => layout[i].DType.Size())];
+        return new(layout, order, layout.Sum(spec => spec.ByteLength));
+    }
+
+    /// <summary>Length and JSON, padded with spaces to a multiple of eight bytes.</summary>
+    /// <exception cref="SafetensorsException">A tensor's name is the format's own, or the header exceeds its limit.</exception>
+    public byte[] ToBytes(string target)
+    {
+        if (Layout.IndexOf(Metadata) >= 0) throw new SafetensorsException($"{target}: no tensor can be named '{Metadata}', which the format keeps for itself. Rename the tensor.");
+        var bytes = new ArrayBufferWriter<byte>(1024);
+        bytes.Write(stackalloc byte[PrefixLength]);
+        using (var json = new Utf8JsonWriter(bytes))
+        {
+            json.WriteStartObject();
+            WriteMetadata(json);
+            long begin = 0;
+            foreach (var index in DataOrder)
+            {
+                var spec = Layout[index];
+                json.WriteStartObject(spec.Name);
+                json.WriteString("dtype", NameOf(spec.DType));
+                json.WriteStartArray("shape");
+                foreach (var dimension in spec.Shape) json.WriteNumberValue(dimension);
+                json.WriteEndArray();
+                json.WriteStartArray("data_offsets");
+                json.WriteNumberValue(begin);
+                json.WriteNumberValue(begin += spec.ByteLength);
+                json.WriteEndArray();
+                json.WriteEndObject();
+            }
+            json.WriteEndObject();
+        }
+        var padding = -bytes.WrittenCount & 7;
+        bytes.GetSpan(padding)[..padding].Fill((byte)' ');
+        bytes.Advance(padding);
+        var header = bytes.WrittenSpan.ToArray();
+        if (header.Length - PrefixLength > MaxLength)
+            throw new SafetensorsException($"{target}: the header takes {header.Length - PrefixLength:N0} bytes, and the format allows {MaxLength:N0}. Save the tensors in several files.");
+        BinaryPrimitives.WriteInt64LittleEndian(header, header.Length - PrefixLength);
+        return header;
+    }
+
+    // "format": "pt" is what PyTorch's tools, such as transformers, ask of a file whose tensors are row-major.
+    private void WriteMetadata(Utf8JsonWriter json)
+    {
+        json.WriteStartObject(Metadata);
+        json.WriteString("format", "pt");
+        if (Layout.Any(spec => spec.Role == TensorRole.Buffer))
+            json.WriteString(Buffers, Names(Layout.Where(spec => spec.Role == TensorRole.Buffer)));
+        if (!DataOrder.SequenceEqual(Enumerable.Range(0, Layout.Count)))
+            json.WriteString(Order, Names(Layout));
+        json.WriteEndObject();
+    }
+
+    private static ReadOnlySpan<byte> Names(IEnumerable<TensorSpec> specs)
+    {
+        var bytes = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(bytes))
+        {
+            json.WriteStartArray();
+            foreach (var spec in specs) json.WriteStringValue(spec.Name);
+            json.WriteEndArray();
+        }
+        return bytes.WrittenSpan;
+    }
+
+    private static string NameOf(DType dtype) => dtype switch
+    {
+        DType.Float32 => "F32",
+        DType.Float64 => "F64",
+        DType.Float16 => "F16",
+        DType.BFloat16 => "BF16",
+        DType.Int8 => "I8",
+        DType.Int16 => "I16",
+        DType.Int32 => "I32",
+        DType.Int64 => "I64",
+        DType.UInt8 => "U8",
+        DType.UInt16 => "U16",
+        DType.UInt32 => "U32",
+        DType.UInt64 => "U64",
+        DType.Bool => "BOOL",
+        _ => throw new ArgumentOutOfRangeException(nameof(dtype), dtype, "Not a tensor element type."),
+    };
+
+    public static DType? DTypeOf(string name)
+    {
+        foreach (var dtype in Enum.GetValues<DType>())
+            if (NameOf(dtype) == name) return dtype;
+        return null;
+    }
+}

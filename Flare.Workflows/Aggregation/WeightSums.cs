@@ -1,0 +1,51 @@
+namespace Flare.Workflows;
+
+/// <summary>The exact sums of the weights, per tensor.</summary>
+internal sealed unsafe class WeightSums(int tensors)
+{
+    /// <summary>Words of a sum: 2^28 weights of up to 2^64, in steps of 2^-116.</summary>
+    public const int Words = 8;
+
+    /// <summary>The exponent of a sum's lowest bit.</summary>
+    public const int Low = -128;
+
+    private readonly long[] _words = new long[tensors * Words];
+    private readonly int[] _counts = new int[tensors];
+
+    public void Clear()
+    {
+        Array.Clear(_words);
+        Array.Clear(_counts);
+    }
+
+    public void CopyFrom(WeightSums other)
+    {
+        other._words.CopyTo(_words, 0);
+        other._counts.CopyTo(_counts, 0);
+    }
+
+    /// <summary>The contributions that hold a tensor.</summary>
+    public int CountOf(int tensor) => _counts[tensor];
+
+    /// <summary>The sum as non-negative words of 32 bits, lowest first.</summary>
+    public ReadOnlySpan<long> WordsOf(int tensor) => _words.AsSpan(tensor * Words, Words);
+
+    /// <summary>Adds a weight, or takes a negative one out; false where the result cannot be a sum of weights.</summary>
+    public bool TryAdd(int tensor, in Weight weight)
+    {
+        var words = _words.AsSpan(tensor * Words, Words);
+        fixed (long* pointer = words) FixedPoint.Add(pointer, weight.Exponent - Low, weight.Mantissa, weight.IsNegative);
+        var negative = FixedPoint.Normalize(words);
+        _counts[tensor] += weight.IsNegative ? -1 : 1;
+        return !negative && _counts[tensor] >= 0 && (_counts[tensor] == 0) == (words.IndexOfAnyExcept(0) < 0);
+    }
+
+    /// <summary>The sum as a divisor.</summary>
+    public Quotient Of(int tensor)
+    {
+        Span<long> words = stackalloc long[Words];
+        WordsOf(tensor).CopyTo(words);
+        FixedPoint.Round(words, Low, out var nearest, out var rest, out var exponent);
+        return new(Math.ScaleB(nearest, exponent), Math.ScaleB(rest, exponent));
+    }
+}

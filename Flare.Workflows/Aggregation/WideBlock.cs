@@ -1,0 +1,132 @@
+using System.Runtime.CompilerServices;
+
+namespace Flare.Workflows;
+
+/// <summary>
+/// Exact sums of a block whose bits lie too far apart for two doubles: fixed-point numbers, each as long as the block needs. Slow,
+/// and rarely needed: a denormal next to a weight of ordinary size.
+/// </summary>
+internal sealed unsafe class WideBlock
+{
+    private long[] _words = [];
+    private long[] _spare = [];
+
+    /// <summary>Words of an element.</summary>
+    public int Words { get; private set; }
+
+    /// <summary>The exponent of an element's lowest bit.</summary>
+    public int Low { get; private set; }
+
+    public void Clear() => Words = 0;
+
+    /// <summary>Makes sure that sums below 2^top of multiples of 2^low have room.</summary>
+    public void MakeRoom(int low, int top)
+    {
+        var newLow = low & ~31;
+        if (Words > 0)
+        {
+            newLow = Math.Min(newLow, Low);
+            top = Math.Max(top, Low + 32 * (Words - 1) - 1);
+        }
+        // One more word takes sign and carries.
+        var newWords = ((top - newLow) >> 5) + 2;
+        if (newLow == Low && newWords == Words) return;
+
+        var (oldWords, shift) = (Words, (Low - newLow) >> 5);
+        if (oldWords > 0) (_words, _spare) = (_spare, _words);
+        var length = newWords * BlockKernels.BlockLength;
+        if (_words.Length < length) _words = GC.AllocateUninitializedArray<long>(length, pinned: true);
+        Array.Clear(_words, 0, length);
+        for (var i = 0; oldWords > 0 && i < BlockKernels.BlockLength; i++)
+            Array.Copy(_spare, i * oldWords, _words, i * newWords + shift, oldWords);
+        (Low, Words) = (newLow, newWords);
+    }
+
+    /// <summary>An element's words.</summary>
+    public long* this[int element] => (long*)Unsafe.AsPointer(ref _words[element * Words]);
+
+    /// <summary>Adds what the block held in narrow form.</summary>
+    public void AddNarrow(double* coarse, double* fine, double bias, int count)
+    {
+        var one = new Weight(1);
+        for (var i = 0; i < count; i++)
+        {
+            Add(i, coarse[i] - bias, one);
+            Add(i, fine[i], one);
+        }
+    }
+
+    /// <summary>Adds weight times value, a float or a double, to an element.</summary>
+    public void Add(int element, double value, in Weight weight)
+    {
+        var bits = BitConverter.DoubleToUInt64Bits(value);
+        var exponent = (int)(bits >> 52) & 0x7FF;
+        var mantissa = bits & ((1UL << 52) - 1);
+        if (exponent == 0) exponent = 1;
+        else mantissa |= 1UL << 52;
+        if (mantissa == 0) return;
+        var zeros = System.Numerics.BitOperations.TrailingZeroCount(mantissa);
+        Add(element, mantissa >> zeros, exponent - 1075 + zeros, value < 0, weight);
+    }
+
+    /// <summary>Adds weight times an integer to an element.</summary>
+    public void AddInteger(int element, Int128 value, in Weight weight)
+    {
+        if (value != 0) Add(element, (ulong)(value < 0 ? -value : value), 0, value < 0, weight);
+    }
+
+    /// <summary>Divides an element: rounded to nearest, or to odd for one more rounding to a shorter type.</summary>
+    public double Divide(int element, in Quotient quotient, bool toOdd)
+    {
+        var words = stackalloc long[Words];
+        var sum = new Span<long>(words, Words);
+        new ReadOnlySpan<long>(this[element], Words).CopyTo(sum);
+        FixedPoint.Round(sum, Low, out var dividend, out var dividendRest, out var exponent);
+        var result = quotient.Divide(dividend, dividendRest, out var rest);
+        return Math.ScaleB(toOdd ? Quotient.RoundToOdd(result, rest) : result, exponent);
+    }
+
+    /// <summary>
+    /// Divides an element's sum of weighted integers, to the nearest integer, ties to even; its low 64 bits. A double has too few bits
+    /// for that: it estimates, and exact remainders decide.
+    /// </summary>
+    public ulong DivideToInteger(int element, in Quotient quotient, ReadOnlySpan<long> divisor)
+    {
+        var offset = (Low - WeightSums.Low) >> 5;
+        var length = Math.Max(Words + offset, WeightSums.Words) + 3;
+        Span<long> left = stackalloc long[length];
+        Span<long> copy = stackalloc long[length];
+        left.Clear();
+        new ReadOnlySpan<long>(this[element], Words).CopyTo(left[offset..]);
+        Int128 result = 0;
+        for (var pass = 0; pass < 2; pass++)
+        {
+            left.CopyTo(copy);
+            FixedPoint.Round(copy, WeightSums.Low, out var dividend, out var dividendRest, out var exponent);
+            var step = (Int128)Math.Round(Math.ScaleB(quotient.Divide(dividend, dividendRest, out _), exponent));
+            result += step;
+            SubtractMultiple(left, divisor, step);
+        }
+        // What is left is at most half the divisor in magnitude, or a hair more.
+        var negative = FixedPoint.Normalize(left);
+        foreach (ref var word in left) word *= 2;
+        SubtractMultiple(left, divisor, 1);
+        var below = FixedPoint.Normalize(left);
+        var tie = !below && left.IndexOfAnyExcept(0) < 0;
+        if (tie ? !Int128.IsEvenInteger(result) : !below) result += negative ? -1 : 1;
+        return unchecked((ulong)result);
+    }
+
+    private static void SubtractMultiple(Span<long> words, ReadOnlySpan<long> divisor, Int128 factor)
+    {
+        fixed (long* pointer = words)
+            for (var i = 0; i < divisor.Length; i++)
+                FixedPoint.Add(pointer, 32 * i, (UInt128)(factor < 0 ? -factor : factor) * (UInt128)divisor[i], negative: factor > 0);
+    }
+
+    private void Add(int element, ulong mantissa, int exponent, bool negative, in Weight weight)
+    {
+        var high = Math.BigMul(mantissa, weight.Mantissa, out var low);
+        FixedPoint.Add(this[element], exponent + weight.Exponent - Low, new UInt128(high, low), negative != weight.IsNegative);
+    }
+}

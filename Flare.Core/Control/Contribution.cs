@@ -10,9 +10,11 @@ public sealed class Contribution : IDisposable
     private bool _retained;
     private bool _disposed;
 
-    internal Contribution(string site, TaskToken token, string taskName, Shareable message, Action<string> reject)
+    private readonly FlareTask _task;
+
+    internal Contribution(string site, TaskToken token, FlareTask task, Shareable message, Action<string> reject)
     {
-        (Site, Token, TaskName, Message, _reject) = (site, token, taskName, message, reject);
+        (Site, Token, _task, Message, _reject) = (site, token, task, message, reject);
         if (message.ContentType == ContentTypes.Dxo) Data = Dxo.From(message);
         if (Data is not null && Data.TryGetMeta(MetaKey.NumStepsCurrentRound, out var steps)) NumSteps = steps.AsInteger();
     }
@@ -24,7 +26,7 @@ public sealed class Contribution : IDisposable
     public TaskToken Token { get; }
 
     /// <summary>The task's name.</summary>
-    public string TaskName { get; }
+    public string TaskName => _task.Name;
 
     /// <summary>The round of the task.</summary>
     public int Round => Token.Round;
@@ -52,6 +54,15 @@ public sealed class Contribution : IDisposable
         { Kind: DataKind.Metrics } metrics => metrics.Values,
         { } data when data.TryGetMeta(MetaKey.InitialMetrics, out var initial) => initial.AsMap(),
         _ => null,
+    };
+
+    /// <summary>The site's weights, whether it sent them or their difference from the task's model: a new state dict, the caller's.</summary>
+    /// <exception cref="FlareException">The contribution is of neither kind.</exception>
+    public StateDict ToWeights() => Kind switch
+    {
+        DataKind.Weights => Tensors.Clone(),
+        DataKind.WeightDiff => Dxo.From(_task.Data).Tensors + Tensors,
+        _ => throw new FlareException(ErrorIds.MalformedMessage, $"The answer of {Site} to task '{TaskName}' is of kind {Kind}; it has no weights."),
     };
 
     /// <summary>Refuses the contribution after all: it counts as refused, with the reason, in the round's report.</summary>

@@ -10,10 +10,12 @@ public abstract class Controller : FLComponent
     public virtual string Name => GetType().Name;
 
     /// <summary>
-    /// Whether the workflow reads the contributions' values. One that only adds them up, through the federation's aggregator, works on
-    /// encrypted ones too and says no. Yes unless overridden: encryption is refused for a workflow that has not said otherwise.
+    /// Has the workflow aggregate with what an extension of the federation provides, such as homomorphic encryption. Asked when the
+    /// federation is built.
     /// </summary>
-    protected internal virtual bool NeedsPlaintext => true;
+    /// <param name="make">Makes an aggregator.</param>
+    /// <returns>Whether the workflow does: one that only adds contributions up does, one that reads their values cannot. No unless overridden.</returns>
+    protected internal virtual bool UseAggregator(Func<Aggregator> make) => false;
 
     /// <summary>Runs the workflow to its end. After a resume <see cref="ControllerContext.LastCommittedRound"/> says where to go on.</summary>
     /// <param name="federation">The sites, the model, and the verbs.</param>

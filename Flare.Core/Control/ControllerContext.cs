@@ -31,6 +31,9 @@ public sealed class ControllerContext
     /// <summary>The last round that is durable; 0 before the first.</summary>
     public int LastCommittedRound => _server.LastCommittedRound;
 
+    /// <summary>The report of the last committed round of this workflow, after a resume too; null before the first.</summary>
+    public RoundReport? LastReport => _server.LastReport;
+
     /// <summary>What the workflow keeps from round to round; durable with the next commit.</summary>
     public RunState State => _server.State;
 

@@ -41,7 +41,7 @@ public sealed class TaskResponses : IAsyncEnumerable<Contribution>
         using var second = cancellationToken.Register(Abort);
         try
         {
-            while (await _run.Accepted.WaitToReadAsync())
+            while (await _run.Accepted.WaitToReadAsync(CancellationToken.None))
             {
                 while (_run.Accepted.TryRead(out var assignment))
                 {

@@ -9,6 +9,8 @@ public sealed partial class JobServer
     /// <summary>The last round that is durable; 0 before the first of the workflow at hand.</summary>
     public int LastCommittedRound { get; private set; }
 
+    internal RoundReport? LastReport { get; private set; }
+
     private void BeginRound(TaskRun run)
     {
         _roundStarted ??= _options.Time.GetTimestamp();
@@ -48,6 +50,7 @@ public sealed partial class JobServer
         }
         Model = model;
         LastCommittedRound = round;
+        LastReport = report;
         EndRound(round);
         _engine.Fire(EventTypes.AfterLearnablePersist, context);
         _reports.Writer.TryWrite(report);
@@ -93,7 +96,12 @@ public sealed partial class JobServer
         Model = recovered.Model.Freeze();
         foreach (var (name, tensors) in recovered.Tensors) State.Tensors[name] = tensors.Freeze();
         State.Values = new FlareMap(recovered.Values);
-        foreach (var report in recovered.Reports) _reports.Writer.TryWrite(RoundReport.FromMap(report));
+        foreach (var map in recovered.Reports)
+        {
+            var report = RoundReport.FromMap(map);
+            if (report.Number == LastCommittedRound) LastReport = report;
+            _reports.Writer.TryWrite(report);
+        }
         Log.JobResumes(_options.Logger, _options.JobId, LastCommittedRound);
     }
 }

@@ -118,7 +118,7 @@ public sealed partial class JobServer
                 message = (await _options.Compute.RunAsync(() => _options.FiltersIn.ProcessAsync(run.Task.Name, message, context, _abort.Token))).Freeze();
                 _engine.Fire(EventTypes.AfterTaskResultFilter, context);
             }
-            var contribution = new Contribution(assignment.Site, assignment.Token, run.Task.Name, message, reason => EndAssignment(assignment, SiteStatus.Rejected, reason, null));
+            var contribution = new Contribution(assignment.Site, assignment.Token, run.Task, message, reason => EndAssignment(assignment, SiteStatus.Rejected, reason, null));
             context.Set(ContextKeys.Contribution, contribution);
             var refusal = run.Task.Contract.CheckShape(contribution) ?? await FindNonFiniteAsync(run, contribution, assignment.Bytes);
             if (assignment.IsFinal) return; // the task ended while the answer was looked at

@@ -6,7 +6,7 @@ namespace Flare.Runtime;
 /// The server of one job: carries tasks to sites and admitted answers to the controllers, and makes rounds durable. All of its state belongs
 /// to the job's loop.
 /// </summary>
-public sealed partial class JobServer
+public sealed partial class JobServer : IDisposable
 {
     private readonly JobServerOptions _options;
     private readonly RunEngine _engine;
@@ -98,7 +98,7 @@ public sealed partial class JobServer
     }
 
     /// <summary>Stops at once, as a crash would: nothing more is sent, nothing more is written. Call it on the loop.</summary>
-    public void Kill()
+    public void Dispose()
     {
         _dead = true;
         _sweep?.Dispose();
@@ -123,7 +123,7 @@ public sealed partial class JobServer
                 _engine.Fire(EventTypes.EndWorkflow, context);
             }
             if (_journal is not null) await _journal.CompleteWorkflowAsync(_workflow);
-            LastCommittedRound = 0;
+            (LastCommittedRound, LastReport) = (0, null);
             _roundRuns.Clear();
         }
     }

@@ -4,7 +4,7 @@ namespace Flare.Runtime;
 /// A site of a job: takes tasks from the server, runs them through filters and executor one at a time, and sees the results delivered.
 /// An idle site is a few small objects; it has no thread, and on a reliable link no timer.
 /// </summary>
-public sealed partial class SiteRuntime
+public sealed partial class SiteRuntime : IDisposable
 {
     private readonly SiteDefinition _definition;
     private readonly SiteRuntimeOptions _options;
@@ -61,7 +61,7 @@ public sealed partial class SiteRuntime
     /// <summary>
     /// Stops at once, as a crash would: running executors are told to stop, nothing more is sent. Call it on the loop.
     /// </summary>
-    public void Kill()
+    public void Dispose()
     {
         _stopped = true;
         _heartbeat?.Dispose();

@@ -1,0 +1,116 @@
+using System.Text.RegularExpressions;
+
+namespace Flare.Workflows;
+
+/// <summary>What a contribution's weight is made of, besides its site's own weight.</summary>
+public enum Weighting
+{
+    /// <summary>The site's training steps of the round; a contribution that does not state them is refused.</summary>
+    NumSteps = 0,
+    /// <summary>Every contribution counts the same.</summary>
+    Uniform = 1,
+}
+
+/// <summary>
+/// The weighted mean of the round's contributions, exact: Σ wᵢxᵢ / Σ wᵢ with wᵢ = weight of the site × training steps, per tensor over the
+/// sites that sent it. Contributions are folded as they arrive, several in one pass, so the memory does not grow with the number of sites.
+/// A tensor that is excluded, or that no site sent, keeps its global value.
+/// </summary>
+public sealed class ExactAggregator : Aggregator, IDisposable
+{
+    private readonly List<Contribution> _waiting = [];
+    private ControllerContext? _federation;
+    private ExactWeightedMean? _mean;
+
+    /// <summary>What sites send: <see cref="DataKind.WeightDiff"/>, which is added to the global model, or <see cref="DataKind.Weights"/>, which replaces it.</summary>
+    public DataKind Kind { get; init; } = DataKind.WeightDiff;
+
+    /// <summary>What a contribution's weight is made of.</summary>
+    public Weighting Weighting { get; init; }
+
+    /// <summary>A weight for each site, by name; 1 for those that are not named.</summary>
+    public IReadOnlyDictionary<string, double> SiteWeights { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>Tensors whose name it matches anywhere keep their global value; null to exclude none.</summary>
+    public Regex? Exclude { get; init; }
+
+    /// <summary>Whether a site may leave tensors out.</summary>
+    public bool AllowMissingTensors { get; init; }
+
+    /// <inheritdoc/>
+    public override ResultContract Refine(ResultContract contract)
+    {
+        ArgumentNullException.ThrowIfNull(contract);
+        return contract with
+        {
+            Kinds = [Kind],
+            AllowMissingTensors = AllowMissingTensors,
+            RequireNumSteps = Weighting == Weighting.NumSteps,
+            Rule = c => WeightOf(c) is >= ExactWeightedMean.MinWeight and <= ExactWeightedMean.MaxWeight ? contract.Rule?.Invoke(c)
+                : $"its weight is {WeightOf(c)}; site weight × training steps must be from 2^-64 to 2^64",
+        };
+    }
+
+    /// <inheritdoc/>
+    public override void Begin(ControllerContext federation, int round)
+    {
+        ArgumentNullException.ThrowIfNull(federation);
+        _federation = federation;
+        DropWaiting();
+        var layout = federation.Model.Layout;
+        if (_mean is null || !_mean.Layout.Equals(layout))
+        {
+            _mean?.Dispose();
+            _mean = new ExactWeightedMean(layout, [.. layout.Select(t => Exclude?.IsMatch(t.Name) == true)], federation.Compute);
+        }
+        _mean.Reset();
+    }
+
+    /// <inheritdoc/>
+    public override async ValueTask AcceptAsync(Contribution contribution, CancellationToken abort)
+    {
+        ArgumentNullException.ThrowIfNull(contribution);
+        _waiting.Add(contribution.Retain());
+        // Folding several in one pass reads the accumulators once for all of them.
+        if (_waiting.Count < Math.Min(8, Federation.MaxConcurrentUploads)) return;
+        await Federation.Compute.RunAsync(() => _mean!.Add(Batch()));
+        DropWaiting();
+        abort.ThrowIfCancellationRequested();
+    }
+
+    /// <inheritdoc/>
+    public override async ValueTask<StateDict> CompleteAsync(CancellationToken abort)
+    {
+        var global = Federation.Model;
+        var model = await Federation.Compute.RunAsync(() =>
+        {
+            var result = Kind == DataKind.Weights ? global.Clone() : new StateDict(global.Layout);
+            _mean!.Complete(Batch(), result);
+            if (Kind == DataKind.WeightDiff) result.AddInPlace(global);
+            return result;
+        });
+        DropWaiting();
+        return model;
+    }
+
+    /// <summary>Gives the accumulators' memory back.</summary>
+    public void Dispose()
+    {
+        DropWaiting();
+        _mean?.Dispose();
+        _mean = null;
+    }
+
+    private ControllerContext Federation => _federation ?? throw new InvalidOperationException("Call Begin before a round's first contribution.");
+
+    private double WeightOf(Contribution contribution) =>
+        SiteWeights.GetValueOrDefault(contribution.Site, 1.0) * (Weighting == Weighting.NumSteps ? contribution.NumSteps ?? double.NaN : 1.0);
+
+    private (StateDict, double)[] Batch() => [.. _waiting.Select(c => (c.Tensors, WeightOf(c)))];
+
+    private void DropWaiting()
+    {
+        foreach (var contribution in _waiting) contribution.Dispose();
+        _waiting.Clear();
+    }
+}

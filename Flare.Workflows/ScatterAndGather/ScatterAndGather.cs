@@ -1,0 +1,147 @@
+namespace Flare.Workflows;
+
+/// <summary>
+/// Rounds of: send the global model to the sites, gather what they trained, make it the new global model (FLARE: ScatterAndGather). FedAvg
+/// is this with its defaults; other algorithms override <see cref="UpdateModel"/> or bring an aggregator.
+/// </summary>
+public class ScatterAndGather : Controller
+{
+    private Aggregator? _aggregator;
+
+    /// <summary>How many rounds to run; at least 1. 5 unless set.</summary>
+    public int Rounds { get; init; } = 5;
+
+    /// <summary>How many contributions a round needs at least. 1 unless set.</summary>
+    public int MinSites { get; init; } = 1;
+
+    /// <summary>How many sites, drawn anew each round from the job's seed, take part; null for all.</summary>
+    public int? SitesPerRound { get; init; }
+
+    /// <summary>How long a round waits for further contributions once it has <see cref="MinSites"/>. 10 s unless set.</summary>
+    public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long sites have to train; null for no limit.</summary>
+    public TimeSpan? TrainTimeout { get; init; }
+
+    /// <summary>How long sites have to measure a model; those that take longer are left out of the metrics. 5 min unless set.</summary>
+    public TimeSpan ValidationTimeout { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>When the sites measure the global model.</summary>
+    public ValidationMode Validation { get; init; }
+
+    /// <summary>Which model counts as the best; null to keep none. The highest <c>accuracy</c> unless set.</summary>
+    public ModelSelection? Selection { get; init; } = new("accuracy");
+
+    /// <summary>Ends the workflow after a round for which it is true; null to run all rounds.</summary>
+    public Func<RoundReport, bool>? StopWhen { get; init; }
+
+    /// <summary>Makes the new model from the contributions; the exact weighted mean unless set.</summary>
+    public Aggregator Aggregator
+    {
+        get => _aggregator ??= new ExactAggregator();
+        init => _aggregator = value;
+    }
+
+    /// <inheritdoc/>
+    protected internal override bool UseAggregator(Func<Aggregator> make)
+    {
+        ArgumentNullException.ThrowIfNull(make);
+        if (_aggregator is not null) return false; // one that was chosen reads values in ways of its own
+        _aggregator = make();
+        return true;
+    }
+
+    /// <summary>Makes the new global model from the aggregate. Algorithms with an optimizer at the server (FedOpt) override it.</summary>
+    /// <param name="federation">The old model, the state.</param>
+    /// <param name="round">The round.</param>
+    /// <param name="aggregate">The mean of the sites' weights; this method owns it.</param>
+    protected virtual StateDict UpdateModel(ControllerContext federation, int round, StateDict aggregate) => aggregate;
+
+    /// <summary>The task that a round's sites get.</summary>
+    /// <param name="federation">The model.</param>
+    /// <param name="round">The round.</param>
+    protected virtual FlareTask CreateTask(ControllerContext federation, int round)
+    {
+        ArgumentNullException.ThrowIfNull(federation);
+        var data = Dxo.Weights(federation.Model).ToShareable();
+        data.Headers[HeaderNames.NumRounds] = Rounds;
+        data.Headers[HeaderNames.ValidateFirst] = Validation == ValidationMode.BeforeTraining;
+        return new(TaskNames.Train, round, data.WithCookie(HeaderNames.CurrentRound, round))
+        {
+            Contract = Aggregator.Refine(new() { Kinds = [DataKind.WeightDiff, DataKind.Weights], Layout = federation.Model.Layout }),
+        };
+    }
+
+    /// <inheritdoc/>
+    protected sealed override async Task RunAsync(ControllerContext federation, CancellationToken abort)
+    {
+        federation.Fire(EventTypes.InitialModelLoaded);
+        federation.Fire(EventTypes.TrainingStarted);
+        for (var round = federation.LastCommittedRound + 1; round <= Rounds; round++)
+        {
+            if (federation.LastReport is { } last && StopWhen?.Invoke(last) == true) return;
+            await RunRoundAsync(federation, round, abort);
+        }
+    }
+
+    private async Task RunRoundAsync(ControllerContext federation, int round, CancellationToken abort)
+    {
+        federation.Context.Set(ContextKeys.CurrentRound, round);
+        federation.Fire(EventTypes.RoundStarted);
+        var targets = SiteSampling.Choose(federation.Sites, SitesPerRound, federation.Seed, round);
+        var incoming = federation.Model;
+        var initial = new MetricsMean();
+        Aggregator.Begin(federation, round);
+        await foreach (var contribution in federation.BroadcastAsync(CreateTask(federation, round), new() { Targets = targets, MinResponses = MinSites, Grace = Grace, Timeout = TrainTimeout }, abort))
+        {
+            federation.Fire(EventTypes.BeforeContributionAccept);
+            initial.Add(contribution);
+            await Aggregator.AcceptAsync(contribution, abort);
+            federation.Fire(EventTypes.AfterContributionAccept);
+        }
+        federation.Fire(EventTypes.BeforeAggregation);
+        var aggregate = await Aggregator.CompleteAsync(abort);
+        federation.Fire(EventTypes.AfterAggregation);
+        federation.Fire(EventTypes.BeforeShareableToLearnable);
+        var model = UpdateModel(federation, round, aggregate);
+        federation.Fire(EventTypes.AfterShareableToLearnable);
+
+        var metrics = initial.Result();
+        var isBest = Validation == ValidationMode.BeforeTraining && Consider(federation, incoming, round - 1, metrics);
+        if (Validation == ValidationMode.AfterAggregation || (Validation == ValidationMode.BeforeTraining && round == Rounds))
+        {
+            var measured = await ValidateAsync(federation, round, model, targets, abort);
+            if (Validation == ValidationMode.AfterAggregation) metrics = measured;
+            isBest |= Consider(federation, model, round, measured);
+        }
+        await federation.CommitAsync(round, model, new RoundResult { Metrics = metrics, IsBest = isBest }, abort);
+    }
+
+    private async Task<IReadOnlyDictionary<string, double>> ValidateAsync(ControllerContext federation, int round, StateDict model, IReadOnlyList<string> targets, CancellationToken abort)
+    {
+        var metrics = new MetricsMean();
+        var options = new BroadcastOptions { Targets = targets, MinResponses = 0, Grace = ValidationTimeout, Timeout = ValidationTimeout };
+        await foreach (var contribution in federation.BroadcastAsync(FlareTask.Validate(round, model), options, abort)) metrics.Add(contribution);
+        return metrics.Result();
+    }
+
+    private bool Consider(ControllerContext federation, StateDict model, int round, IReadOnlyDictionary<string, double> metrics)
+    {
+        if (Selection?.Consider(federation.State, model, round, metrics) != true) return false;
+        federation.Fire(EventTypes.GlobalBestModelAvailable);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    protected internal override IEnumerable<string> Validate(int sites)
+    {
+        if (Rounds < 1) yield return $"{nameof(Rounds)} is {Rounds}; it must be at least 1";
+        var targets = Math.Min(sites, SitesPerRound ?? sites);
+        if (SitesPerRound is < 1) yield return $"{nameof(SitesPerRound)} is {SitesPerRound}; it must be at least 1";
+        if (SitesPerRound > sites) yield return $"{nameof(SitesPerRound)} is {SitesPerRound}, and there are {sites} sites";
+        if (MinSites < 1 || MinSites > targets) yield return $"{nameof(MinSites)} is {MinSites}; it must be from 1 to the {targets} sites of a round";
+        if (Grace < TimeSpan.Zero) yield return $"{nameof(Grace)} is {Grace}; it must not be negative";
+        if (TrainTimeout <= TimeSpan.Zero) yield return $"{nameof(TrainTimeout)} is {TrainTimeout}; it must be positive, or null for no limit";
+        if (ValidationTimeout <= TimeSpan.Zero) yield return $"{nameof(ValidationTimeout)} is {ValidationTimeout}; it must be positive";
+    }
+}

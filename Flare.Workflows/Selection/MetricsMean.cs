@@ -1,0 +1,28 @@
+namespace Flare.Workflows;
+
+/// <summary>The sites' metrics, averaged with their stated numbers of steps as weights; the same whatever the order of arrival.</summary>
+internal sealed class MetricsMean
+{
+    private readonly SortedDictionary<string, (double Weight, FlareMap Metrics)> _sites = new(StringComparer.Ordinal);
+
+    public void Add(Contribution contribution)
+    {
+        if (contribution.Metrics is { } metrics) _sites[contribution.Site] = (contribution.NumSteps ?? 1, metrics);
+    }
+
+    public IReadOnlyDictionary<string, double> Result()
+    {
+        var sums = new SortedDictionary<string, (double Sum, double Weight)>(StringComparer.Ordinal);
+        foreach (var (weight, metrics) in _sites.Values)
+        {
+            foreach (var (name, value) in metrics)
+            {
+                // What is no finite number says nothing about the model: a site without validation data may well answer NaN.
+                if (value.Kind is not (FlareValueKind.Number or FlareValueKind.Integer) || !double.IsFinite(value.AsNumber())) continue;
+                var (sum, total) = sums.GetValueOrDefault(name);
+                sums[name] = (sum + weight * value.AsNumber(), total + weight);
+            }
+        }
+        return sums.Where(s => s.Value.Weight > 0).ToDictionary(s => s.Key, s => s.Value.Sum / s.Value.Weight, StringComparer.Ordinal);
+    }
+}

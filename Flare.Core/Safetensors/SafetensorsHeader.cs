@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 
 namespace Flare;
@@ -22,6 +23,9 @@ internal sealed record SafetensorsHeader(TensorLayout Layout, int[] DataOrder, l
 
     internal const string Metadata = "__metadata__", Buffers = "flare.buffers", Order = "flare.order";
 
+    // Nobody puts the header into HTML: names stay as they are, in UTF-8.
+    private static readonly JsonWriterOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
     /// <summary>The header for a layout. Like the reference, it orders the data by falling element size, so that all tensors are aligned.</summary>
     public static SafetensorsHeader For(TensorLayout layout)
     {
@@ -36,7 +40,7 @@ internal sealed record SafetensorsHeader(TensorLayout Layout, int[] DataOrder, l
         if (Layout.IndexOf(Metadata) >= 0) throw new SafetensorsException($"{target}: no tensor can be named '{Metadata}', which the format keeps for itself. Rename the tensor.");
         var bytes = new ArrayBufferWriter<byte>(1024);
         bytes.Write(stackalloc byte[PrefixLength]);
-        using (var json = new Utf8JsonWriter(bytes))
+        using (var json = new Utf8JsonWriter(bytes, Readable))
         {
             json.WriteStartObject();
             WriteMetadata(json);
@@ -82,7 +86,7 @@ internal sealed record SafetensorsHeader(TensorLayout Layout, int[] DataOrder, l
     private static ReadOnlySpan<byte> Names(IEnumerable<TensorSpec> specs)
     {
         var bytes = new ArrayBufferWriter<byte>();
-        using (var json = new Utf8JsonWriter(bytes))
+        using (var json = new Utf8JsonWriter(bytes, Readable))
         {
             json.WriteStartArray();
             foreach (var spec in specs) json.WriteStringValue(spec.Name);

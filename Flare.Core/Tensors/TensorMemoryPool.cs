@@ -75,7 +75,7 @@ internal sealed class TensorMemoryPool(long maxRetainedBytes, TimeProvider time)
         }
     }
 
-    private static TensorMemoryPool TrimmedByCollections(TensorMemoryPool pool)
+    internal static TensorMemoryPool TrimmedByCollections(TensorMemoryPool pool)
     {
         _ = new FullCollection(pool);
         return pool;

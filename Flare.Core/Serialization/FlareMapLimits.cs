@@ -12,14 +12,14 @@ public sealed record FlareMapLimits
     /// <summary>Bytes of the whole encoding, tensors apart. Default 16 MiB.</summary>
     public int MaxBytes { get; init; } = 16 << 20;
 
-    /// <summary>Maps and lists within each other, the outermost included; 1 to 512 (reading recurses). Default 32.</summary>
+    /// <summary>Maps and lists within each other, the outermost included; 1 to 128 (reading recurses). Default 32.</summary>
     public int MaxDepth
     {
         get;
         init
         {
             ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
-            ArgumentOutOfRangeException.ThrowIfGreaterThan(value, 512);
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(value, 128);
             field = value;
         }
     } = 32;

@@ -1,0 +1,15 @@
+namespace Flare.Runtime;
+
+/// <summary>The first bytes of MessagePack's values, as its specification numbers them.</summary>
+internal static class MessagePackCode
+{
+    public const byte FixMap = 0x80, FixArray = 0x90, FixStr = 0xa0;
+    public const byte Nil = 0xc0, False = 0xc2, True = 0xc3;
+    public const byte Bin8 = 0xc4, Bin16 = 0xc5, Bin32 = 0xc6;
+    public const byte Float32 = 0xca, Float64 = 0xcb;
+    public const byte UInt8 = 0xcc, UInt16 = 0xcd, UInt32 = 0xce, UInt64 = 0xcf;
+    public const byte Int8 = 0xd0, Int16 = 0xd1, Int32 = 0xd2, Int64 = 0xd3;
+    public const byte FixExt4 = 0xd6;
+    public const byte Str8 = 0xd9, Str16 = 0xda, Str32 = 0xdb;
+    public const byte Array16 = 0xdc, Array32 = 0xdd, Map16 = 0xde, Map32 = 0xdf;
+}

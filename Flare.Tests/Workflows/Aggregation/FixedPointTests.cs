@@ -1,0 +1,41 @@
+using System.Numerics;
+using Flare.Workflows;
+
+namespace Flare.Tests.Workflows.Aggregation;
+
+public unsafe class FixedPointTests
+{
+    [Test]
+    public void Sums_and_their_double_doubles_agree_with_big_integers([Values(1, 2, 3, 4, 5)] int seed)
+    {
+        var random = new Random(seed);
+        for (var trial = 0; trial < 300; trial++)
+        {
+            var words = new long[random.Next(6, 20)];
+            var exact = BigInteger.Zero;
+            for (var i = random.Next(1, 30); i > 0; i--)
+            {
+                var magnitude = new UInt128((ulong)random.NextInt64(1L << random.Next(1, 53)), (ulong)random.NextInt64(long.MinValue, long.MaxValue)) >> random.Next(100);
+                var position = random.Next(32 * (words.Length - 5));
+                var negative = random.Next(2) == 0;
+                fixed (long* pointer = words) FixedPoint.Add(pointer, position, magnitude, negative);
+                exact += (negative ? -1 : 1) * ((BigInteger)magnitude << position);
+            }
+
+            FixedPoint.Round(words, -1074, out var nearest, out var rest, out var exponent);
+            if (exact.IsZero)
+            {
+                Assert.That((nearest, rest), Is.EqualTo((0.0, 0.0)));
+                continue;
+            }
+            Assert.That(Math.Abs(nearest), Is.InRange(1, 2));
+            // In units of 2^-2000, below all bits.
+            var scaled = exact << (2000 - 1074 - exponent);
+            var error = scaled - Scaled(nearest);
+            Assert.That(BigInteger.Abs(error) << 53, Is.LessThanOrEqualTo(BigInteger.One << 2000), "half an ulp");
+            Assert.That(Scaled(rest), Is.EqualTo(error).Or.Matches<BigInteger>(r => (BigInteger.Abs(r - error) << 53) <= BigInteger.Abs(error)), "the rest, to its 53 bits");
+        }
+
+        static BigInteger Scaled(double value) => Oracle.Fixed(value) << (2000 - 1074);
+    }
+}

@@ -1,0 +1,137 @@
+using Flare.Runtime;
+using Flare.Workflows;
+
+namespace Flare.Tests.Workflows.Aggregation;
+
+/// <summary>The result's bits depend on the contributions alone.</summary>
+public class ReproducibilityTests
+{
+    // Shorter than a vector, on a block's edge, across several blocks, a tail of one.
+    private static readonly TensorLayout Layout = Models.Floats(3, 512, 0, 1537, 16, 700);
+
+    private static (StateDict Tensors, double Weight)[] Contributions(int seed, string kind, int count, string? weightKind = null)
+    {
+        var random = new Random(seed);
+        string[] kinds = ["integer", "fraction", "any"];
+        return [.. Enumerable.Range(0, count).Select(k => (Models.Of(Layout, random, kind, k), Models.AnyWeight(random, weightKind ?? kinds[random.Next(kinds.Length)])))];
+    }
+
+    private static byte[] Mean((StateDict, double)[] contributions, ComputeScheduler? scheduler = null, BlockKernels? kernels = null, bool wide = false, int streamed = 0, int batch = 1)
+    {
+        using var mean = new ExactWeightedMean(Layout, [], scheduler, kernels ?? BlockKernels.Best, wide);
+        for (var i = 0; i < streamed; i += batch) mean.Add(contributions.AsSpan(i, Math.Min(batch, streamed - i)));
+        using var result = new StateDict(Layout);
+        mean.Complete(contributions.AsSpan(streamed), result);
+        return Models.Bytes(result);
+    }
+
+    [Test]
+    public void Order_does_not_show([ValueSource(typeof(Models), nameof(Models.Kinds))] string kind)
+    {
+        var contributions = Contributions(1, kind, 11);
+        var expected = Mean(contributions);
+        var random = new Random(2);
+        for (var i = 0; i < 4; i++)
+        {
+            random.Shuffle(contributions);
+            Assert.That(Mean(contributions), Is.EqualTo(expected));
+            Assert.That(Mean(contributions, streamed: 11), Is.EqualTo(expected), "one at a time");
+        }
+    }
+
+    [Test]
+    public void Grouping_does_not_show([ValueSource(typeof(Models), nameof(Models.Kinds))] string kind, [Values(1, 2, 7, 8, 20)] int batch, [Values(0, 9, 20)] int streamed)
+    {
+        var contributions = Contributions(3, kind, 20);
+        Assert.That(Mean(contributions, streamed: streamed, batch: batch), Is.EqualTo(Mean(contributions)));
+    }
+
+    [Test]
+    public void Threads_do_not_show([Values("ordinary", "any bits")] string kind, [Values(0, 6)] int streamed)
+    {
+        var contributions = Contributions(4, kind, 9);
+        var expected = Mean(contributions);
+        Assert.That(Mean(contributions, ComputeScheduler.ThreadPool, streamed: streamed, batch: 3), Is.EqualTo(expected));
+        Assert.That(Mean(contributions, new BackwardScheduler(2), streamed: streamed, batch: 3), Is.EqualTo(expected));
+        Assert.That(Mean(contributions, new BackwardScheduler(64), streamed: streamed, batch: 3), Is.EqualTo(expected));
+    }
+
+    [Test]
+    public void The_width_of_vectors_does_not_show([ValueSource(typeof(Models), nameof(Models.Kinds))] string kind, [Values(0, 8)] int streamed)
+    {
+        var contributions = Contributions(5, kind, 12);
+        var expected = Mean(contributions, kernels: BlockKernels.PortableKernels, streamed: streamed);
+        foreach (var kernels in new[] { BlockKernels.Vector256Kernels, BlockKernels.Vector512Kernels }.Where(kernels => kernels.IsSupported))
+            Assert.That(Mean(contributions, kernels: kernels, streamed: streamed), Is.EqualTo(expected));
+    }
+
+    [Test]
+    public void The_form_of_the_sums_does_not_show([ValueSource(typeof(Models), nameof(Models.Kinds))] string kind, [Values(0, 5)] int streamed)
+    {
+        var contributions = Contributions(6, kind, 10);
+        Assert.That(Mean(contributions, wide: true, streamed: streamed), Is.EqualTo(Mean(contributions, streamed: streamed)));
+    }
+
+    [Test]
+    public void A_change_of_scale_between_contributions_does_not_show()
+    {
+        // Each contribution moves the block's grid, down, up, and finally out of what two doubles hold.
+        string[] kinds = ["ordinary", "zeros", "tiny", "huge", "two scales", "any bits", "few bits"];
+        var random = new Random(7);
+        var contributions = kinds.Select((kind, k) => (Models.Of(Layout, random, kind, k), Models.AnyWeight(random, "integer"))).ToArray();
+        var expected = Mean(contributions, wide: true);
+        for (var i = 0; i < 8; i++)
+        {
+            Assert.That(Mean(contributions, streamed: kinds.Length), Is.EqualTo(expected));
+            random.Shuffle(contributions);
+        }
+    }
+
+    [Test]
+    public void Many_additions_of_one_sign_move_the_grid_and_lose_nothing()
+    {
+        var layout = Models.Floats(64);
+        var random = new Random(8);
+        var model = Models.Of(layout, random, "two scales", 0);
+        var positive = Models.Of(layout, random, "huge", 0).Clone();
+        foreach (ref var x in positive[0].AsSpan<float>()) x = Math.Abs(x);
+        using var mean = new ExactWeightedMean(layout);
+        mean.Add(model, 3);
+        for (var i = 0; i < 20_000; i++) mean.Add(positive, 1 / 3.0);
+        for (var i = 0; i < 20_000; i++) mean.Subtract(positive, 1 / 3.0);
+        Assert.That(Models.Bytes(mean.Complete()), Is.EqualTo(Models.Bytes(model)));
+    }
+
+    [Test]
+    public void A_tree_of_means_of_equal_weight_needs_only_the_leaves()
+    {
+        // The same instance serves round after round.
+        using var mean = new ExactWeightedMean(Layout);
+        var first = Contributions(9, "ordinary", 4);
+        var second = Contributions(10, "any bits", 4);
+        using var result = new StateDict(Layout);
+        foreach (var contributions in new[] { first, second, first })
+        {
+            mean.Add(contributions.AsSpan(0, 2));
+            mean.Complete(contributions.AsSpan(2), result);
+            Assert.That(Models.Bytes(result), Is.EqualTo(Mean(contributions)));
+        }
+    }
+
+    [Test]
+    public void Rounds_after_the_first_allocate_nothing([Values("ordinary", "two scales")] string kind, [Values(0, 8)] int streamed)
+    {
+        var contributions = Contributions(11, kind, 12);
+        using var mean = new ExactWeightedMean(Layout);
+        using var result = new StateDict(Layout);
+        long allocated = 0;
+        for (var round = 0; round < 3; round++)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            mean.Add(contributions.AsSpan(0, streamed));
+            mean.Complete(contributions.AsSpan(streamed), result);
+            allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+        Assert.That(allocated, Is.Zero);
+    }
+}

@@ -37,4 +37,7 @@ internal static partial class Log
 
     [LoggerMessage(11, LogLevel.Warning, "{Count} sites did not confirm the end of job {Job} within {Seconds} s")]
     public static partial void DrainIncomplete(ILogger logger, int count, string job, double seconds);
+
+    [LoggerMessage(12, LogLevel.Warning, "{Warning}")]
+    public static partial void JournalWarning(ILogger logger, string warning);
 }

@@ -108,7 +108,7 @@ public sealed class Federation : IAsyncDisposable
             Components = _components,
             InitialModel = initialModel,
             Sites = [.. _sites.Select(s => s.Name)],
-            Journal = _settings.Journal?.Invoke(compute),
+            Journal = _settings.Journal is { } open ? () => open(compute) : null,
             Time = _settings.Time,
             Compute = compute,
             Logger = logger,

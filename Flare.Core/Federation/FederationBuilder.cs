@@ -29,7 +29,7 @@ public sealed class FederationBuilder
     internal RuntimeLimits Limits { get; private set; } = new();
     internal ILoggerFactory LoggerFactory { get; private set; } = NullLoggerFactory.Instance;
     internal TimeProvider Time { get; private set; } = TimeProvider.System;
-    internal Func<ComputeScheduler, IJournalStorage>? Journal { get; private set; }
+    internal Func<ComputeScheduler, Task<IJournalStorage>>? Journal { get; private set; }
 
     /// <summary>Adds sites named <c>site-1</c> to <c>site-count</c>, counted on from those that are there.</summary>
     /// <param name="count">How many; at least 1.</param>
@@ -124,15 +124,15 @@ public sealed class FederationBuilder
     public FederationBuilder UseJournal(string directory)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
-        Journal = compute => new DirectoryJournalStorage(directory, compute);
+        Journal = async compute => await DirectoryJournalStorage.OpenAsync(directory, compute);
         return this;
     }
 
-    /// <summary>Keeps a journal in a storage of the application's own.</summary>
+    /// <summary>Keeps a journal in a storage of the application's own, which the federation takes over and disposes of.</summary>
     public FederationBuilder UseJournal(IJournalStorage storage)
     {
         ArgumentNullException.ThrowIfNull(storage);
-        Journal = _ => storage;
+        Journal = _ => Task.FromResult(storage);
         return this;
     }
 

@@ -80,7 +80,7 @@ public sealed unsafe partial class ExactWeightedMean
     {
         if (_sums.Length == 0)
         {
-            _cells = TensorMemory.Rent(_blockCount * CellBytes, zeroed: false);
+            _cells = TensorMemoryPool.Shared.Rent(_blockCount * CellBytes);
             _sums = new BlockSum[_blockCount];
         }
         if (!_sumsUsed) foreach (ref var sum in _sums.AsSpan()) sum.Clear();
@@ -89,7 +89,7 @@ public sealed unsafe partial class ExactWeightedMean
 
     private void GiveBackSums()
     {
-        if (_cells is not null) TensorMemoryPool.Return(_cells);
+        if (_cells is not null) TensorMemoryPool.Shared.Return(_cells);
         (_cells, _sums) = (null, []);
     }
 

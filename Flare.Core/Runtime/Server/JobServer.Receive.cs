@@ -62,7 +62,7 @@ public sealed partial class JobServer
             foreach (var assignment in session.Open.Values.ToArray())
             {
                 // What the earlier incarnation held is lost; the permit it may have held is not.
-                if (!assignment.ResultArrived) _gate.Release(assignment);
+                if (!assignment.ResultArrived && !_options.Faults.HasFlag(PlantedFaults.LeakedUploadPermit)) _gate.Release(assignment);
                 Repeat(assignment);
             }
         }
@@ -87,6 +87,7 @@ public sealed partial class JobServer
     private void OnResult(SiteSession session, TaskResult result)
     {
         var assignment = Find(session, result.Token);
+        if (_options.Faults != PlantedFaults.None) assignment = FindWithFaults(session, result, assignment);
         if (assignment is null || assignment.IsFinal || assignment.ResultArrived)
         {
             Refuse(session, result.Token, assignment);
@@ -96,6 +97,17 @@ public sealed partial class JobServer
         assignment.ResultArrived = true;
         assignment.Bytes = result.Result.TensorBytes();
         _ = AdmitAsync(assignment, result.Result);
+    }
+
+    // What the checks would let through if they were missing; see PlantedFaults.
+    private Assignment? FindWithFaults(SiteSession session, TaskResult result, Assignment? assignment)
+    {
+        var run = _running.LastOrDefault(r => r.Task.Name == result.Result.TaskName);
+        var isOld = assignment is null || assignment.IsFinal;
+        var wanted = (_options.Faults.HasFlag(PlantedFaults.NoDuplicateCheck) && assignment is { ResultArrived: true })
+            || (_options.Faults.HasFlag(PlantedFaults.NoDuplicateCheck) && session.TryGetAnswer(result.Token, Epoch, out _))
+            || (_options.Faults.HasFlag(PlantedFaults.StaleRoundAccepted) && isOld && !session.TryGetAnswer(result.Token, Epoch, out _));
+        return wanted && run is not null ? Assign(run, session) : assignment;
     }
 
     /// <summary>A result that is not wanted: it came late, again, or for an earlier start of the server. It is counted and never used.</summary>

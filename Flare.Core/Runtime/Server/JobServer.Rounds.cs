@@ -2,8 +2,12 @@ namespace Flare.Runtime;
 
 public sealed partial class JobServer
 {
+    // Keeps what a workflow calls its own apart from the model, among the journal's snapshots.
+    private const string StatePrefix = "state/";
+
     private readonly List<TaskRun> _roundRuns = [];
     private int _workflow;
+    private bool _complete;
     private long? _roundStarted;
 
     /// <summary>The last round that is durable; 0 before the first of the workflow at hand.</summary>
@@ -33,18 +37,13 @@ public sealed partial class JobServer
         context.Set(ContextKeys.GlobalModel, model);
         _engine.Fire(EventTypes.BeforeLearnablePersist, context);
         var report = Report(round, result);
+        if (_options.Faults.HasFlag(PlantedFaults.AnnounceBeforeFlush)) _reports.Writer.TryWrite(report);
         if (_journal is not null)
         {
             report = report with { ModelSha256 = await _options.Compute.RunAsync(model.Sha256) };
-            await _journal.CommitRoundAsync(new JournalCommit
-            {
-                Workflow = _workflow,
-                Round = round,
-                Model = model,
-                Tensors = State.Tensors.ToDictionary(t => t.Key, t => t.Value, StringComparer.Ordinal),
-                Values = new FlareMap(State.Values),
-                Report = report.ToMap(),
-            });
+            var snapshots = State.Tensors.ToDictionary(t => StatePrefix + t.Key, t => t.Value, StringComparer.Ordinal);
+            snapshots[JournalCommit.Model] = model;
+            await _journal.CommitRoundAsync(new JournalCommit { Workflow = _workflow, Round = round, Snapshots = snapshots, Values = new FlareMap(State.Values), Report = report.ToMap() });
             // A crash while the commit was on its way to the disk: nothing is announced.
             if (_dead) throw new OperationCanceledException();
         }
@@ -53,7 +52,7 @@ public sealed partial class JobServer
         LastReport = report;
         EndRound(round);
         _engine.Fire(EventTypes.AfterLearnablePersist, context);
-        _reports.Writer.TryWrite(report);
+        if (!_options.Faults.HasFlag(PlantedFaults.AnnounceBeforeFlush)) _reports.Writer.TryWrite(report);
         Log.RoundCommitted(_options.Logger, round, report.Accepted, report.Targets, report.Elapsed.TotalSeconds);
         _engine.Fire(EventTypes.RoundDone, context);
         return report;
@@ -88,18 +87,21 @@ public sealed partial class JobServer
     private async Task OpenJournalAsync()
     {
         if (_options.Journal is null) return;
-        _journal = await Journal.OpenAsync(_options.Journal, new JournalIdentity(_options.JobId, _options.Seed, Model.Layout.Fingerprint));
-        Epoch = _journal.Epoch;
+        _journal = await Journal.OpenAsync(await _options.Journal(), new JournalIdentity { JobId = _options.JobId, Seed = unchecked((long)_options.Seed), LayoutFingerprint = Model.Layout.Fingerprint });
+        Epoch = checked((int)_journal.Epoch);
+        foreach (var warning in _journal.Warnings) Log.JournalWarning(_options.Logger, warning);
         if (_journal.Recovered is not { } recovered) return;
+        _complete = recovered.IsCompleted;
         _workflow = recovered.Workflow;
-        LastCommittedRound = recovered.Round;
-        Model = recovered.Model.Freeze();
-        foreach (var (name, tensors) in recovered.Tensors) State.Tensors[name] = tensors.Freeze();
+        LastCommittedRound = recovered.LastRound ?? 0;
+        Model = recovered.Model ?? Model;
+        foreach (var (name, tensors) in recovered.Snapshots)
+            if (name.StartsWith(StatePrefix, StringComparison.Ordinal)) State.Tensors[name[StatePrefix.Length..]] = tensors;
         State.Values = new FlareMap(recovered.Values);
-        foreach (var map in recovered.Reports)
+        foreach (var (workflow, _, map) in recovered.Reports)
         {
             var report = RoundReport.FromMap(map);
-            if (report.Number == LastCommittedRound) LastReport = report;
+            if (workflow == _workflow) LastReport = report;
             _reports.Writer.TryWrite(report);
         }
         Log.JobResumes(_options.Logger, _options.JobId, LastCommittedRound);

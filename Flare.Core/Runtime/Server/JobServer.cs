@@ -80,7 +80,7 @@ public sealed partial class JobServer : IDisposable
             var context = new FLContext(_engine);
             _engine.Fire(EventTypes.StartRun, context);
             await RunWorkflowsAsync(context);
-            if (_journal is not null) await _journal.CompleteJobAsync();
+            if (_journal is not null && !_complete) await _journal.CompleteJobAsync();
             _engine.Fire(EventTypes.AboutToEndRun, context);
             _engine.Fire(EventTypes.EndRun, context);
         }
@@ -107,7 +107,7 @@ public sealed partial class JobServer : IDisposable
 
     private async Task RunWorkflowsAsync(FLContext context)
     {
-        for (; _workflow < _options.Controllers.Count; _workflow++)
+        for (; !_complete && _workflow < _options.Controllers.Count; _workflow++)
         {
             var controller = _options.Controllers[_workflow];
             _engine.Fire(EventTypes.StartWorkflow, context);

@@ -30,8 +30,8 @@ public sealed record JobServerOptions
     /// <summary>Components that see the server's events, besides the controllers.</summary>
     public IReadOnlyList<FLComponent> Components { get; init; } = [];
 
-    /// <summary>Where the job keeps its journal; null for none.</summary>
-    public IJournalStorage? Journal { get; init; }
+    /// <summary>Opens where the job keeps its journal; null for none. The server takes it over and disposes of it.</summary>
+    public Func<Task<IJournalStorage>>? Journal { get; init; }
 
     /// <summary>The clock.</summary>
     public TimeProvider Time { get; init; } = TimeProvider.System;
@@ -44,6 +44,8 @@ public sealed record JobServerOptions
 
     /// <summary>Limits and intervals.</summary>
     public RuntimeLimits Limits { get; init; } = new();
+
+    internal PlantedFaults Faults { get; init; }
 
     internal FilterChain FiltersOut { get; } = new();
     internal FilterChain FiltersIn { get; } = new();

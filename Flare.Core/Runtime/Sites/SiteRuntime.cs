@@ -123,6 +123,7 @@ public sealed partial class SiteRuntime : IDisposable
         {
             if (task.State == SiteTaskState.Done) continue;
             await RunAsync(task);
+            if (_options.Faults.HasFlag(PlantedFaults.LostWakeup)) break;
         }
         _working = false;
     }

@@ -10,7 +10,7 @@ internal sealed record SnapshotFile(string Name, long Length, string Sha256);
 /// <param name="Number">Counts the job's commits from 1 and never repeats; part of the snapshots' file names.</param>
 /// <param name="Workflow">The workflow's index.</param>
 /// <param name="Round">The round.</param>
-/// <param name="Snapshots">The files of the named state dicts, in ordinal order of the names.</param>
+/// <param name="Snapshots">The files of the named state dicts: the model first, then in ordinal order of the names.</param>
 /// <param name="Report">The round's report.</param>
 /// <param name="Values">The controller's own values.</param>
 internal sealed record CommittedRound(

@@ -44,11 +44,11 @@ internal sealed class JournalSnapshots(IJournalStorage storage, IEnumerable<stri
     }
 
     /// <summary>Writes a commit's state dicts, those excepted that the last commit held already.</summary>
-    /// <returns>The names, in ordinal order, and their files.</returns>
+    /// <returns>The names and their files: the model first, which lends a shared file its name, then the others in ordinal order.</returns>
     public async Task<List<(string Name, SnapshotFile File)>> WriteAsync(long number, IReadOnlyDictionary<string, StateDict> snapshots)
     {
         // Taken down before the first await: the caller's dictionary is the caller's.
-        var named = snapshots.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => (Name: s.Key, File: FileName(s.Key, number), Tensors: s.Value.Freeze())).ToList();
+        var named = snapshots.OrderBy(s => s.Key != JournalCommit.Model).ThenBy(s => s.Key, StringComparer.Ordinal).Select(s => (Name: s.Key, File: FileName(s.Key, number), Tensors: s.Value.Freeze())).ToList();
         _pending = new(ReferenceEqualityComparer.Instance);
         var result = new List<(string, SnapshotFile)>();
         foreach (var (name, fileName, tensors) in named)

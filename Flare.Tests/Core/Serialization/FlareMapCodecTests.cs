@@ -237,7 +237,7 @@ public class FlareMapCodecTests
     {
         var random = new Random(11);
         var (read, refused) = (0, 0);
-        for (var i = 0; i < 20_000; i++)
+        for (var i = 0; i < 8_000; i++)
         {
             var bytes = Encode(RandomMap(random, depth: 3, null));
             for (var m = random.Next(1, 4); m > 0; m--) bytes[random.Next(bytes.Length)] = (byte)random.Next(256);
@@ -256,8 +256,8 @@ public class FlareMapCodecTests
             // An item takes a byte and, in a list that is then copied, 48; the rest is the exception.
             Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.LessThan(128 * bytes.Length + 65_536));
         }
-        Assert.That(read, Is.GreaterThan(500));
-        Assert.That(refused, Is.GreaterThan(5_000));
+        Assert.That(read, Is.GreaterThan(200));
+        Assert.That(refused, Is.GreaterThan(2_000));
     }
 
     private static FlareMap RandomMap(Random random, int depth, StateDict? tensors)

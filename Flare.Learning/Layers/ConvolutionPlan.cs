@@ -6,7 +6,7 @@ namespace Flare.Learning;
 /// </summary>
 internal sealed unsafe class ConvolutionPlan
 {
-    private int _inChannels, _outChannels, _kernel, _stride, _padding, _height, _width, _lanes;
+    private int _inChannels, _outChannels, _kernel, _stride, _padding, _height, _width, _lanes, _spreadLanes;
     private int[] _inputOffsets = [], _gradientOffsets = [], _flipped = [];
     private FloatBuffer? _paddedInput, _spreadGradient, _flippedWeight, _partials;
 
@@ -35,10 +35,8 @@ internal sealed unsafe class ConvolutionPlan
     {
         _lanes = lanes;
         if (_padding > 0) FloatBuffer.Fit(ref _paddedInput, (long)_inChannels * PaddedHeight * PaddedWidth * lanes);
-        FloatBuffer.Fit(ref _spreadGradient, (long)_outChannels * OutHeight * SpreadWidth * lanes);
         // Borders lie elsewhere with another number of lanes.
         _paddedInput?.Span.Clear();
-        _spreadGradient!.Span.Clear();
         FloatBuffer.Fit(ref _flippedWeight, (long)_outChannels * Taps);
         FloatBuffer.Fit(ref _partials, (long)_outChannels * Taps * Correlation.Partials);
         SetInputOffsets();
@@ -167,9 +165,15 @@ internal sealed unsafe class ConvolutionPlan
         return padded;
     }
 
-    // The places between and around stay zero from the start.
+    // The places between and around are zero from the start. The first layer of a network never comes here.
     private void Spread(float* outputGradient)
     {
+        if (_spreadLanes != _lanes)
+        {
+            FloatBuffer.Fit(ref _spreadGradient, (long)_outChannels * OutHeight * SpreadWidth * _lanes);
+            _spreadGradient!.Span.Clear();
+            _spreadLanes = _lanes;
+        }
         var left = _kernel - 1 - _padding;
         for (var row = 0; row < _outChannels * OutHeight; row++)
             for (var x = 0; x < OutWidth; x += RunPixels)

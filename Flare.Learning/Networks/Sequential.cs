@@ -75,11 +75,12 @@ public sealed unsafe class Sequential
     /// <summary>A copy of parameters and buffers; the caller owns it.</summary>
     public StateDict StateDict() => _state.Clone();
 
-    /// <summary>Copies parameters and buffers into a state dict of this network's <see cref="Layout"/>.</summary>
+    /// <summary>Copies parameters and buffers into a state dict that has them all, in any order.</summary>
+    /// <exception cref="ArgumentException">A tensor is missing, of another shape or type, or not expected; nothing is copied then.</exception>
     public void CopyTo(StateDict destination)
     {
         ArgumentNullException.ThrowIfNull(destination);
-        destination.CopyFrom(_state);
+        Copy(_state, destination, destination.Layout);
     }
 
     /// <summary>
@@ -89,25 +90,30 @@ public sealed unsafe class Sequential
     public void Load(StateDict weights)
     {
         ArgumentNullException.ThrowIfNull(weights);
-        if (weights.Layout.Equals(Layout))
+        Copy(weights, _state, weights.Layout);
+    }
+
+    private void Copy(StateDict from, StateDict to, TensorLayout theirs)
+    {
+        if (theirs.Equals(Layout))
         {
-            _state.CopyFrom(weights);
+            to.CopyFrom(from);
             return;
         }
         foreach (var spec in Layout)
         {
-            var index = weights.Layout.IndexOf(spec.Name);
-            if (index < 0) throw new ArgumentException($"The weights lack tensor '{spec.Name}' of this network.", nameof(weights));
-            var given = weights.Layout[index];
+            var index = theirs.IndexOf(spec.Name);
+            if (index < 0) throw new ArgumentException($"The weights lack tensor '{spec.Name}' of this network.");
+            var given = theirs[index];
             if (given.DType != spec.DType || !given.Shape.AsSpan().SequenceEqual(spec.Shape.AsSpan()))
-                throw new ArgumentException($"Tensor '{spec.Name}' of the weights is {given} where this network has {spec}.", nameof(weights));
+                throw new ArgumentException($"Tensor '{spec.Name}' of the weights is {given} where this network has {spec}.");
         }
-        foreach (var spec in weights.Layout)
-            if (Layout.IndexOf(spec.Name) < 0) throw new ArgumentException($"The weights have tensor '{spec.Name}', which this network does not.", nameof(weights));
-        foreach (var tensor in _state)
+        foreach (var spec in theirs)
+            if (Layout.IndexOf(spec.Name) < 0) throw new ArgumentException($"The weights have tensor '{spec.Name}', which this network does not.");
+        foreach (var tensor in from)
         {
-            if (tensor.Spec.DType == DType.Int64) weights[tensor.Name].AsReadOnlySpan<long>().CopyTo(tensor.AsSpan<long>());
-            else weights[tensor.Name].AsReadOnlySpan<float>().CopyTo(tensor.AsSpan<float>());
+            if (tensor.Spec.DType == DType.Int64) tensor.AsReadOnlySpan<long>().CopyTo(to[tensor.Name].AsSpan<long>());
+            else tensor.AsReadOnlySpan<float>().CopyTo(to[tensor.Name].AsSpan<float>());
         }
     }
 

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Flare.Learning;
 
 public static partial class Partitioning
@@ -25,23 +27,23 @@ public static partial class Partitioning
         if (!(alpha > 0 && double.IsFinite(alpha))) throw new ArgumentOutOfRangeException(nameof(alpha), alpha, "A finite alpha above 0 is expected.");
         var random = new SeededRandom(seed, stream: 0xD112);
         var minimum = Math.Min(DirichletMinimum, data.Count / sites);
-        var shards = Draw(data, sites, alpha, random);
-        for (var i = 0; i < Redraws && shards.Any(shard => shard.Count < minimum); i++) shards = Draw(data, sites, alpha, random);
+        var byClass = Enumerable.Range(0, data.Count).ToLookup(data.Label);
+        int[][] classes = [.. Enumerable.Range(0, data.Classes).Select(label => byClass[label].ToArray())];
+        var shards = Draw(classes, data.Count, sites, alpha, random);
+        for (var i = 0; i < Redraws && shards.Any(shard => shard.Count < minimum); i++) shards = Draw(classes, data.Count, sites, alpha, random);
         FillUp(shards, minimum);
-        foreach (var shard in shards) random.Shuffle(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(shard));
+        foreach (var shard in shards) random.Shuffle(CollectionsMarshal.AsSpan(shard));
         return [.. shards.Select(shard => data.Subset([.. shard]))];
     }
 
-    private static List<int>[] Draw(Dataset data, int sites, double alpha, SeededRandom random)
+    private static List<int>[] Draw(int[][] classes, int count, int sites, double alpha, SeededRandom random)
     {
         var shards = new List<int>[sites];
         for (var i = 0; i < sites; i++) shards[i] = [];
-        var byClass = Enumerable.Range(0, data.Count).ToLookup(data.Label);
-        for (var label = 0; label < data.Classes; label++)
+        foreach (var samples in classes)
         {
-            var samples = byClass[label].ToArray();
             random.Shuffle(samples);
-            var shares = Shares(shards, alpha, (double)data.Count / sites, random);
+            var shares = Shares(shards, alpha, (double)count / sites, random);
             var (start, running) = (0, 0.0);
             for (var site = 0; site < sites; site++)
             {

@@ -26,7 +26,7 @@ public sealed class LocalTrainer
     public int BatchSize { get; init => field = Positive(value, nameof(BatchSize)); } = 16;
 
     /// <summary>Makes a run's optimizer; each run starts without momentum. Default: SGD, learning rate 0.05, momentum 0.9.</summary>
-    public Func<Optimizer> Optimizer { get; init; } = static () => new Sgd(learningRate: 0.05, momentum: 0.9);
+    public Func<Optimizer> Optimizer { get; init; } = DefaultOptimizer;
 
     /// <summary>
     /// Called in each step between the gradient and the optimizer, with the network whose gradients stand in
@@ -91,6 +91,8 @@ public sealed class LocalTrainer
         }
         return new((double)right / data.Count, loss / data.Count, data.Count);
     }
+
+    internal static Optimizer DefaultOptimizer() => new Sgd(learningRate: 0.05, momentum: 0.9);
 
     private static int Positive(int value, string name) =>
         value > 0 ? value : throw new ArgumentOutOfRangeException(name, value, "At least 1 is expected.");

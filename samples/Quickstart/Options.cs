@@ -3,7 +3,7 @@ using System.Globalization;
 /// <summary>What the command line asks for.</summary>
 internal sealed record Options
 {
-    public int Rounds { get; private set; } = 15;
+    public int Rounds { get; private set; } = 20;
     public int Sites { get; private set; } = 8;
     public double Alpha { get; private set; } = 0.5;
     public int Seed { get; private set; } = 42;
@@ -15,7 +15,7 @@ internal sealed record Options
     public const string Usage = """
         usage: Quickstart [--rounds N] [--sites N] [--alpha A] [--seed N] [--parallelism N] [--journal DIR [--resume]] [--json]
 
-          --rounds N       rounds of training (15)
+          --rounds N       rounds of training (20)
           --sites N        sites that share the digits (8)
           --alpha A        Dirichlet concentration: 0.1 gives every site other digits, 100 gives all the same mix (0.5)
           --seed N         same seed, same bits (42)

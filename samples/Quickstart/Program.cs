@@ -23,7 +23,7 @@ var table = new RoundTable(options, shards, central);
 
 await using var federation = Federation.InProcess(f =>
 {
-    f.AddSites(options.Sites, site => new ClassifierTrainer(Models.DigitsCnn, shards[site.Index]) { Validation = digits.Test })
+    f.AddSites(options.Sites, site => new ClassifierTrainer(Models.DigitsCnn, shards[site.Index]) { LocalEpochs = CentralBaseline.EpochsPerRound, Validation = digits.Test })
         .UseController(new FedAvg { Rounds = options.Rounds, MinSites = options.Sites })
         .UseParallelism(options.Parallelism)
         .UseSeed((ulong)options.Seed)

@@ -17,6 +17,8 @@ public sealed class Federation : IAsyncDisposable
     private readonly IReadOnlyList<(FilterPlace Place, Filter Filter, string[] Tasks)> _serverFilters;
     private readonly CancellationTokenSource _stop = new();
     private readonly List<RoundReport> _rounds = [];
+    private int _outcomes;
+    private int _thinned;
     private JobServer? _server;
     private Task? _running;
 
@@ -42,8 +44,14 @@ public sealed class Federation : IAsyncDisposable
     /// <exception cref="InvalidOperationException">The federation has not run.</exception>
     public RunState State => Server.State;
 
-    /// <summary>The reports of the rounds so far.</summary>
+    /// <summary>
+    /// The reports of the rounds so far. Memory stays flat however many rounds and sites there are: beyond
+    /// <see cref="OutcomesKept"/> outcomes the older reports keep only the sites whose answer was not used.
+    /// </summary>
     public IReadOnlyList<RoundReport> Rounds => _rounds;
+
+    /// <summary>How many sites' outcomes <see cref="Rounds"/> holds before it thins out the oldest reports.</summary>
+    public const int OutcomesKept = 100_000;
 
     private JobServer Server => _server ?? throw new InvalidOperationException("The federation has not run yet: enumerate RunAsync first.");
 
@@ -63,7 +71,7 @@ public sealed class Federation : IAsyncDisposable
         {
             await foreach (var report in _server!.Reports.ReadAllAsync(CancellationToken.None))
             {
-                _rounds.Add(report);
+                Keep(report);
                 yield return report;
             }
         }
@@ -84,6 +92,19 @@ public sealed class Federation : IAsyncDisposable
 
     /// <summary>Aborts the run if it goes on, and waits until everything has stopped.</summary>
     public async ValueTask DisposeAsync() => await StopAsync();
+
+    private void Keep(RoundReport report)
+    {
+        _rounds.Add(report);
+        _outcomes += report.Sites.Count;
+        for (; _outcomes > OutcomesKept && _thinned < _rounds.Count - 1; _thinned++)
+        {
+            var old = _rounds[_thinned];
+            var thin = old with { Sites = [.. old.Sites.Where(s => s.Status != SiteStatus.Accepted)] };
+            _outcomes -= old.Sites.Count - thin.Sites.Count;
+            _rounds[_thinned] = thin;
+        }
+    }
 
     private async Task StopAsync()
     {

@@ -3,8 +3,8 @@ namespace Flare.Runtime;
 /// <summary>A snapshot file as a record names it.</summary>
 /// <param name="Name">The file's name.</param>
 /// <param name="Length">Its length in bytes.</param>
-/// <param name="Sha256">SHA-256 of its bytes, in lower-case hex.</param>
-internal sealed record SnapshotFile(string Name, long Length, string Sha256);
+/// <param name="Checksum">CRC-32C of its bytes.</param>
+internal sealed record SnapshotFile(string Name, long Length, long Checksum);
 
 /// <summary>The record of a committed round.</summary>
 /// <param name="Number">Counts the job's commits from 1 and never repeats; part of the snapshots' file names.</param>
@@ -26,7 +26,7 @@ internal sealed record CommittedRound(
             ["name"] = s.Name,
             ["file"] = s.File.Name,
             ["length"] = s.File.Length,
-            ["sha256"] = s.File.Sha256,
+            ["crc32c"] = s.File.Checksum,
         })]),
         ["report"] = Report,
         ["values"] = Values,
@@ -37,7 +37,7 @@ internal sealed record CommittedRound(
         map.Int("workflow"),
         map.Int("round"),
         [.. map["snapshots"].AsList().Select(s => s.AsMap()).Select(s =>
-            (s["name"].AsText(), new SnapshotFile(s["file"].AsText(), s["length"].AsInteger(), s["sha256"].AsText())))],
+            (s["name"].AsText(), new SnapshotFile(s["file"].AsText(), s["length"].AsInteger(), s["crc32c"].AsInteger())))],
         map["report"].AsMap(),
         map["values"].AsMap());
 }

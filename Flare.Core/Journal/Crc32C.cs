@@ -3,18 +3,31 @@ using System.Numerics;
 
 namespace Flare.Runtime;
 
-/// <summary>CRC-32C (Castagnoli, RFC 3720 appendix B.4): the checksum that processors compute.</summary>
-internal static class Crc32C
+/// <summary>
+/// CRC-32C (Castagnoli, RFC 3720 appendix B.4), which processors compute about as fast as memory is read. It finds accidents; it is no
+/// signature.
+/// </summary>
+internal struct Crc32C
 {
-    /// <summary>The checksum of two runs of bytes, one behind the other.</summary>
-    public static uint Compute(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second = default) =>
-        ~Update(Update(uint.MaxValue, first), second);
+    /// <summary>The checksum of all that was appended; 0 for nothing.</summary>
+    public uint Value { get; private set; }
 
-    private static uint Update(uint crc, ReadOnlySpan<byte> bytes)
+    /// <summary>The checksum of two runs of bytes, one behind the other.</summary>
+    public static uint Compute(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second = default)
     {
+        var crc = new Crc32C();
+        crc.Append(first);
+        crc.Append(second);
+        return crc.Value;
+    }
+
+    /// <summary>Takes more bytes in.</summary>
+    public void Append(ReadOnlySpan<byte> bytes)
+    {
+        var crc = ~Value;
         for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..])
             crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
         foreach (var b in bytes) crc = BitOperations.Crc32C(crc, b);
-        return crc;
+        Value = ~crc;
     }
 }

@@ -130,10 +130,11 @@ public sealed class DirectoryJournalStorage : IJournalStorage
 
     private static FileStream Lock(string path)
     {
-        var existed = Directory.Exists(path);
-        Directory.CreateDirectory(path);
         // What is in a folder is only as durable as the folder's own entry above it.
-        if (!existed && Path.GetDirectoryName(path) is { } parent) DirectoryFlush.Flush(parent);
+        var parents = new Stack<string>();
+        for (var missing = path; !Directory.Exists(missing) && Path.GetDirectoryName(missing) is { } parent; missing = parent) parents.Push(parent);
+        Directory.CreateDirectory(path);
+        foreach (var parent in parents) DirectoryFlush.Flush(parent);
         var lockPath = Path.Combine(path, LockFileName);
         try
         {

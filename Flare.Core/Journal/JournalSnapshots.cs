@@ -1,5 +1,5 @@
+using System.Buffers;
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text;
 
 namespace Flare.Runtime;
@@ -109,11 +109,18 @@ internal sealed class JournalSnapshots(IJournalStorage storage, IEnumerable<stri
 
     private static SnapshotFile Write(Stream stream, string name, StateDict tensors)
     {
-        using var hashing = new HashingStream(stream);
-        tensors.Save(hashing);
-        return new(name, hashing.Length, hashing.Sha256);
+        using var summing = new ChecksumStream(stream);
+        tensors.Save(summing);
+        return new(name, summing.Length, summing.Checksum);
     }
 
-    private static bool IsSound(Stream stream, SnapshotFile file) =>
-        stream.Length == file.Length && Convert.ToHexStringLower(SHA256.HashData(stream)) == file.Sha256;
+    private static bool IsSound(Stream stream, SnapshotFile file)
+    {
+        if (stream.Length != file.Length) return false;
+        var crc = new Crc32C();
+        var buffer = ArrayPool<byte>.Shared.Rent(1 << 17);
+        for (int read; (read = stream.Read(buffer)) > 0;) crc.Append(buffer.AsSpan(0, read));
+        ArrayPool<byte>.Shared.Return(buffer);
+        return crc.Value == file.Checksum;
+    }
 }

@@ -120,6 +120,23 @@ public class JournalTests
     }
 
     [Test]
+    public async Task A_state_dict_that_comes_back_after_its_file_was_deleted_is_written_again()
+    {
+        var disk = new MemoryStorage();
+        var old = Model(1);
+        await using (var journal = await Journal.OpenAsync(disk, Job))
+        {
+            await journal.CommitRoundAsync(Round(0, 1, old));
+            await journal.CommitRoundAsync(Round(0, 2, Model(2)));
+            await journal.CommitRoundAsync(Round(0, 3, Model(3)));
+            await journal.CommitRoundAsync(Round(0, 4, old));
+        }
+        await using var reopened = await Journal.OpenAsync(disk, Job);
+        Assert.That(reopened.Recovered!.LastRound, Is.EqualTo(4));
+        Assert.That(reopened.Recovered.Model!.ContentEquals(old));
+    }
+
+    [Test]
     public async Task Another_jobs_journal_is_refused_with_all_that_differs_and_stays_as_it_is()
     {
         var disk = new MemoryStorage();

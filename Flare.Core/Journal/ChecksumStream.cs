@@ -1,15 +1,13 @@
-using System.Security.Cryptography;
-
 namespace Flare.Runtime;
 
-/// <summary>Passes on what is written and hashes it on the way, so that a snapshot is read through once, not twice.</summary>
-internal sealed class HashingStream(Stream inner) : Stream
+/// <summary>Passes on what is written and takes its checksum on the way, so that a snapshot is run through once, not twice.</summary>
+internal sealed class ChecksumStream(Stream inner) : Stream
 {
-    private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+    private Crc32C _crc;
     private long _written;
 
-    /// <summary>SHA-256 of all that was written, in lower-case hex.</summary>
-    public string Sha256 => Convert.ToHexStringLower(_hash.GetCurrentHash());
+    /// <summary>The checksum of all that was written.</summary>
+    public uint Checksum => _crc.Value;
 
     public override bool CanRead => false;
     public override bool CanSeek => false;
@@ -25,7 +23,7 @@ internal sealed class HashingStream(Stream inner) : Stream
     public override void Write(ReadOnlySpan<byte> buffer)
     {
         inner.Write(buffer);
-        _hash.AppendData(buffer);
+        _crc.Append(buffer);
         _written += buffer.Length;
     }
 
@@ -38,10 +36,4 @@ internal sealed class HashingStream(Stream inner) : Stream
     public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
 
     public override void SetLength(long value) => throw new NotSupportedException();
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing) _hash.Dispose();
-        base.Dispose(disposing);
-    }
 }

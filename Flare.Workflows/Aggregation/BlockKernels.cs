@@ -116,7 +116,9 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
     {
         for (var i = 0; i < count; i += Stride)
         {
-            var (sum0, sum1) = fresh ? (TLanes.Create(0), TLanes.Create(0)) : (TLanes.Load(sums + i), TLanes.Load(sums + i + TLanes.Width));
+            TDoubles sum0, sum1;
+            if (fresh) sum0 = sum1 = TLanes.Create(0);
+            else LoadSums(sums + i, out sum0, out sum1);
             for (var k = 0; k < sourceCount; k++)
             {
                 var weight = TLanes.Create(weights[k]);
@@ -142,8 +144,8 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
             }
             else
             {
-                (coarse0, coarse1) = (TLanes.Load(coarse + i), TLanes.Load(coarse + i + TLanes.Width));
-                (fine0, fine1) = (TLanes.Load(fine + i), TLanes.Load(fine + i + TLanes.Width));
+                LoadSums(coarse + i, out coarse0, out coarse1);
+                LoadSums(fine + i, out fine0, out fine1);
             }
             for (var k = 0; k < sourceCount; k++)
             {
@@ -167,8 +169,8 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
     {
         if (typeof(T) == typeof(float))
         {
-            // The same place of the next block, while this one is being worked on; reading ahead never faults.
-            if (Sse.IsSupported) Sse.Prefetch0(source + BlockLength);
+            // The same place of the next block, while this one is being worked on.
+            ReadAhead(source + BlockLength);
             x0 = TLanes.Widen((float*)source);
             x1 = TLanes.Widen((float*)source + TLanes.Width);
         }
@@ -177,6 +179,23 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
             x0 = TLanes.Load((double*)source);
             x1 = TLanes.Load((double*)source + TLanes.Width);
         }
+    }
+
+    // Into the second-level cache; the first holds the block that is being worked on. Reading ahead never faults.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void ReadAhead(void* address)
+    {
+        if (Sse.IsSupported) Sse.Prefetch1(address);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void LoadSums(double* sums, out TDoubles sum0, out TDoubles sum1)
+    {
+        // The next block's sums lie behind this one's coarse and fine ones.
+        ReadAhead(sums + 2 * BlockLength);
+        ReadAhead(sums + 2 * BlockLength + TLanes.Width);
+        sum0 = TLanes.Load(sums);
+        sum1 = TLanes.Load(sums + TLanes.Width);
     }
 
     public override void Regrid(double* coarse, double* fine, bool hasFine, double bias, double newBias, int count)

@@ -5,10 +5,11 @@ using System.Runtime.Intrinsics.X86;
 namespace Flare.Workflows;
 
 /// <summary>
-/// The inner loops over one block. A block's exact sum is held in two doubles an element. The coarse one carries a bias of
-/// 1.5·2^52·g, so that adding to it rounds to multiples of its grid g; what that rounding leaves, exact, goes to the fine one. As long
-/// as the <see cref="BlockWindow"/> holds, no bit is ever lost, so the order of additions cannot matter.
-/// Counts are multiples of <see cref="Step"/>: tensors are padded with zeros to whole cache lines.
+/// The inner loops over one block. A block's exact sum is held in one or two doubles an element. With two, the coarse one carries a
+/// bias of 1.5·2^52·g, so that adding to it rounds to multiples of its grid g; what that rounding leaves, exact, goes to the fine one.
+/// As long as the bounds of <see cref="BlockSum"/> hold, no bit is ever lost, so the order of additions cannot matter.
+/// <para>Counts are multiples of <see cref="Step"/>: tensors are padded with zeros to whole cache lines. Where there is one double
+/// an element, the pointer to the fine sums is null and the bias 0.</para>
 /// </summary>
 internal abstract unsafe class BlockKernels
 {
@@ -30,21 +31,32 @@ internal abstract unsafe class BlockKernels
 
     public abstract bool IsSupported { get; }
 
+    /// <summary>Whether products may have more bits than a double: without a fused instruction, they are rounded.</summary>
+    public abstract bool TakesLongProducts { get; }
+
     /// <summary>The largest and the smallest non-zero magnitude, as bits shifted left by one; 0 and 0 where all are zero.</summary>
     public abstract void Scan(float** sources, int sourceCount, int count, out uint largest, out uint smallest);
 
-    /// <summary>Adds weight times source to a block for each of some sources. Every product must be a double.</summary>
+    /// <summary>Adds weight times source to a block for each of some sources.</summary>
+    /// <param name="coarse">The block's coarse sums.</param>
+    /// <param name="fine">The block's fine sums, or null.</param>
+    /// <param name="bias">The bias of the coarse sums.</param>
+    /// <param name="fresh">Whether the sums are to be written, not added to.</param>
+    /// <param name="sources">What to add.</param>
+    /// <param name="weights">A weight for each.</param>
+    /// <param name="sourceCount">Number of sources.</param>
+    /// <param name="count">Number of elements.</param>
     public abstract void Fold(double* coarse, double* fine, double bias, bool fresh, float** sources, double* weights, int sourceCount, int count);
 
     /// <inheritdoc cref="Fold(double*, double*, double, bool, float**, double*, int, int)"/>
     public abstract void Fold(double* coarse, double* fine, double bias, bool fresh, double** sources, double* weights, int sourceCount, int count);
 
-    /// <summary>Moves a block's sums to another grid.</summary>
-    public abstract void Regrid(double* coarse, double* fine, double bias, double newBias, int count);
+    /// <summary>Moves a block's sums, which may have no fine part yet, to two doubles an element and another grid.</summary>
+    public abstract void Regrid(double* coarse, double* fine, bool hasFine, double bias, double newBias, int count);
 
     /// <summary>Divides a block's sums and rounds once, to floats.</summary>
     /// <param name="coarse">The block's coarse sums.</param>
-    /// <param name="fine">The block's fine sums.</param>
+    /// <param name="fine">The block's fine sums, or null.</param>
     /// <param name="bias">The bias of the coarse sums.</param>
     /// <param name="quotient">The divisor.</param>
     /// <param name="destination">Takes the floats; aligned to 64 bytes.</param>
@@ -60,44 +72,69 @@ internal abstract unsafe class BlockKernels
 internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernels
     where TLanes : struct, ILanes<TDoubles, TBits>
 {
+    // Two vectors of doubles at a time: as many elements as one vector of floats has.
+    private static int Stride => 2 * TLanes.Width;
+
     public override bool IsSupported => TLanes.IsSupported;
 
-    [SkipLocalsInit]
+    public override bool TakesLongProducts => TLanes.Fuses;
+
     public override void Scan(float** sources, int sourceCount, int count, out uint largest, out uint smallest)
     {
         var max = TLanes.Bits(0);
-        // One less than each magnitude: zero becomes the largest of all and never is the smallest.
         var min = TLanes.Bits(uint.MaxValue);
+        // One less than each magnitude: zero becomes the largest of all and never is the smallest. (A count is never negative, but
+        // the compiler does not know: it would make a constant anew in every turn.)
+        var minusOne = TLanes.Bits(uint.MaxValue + (uint)(count >> 31));
         for (var k = 0; k < sourceCount; k++)
         {
             var x = sources[k];
-            for (var i = 0; i < count; i += 2 * TLanes.Width)
+            for (var end = x + count; x < end; x += Stride)
             {
-                var magnitudes = TLanes.Magnitudes(x + i);
+                var magnitudes = TLanes.Magnitudes(x);
                 max = TLanes.Max(max, magnitudes);
-                min = TLanes.Min(min, TLanes.Decrement(magnitudes));
+                min = TLanes.Min(min, TLanes.Add(magnitudes, minusOne));
             }
         }
-        (largest, var least) = (0u, uint.MaxValue);
-        for (var lane = 0; lane < 2 * TLanes.Width; lane++)
-        {
-            largest = Math.Max(largest, TLanes.Lane(max, lane));
-            least = Math.Min(least, TLanes.Lane(min, lane));
-        }
-        smallest = least + 1;
+        largest = TLanes.LargestOf(max);
+        smallest = TLanes.SmallestOf(min) + 1;
     }
 
-    public override void Fold(double* coarse, double* fine, double bias, bool fresh, float** sources, double* weights, int sourceCount, int count) =>
-        Fold<float>(coarse, fine, bias, fresh, sources, weights, sourceCount, count);
+    public override void Fold(double* coarse, double* fine, double bias, bool fresh, float** sources, double* weights, int sourceCount, int count)
+    {
+        if (fine is null) FoldOne(coarse, fresh, sources, weights, sourceCount, count);
+        else FoldTwo(coarse, fine, bias, fresh, sources, weights, sourceCount, count);
+    }
 
-    public override void Fold(double* coarse, double* fine, double bias, bool fresh, double** sources, double* weights, int sourceCount, int count) =>
-        Fold<double>(coarse, fine, bias, fresh, sources, weights, sourceCount, count);
+    public override void Fold(double* coarse, double* fine, double bias, bool fresh, double** sources, double* weights, int sourceCount, int count)
+    {
+        if (fine is null) FoldOne(coarse, fresh, sources, weights, sourceCount, count);
+        else FoldTwo(coarse, fine, bias, fresh, sources, weights, sourceCount, count);
+    }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Fold<T>(double* coarse, double* fine, double bias, bool fresh, T** sources, double* weights, int sourceCount, int count)
+    private static void FoldOne<T>(double* sums, bool fresh, T** sources, double* weights, int sourceCount, int count) where T : unmanaged
+    {
+        for (var i = 0; i < count; i += Stride)
+        {
+            TDoubles sum0, sum1;
+            if (fresh) sum0 = sum1 = TLanes.Create(0);
+            else LoadSums(sums + i, out sum0, out sum1);
+            for (var k = 0; k < sourceCount; k++)
+            {
+                var weight = TLanes.Create(weights[k]);
+                Load(sources[k] + i, out var x0, out var x1);
+                sum0 = TLanes.MultiplyAdd(x0, weight, sum0);
+                sum1 = TLanes.MultiplyAdd(x1, weight, sum1);
+            }
+            TLanes.Store(sum0, sums + i);
+            TLanes.Store(sum1, sums + i + TLanes.Width);
+        }
+    }
+
+    private static void FoldTwo<T>(double* coarse, double* fine, double bias, bool fresh, T** sources, double* weights, int sourceCount, int count)
         where T : unmanaged
     {
-        for (var i = 0; i < count; i += 2 * TLanes.Width)
+        for (var i = 0; i < count; i += Stride)
         {
             TDoubles coarse0, coarse1, fine0, fine1;
             if (fresh)
@@ -107,21 +144,17 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
             }
             else
             {
-                (coarse0, coarse1) = (TLanes.Load(coarse + i), TLanes.Load(coarse + i + TLanes.Width));
-                (fine0, fine1) = (TLanes.Load(fine + i), TLanes.Load(fine + i + TLanes.Width));
+                LoadSums(coarse + i, out coarse0, out coarse1);
+                LoadSums(fine + i, out fine0, out fine1);
             }
             for (var k = 0; k < sourceCount; k++)
             {
-                var x = sources[k] + i;
                 var weight = TLanes.Create(weights[k]);
-                // The same place of the next block, while this one is being worked on; reading ahead never faults.
-                if (typeof(T) == typeof(float) && Sse.IsSupported) Sse.Prefetch0(x + BlockLength);
-                var x0 = typeof(T) == typeof(float) ? TLanes.Widen((float*)x) : TLanes.Load((double*)x);
-                var x1 = typeof(T) == typeof(float) ? TLanes.Widen((float*)x + TLanes.Width) : TLanes.Load((double*)x + TLanes.Width);
-                var sum0 = TLanes.AddExactProduct(x0, weight, coarse0);
-                var sum1 = TLanes.AddExactProduct(x1, weight, coarse1);
-                fine0 = TLanes.Add(fine0, TLanes.AddExactProduct(x0, weight, TLanes.Subtract(coarse0, sum0)));
-                fine1 = TLanes.Add(fine1, TLanes.AddExactProduct(x1, weight, TLanes.Subtract(coarse1, sum1)));
+                Load(sources[k] + i, out var x0, out var x1);
+                var sum0 = TLanes.MultiplyAdd(x0, weight, coarse0);
+                var sum1 = TLanes.MultiplyAdd(x1, weight, coarse1);
+                fine0 = TLanes.Add(fine0, TLanes.MultiplyAdd(x0, weight, TLanes.Subtract(coarse0, sum0)));
+                fine1 = TLanes.Add(fine1, TLanes.MultiplyAdd(x1, weight, TLanes.Subtract(coarse1, sum1)));
                 (coarse0, coarse1) = (sum0, sum1);
             }
             TLanes.Store(coarse0, coarse + i);
@@ -131,13 +164,49 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
         }
     }
 
-    public override void Regrid(double* coarse, double* fine, double bias, double newBias, int count)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Load<T>(T* source, out TDoubles x0, out TDoubles x1) where T : unmanaged
+    {
+        if (typeof(T) == typeof(float))
+        {
+            // The same place of the next block, while this one is being worked on.
+            ReadAhead(source + BlockLength);
+            x0 = TLanes.Widen((float*)source);
+            x1 = TLanes.Widen((float*)source + TLanes.Width);
+        }
+        else
+        {
+            x0 = TLanes.Load((double*)source);
+            x1 = TLanes.Load((double*)source + TLanes.Width);
+        }
+    }
+
+    // Into the second-level cache; the first holds the block that is being worked on. Reading ahead never faults.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void ReadAhead(void* address)
+    {
+        if (Sse.IsSupported) Sse.Prefetch1(address);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void LoadSums(double* sums, out TDoubles sum0, out TDoubles sum1)
+    {
+        // The next block's sums lie behind this one's coarse and fine ones.
+        ReadAhead(sums + 2 * BlockLength);
+        ReadAhead(sums + 2 * BlockLength + TLanes.Width);
+        sum0 = TLanes.Load(sums);
+        sum1 = TLanes.Load(sums + TLanes.Width);
+    }
+
+    public override void Regrid(double* coarse, double* fine, bool hasFine, double bias, double newBias, int count)
     {
         var oldBias = TLanes.Create(bias);
         var shifted = TLanes.Create(newBias);
         for (var i = 0; i < count; i += TLanes.Width)
         {
-            var sum = Sum(TLanes.Subtract(TLanes.Load(coarse + i), oldBias), TLanes.Load(fine + i), out var rest);
+            var rest = TLanes.Create(0);
+            var sum = TLanes.Subtract(TLanes.Load(coarse + i), oldBias);
+            if (hasFine) sum = Sum(sum, TLanes.Load(fine + i), out rest);
             var rounded = TLanes.Add(shifted, sum);
             TLanes.Store(rounded, coarse + i);
             TLanes.Store(TLanes.Add(TLanes.Subtract(sum, TLanes.Subtract(rounded, shifted)), rest), fine + i);
@@ -147,10 +216,10 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
     public override void Finish(double* coarse, double* fine, double bias, in Quotient quotient, float* destination, bool pastCache, int count)
     {
         var divider = new Divider(bias, quotient);
-        for (var i = 0; i < count; i += 2 * TLanes.Width)
+        for (var i = 0; i < count; i += Stride)
         {
-            var quotient0 = divider.Divide(coarse + i, fine + i, out var rest0);
-            var quotient1 = divider.Divide(coarse + i + TLanes.Width, fine + i + TLanes.Width, out var rest1);
+            var quotient0 = divider.Divide(coarse, fine, i, out var rest0);
+            var quotient1 = divider.Divide(coarse, fine, i + TLanes.Width, out var rest1);
             quotient0 = TLanes.RoundToOdd(quotient0, rest0);
             quotient1 = TLanes.RoundToOdd(quotient1, rest1);
             if (pastCache) TLanes.NarrowPastCache(quotient0, quotient1, destination + i);
@@ -163,38 +232,49 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
         var divider = new Divider(bias, quotient);
         for (var i = 0; i < count; i += TLanes.Width)
         {
-            var result = divider.Divide(coarse + i, fine + i, out var rest);
+            var result = divider.Divide(coarse, fine, i, out var rest);
             TLanes.Store(toOdd ? TLanes.RoundToOdd(result, rest) : result, destination + i);
         }
     }
 
-    /// <summary>a + b without error, as the nearest double and the rest (Knuth).</summary>
+    /// <summary>
+    /// Coarse plus fine, without error: the nearest double and the rest. The coarse is a multiple of the fine's ulp, which is enough
+    /// for Dekker's three operations (Rump, Ogita and Oishi, Accurate Floating-Point Summation, part I, 2008).
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TDoubles Sum(TDoubles a, TDoubles b, out TDoubles rest)
+    private static TDoubles Sum(TDoubles coarse, TDoubles fine, out TDoubles rest)
     {
-        var sum = TLanes.Add(a, b);
-        var partOfB = TLanes.Subtract(sum, a);
-        rest = TLanes.Add(TLanes.Subtract(a, TLanes.Subtract(sum, partOfB)), TLanes.Subtract(b, partOfB));
+        var sum = TLanes.Add(coarse, fine);
+        rest = TLanes.Subtract(fine, TLanes.Subtract(sum, coarse));
         return sum;
     }
 
-    /// <summary><see cref="Quotient.Divide"/> on vectors, the same operations in the same order.</summary>
+    /// <summary><see cref="Quotient.Divide"/> on vectors: the same operations, less those that would add zeros.</summary>
     private readonly struct Divider(double bias, in Quotient quotient)
     {
+        private readonly bool _divisorHasRest = quotient.DivisorRest != 0;
         private readonly TDoubles _bias = TLanes.Create(bias);
         private readonly TDoubles _minusDivisor = TLanes.Create(-quotient.Divisor);
         private readonly TDoubles _minusDivisorRest = TLanes.Create(-quotient.DivisorRest);
         private readonly TDoubles _inverse = TLanes.Create(quotient.Inverse);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public TDoubles Divide(double* coarse, double* fine, out TDoubles rest)
+        public TDoubles Divide(double* coarse, double* fine, int i, out TDoubles rest)
         {
-            var dividend = Sum(TLanes.Subtract(TLanes.Load(coarse), _bias), TLanes.Load(fine), out var dividendRest);
+            var dividend = TLanes.Load(coarse + i);
+            var dividendRest = TLanes.Create(0);
+            if (fine is not null) dividend = Sum(TLanes.Subtract(dividend, _bias), TLanes.Load(fine + i), out dividendRest);
             var first = TLanes.Multiply(dividend, _inverse);
-            var left = TLanes.Add(TLanes.FusedMultiplyAdd(first, _minusDivisor, dividend), TLanes.FusedMultiplyAdd(first, _minusDivisorRest, dividendRest));
-            var result = TLanes.FusedMultiplyAdd(left, _inverse, first);
-            rest = TLanes.Add(TLanes.FusedMultiplyAdd(result, _minusDivisor, dividend), TLanes.FusedMultiplyAdd(result, _minusDivisorRest, dividendRest));
+            var result = TLanes.FusedMultiplyAdd(Left(first, dividend, dividendRest), _inverse, first);
+            rest = Left(result, dividend, dividendRest);
             return result;
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private TDoubles Left(TDoubles result, TDoubles dividend, TDoubles dividendRest)
+        {
+            if (_divisorHasRest) dividendRest = TLanes.FusedMultiplyAdd(result, _minusDivisorRest, dividendRest);
+            return TLanes.Add(TLanes.FusedMultiplyAdd(result, _minusDivisor, dividend), dividendRest);
         }
     }
 }

@@ -2,18 +2,20 @@ namespace Flare.Workflows;
 
 internal enum BlockForm : byte
 {
-    /// <summary>Nothing was added but zeros; its memory holds anything.</summary>
+    /// <summary>Nothing was added but zeros; the memory holds anything.</summary>
     Zero,
+    /// <summary>One double an element.</summary>
+    One,
     /// <summary>Two doubles an element, see <see cref="BlockKernels"/>.</summary>
-    Narrow,
+    Two,
     /// <summary>As many words an element as its bits need, see <see cref="WideBlock"/>.</summary>
     Wide,
 }
 
 /// <summary>
-/// The form that one block's exact sum has, and the bounds that keep it exact. Where the bits of all that was added lie is known
-/// before it is added; the narrow form is kept as long as they fit, which is about 100 bits less twice the logarithm of the number
-/// of additions. The form never shows in a result.
+/// The form that one block's exact sum has, and the bounds that keep it exact: where the bits of all terms lie is known before they
+/// are added. One double holds sums of 53 bits: floats whose magnitudes span 13 powers of two, with weights of 16 bits together.
+/// Two hold about 100, less twice the logarithm of the number of additions. The form never shows in a result.
 /// </summary>
 internal struct BlockSum
 {
@@ -32,7 +34,10 @@ internal struct BlockSum
     public WideBlock? Wide { get; private set; }
 
     /// <summary>What the coarse sums are biased by.</summary>
-    public readonly double Bias => BiasOf(_grid);
+    public readonly double Bias => Form == BlockForm.Two ? Math.ScaleB(1.5, 52 + _grid) : 0;
+
+    /// <summary>Where the fine sums are, if there are any.</summary>
+    public readonly unsafe double* Fine(double* cells) => Form == BlockForm.Two ? cells + BlockKernels.BlockLength : null;
 
     /// <summary>Back to zero; keeps memory.</summary>
     public void Clear()
@@ -43,53 +48,60 @@ internal struct BlockSum
     }
 
     /// <summary>
-    /// Makes room for terms that are about to be added: settles the grid, or goes over to the wide form. From then on the form is not zero.
+    /// Makes room for terms that are about to be added: settles the form and the grid. From then on the form is not zero.
     /// </summary>
     /// <param name="kernels">Does the arithmetic.</param>
-    /// <param name="coarse">The block's coarse sums.</param>
-    /// <param name="fine">The block's fine sums.</param>
+    /// <param name="cells">The block's coarse sums, and behind them its fine ones.</param>
     /// <param name="count">Number of elements.</param>
     /// <param name="range">Of the terms before weighting; not zero.</param>
     /// <param name="weights">Sum of the weights' magnitudes.</param>
     /// <param name="weightLow">All weights are multiples of two to this power.</param>
-    /// <param name="terms">Number of terms an element, counting split ones by their parts.</param>
-    /// <param name="narrowAllowed">False where the terms cannot be added in the narrow form.</param>
+    /// <param name="terms">Number of terms an element.</param>
+    /// <param name="widest">The form that the terms allow at most, if not wide.</param>
     /// <returns>Whether the block holds nothing yet: its sums are to be written, not added to.</returns>
     public unsafe bool MakeRoom(
-        BlockKernels kernels, double* coarse, double* fine, int count, ValueRange range, double weights, int weightLow, int terms, bool narrowAllowed)
+        BlockKernels kernels, double* cells, int count, ValueRange range, double weights, int weightLow, int terms, BlockForm widest)
     {
-        var form = Form;
-        var bias = Bias;
         _bound += Math.ScaleB(weights, Math.Max(range.Top + Scale, SmallestBound));
         _low = Math.Min(_low, range.Low + weightLow);
         // A hair more than the bound also covers what rounding to the grid adds, and the rounding of the bound itself.
         var top = Math.ILogB(_bound * 1.001) + 1 - Scale;
+        // Far from the ends of the exponents, even the remainder of a division has all its bits.
+        if (top > 800 || _low < -500) widest = BlockForm.Zero;
 
-        if (form == BlockForm.Wide)
+        var (form, bias) = (Form, Bias);
+        if (form <= BlockForm.One && widest >= BlockForm.One && top - _low <= 53)
         {
-            Wide!.MakeRoom(_low, top);
-            return false;
+            Form = BlockForm.One;
         }
-        if (form == BlockForm.Narrow && narrowAllowed && Fits(top, _fineSteps + terms))
+        else if (form <= BlockForm.Two && widest >= BlockForm.Two && FindGrid(top, terms))
+        {
+            Form = BlockForm.Two;
+            if (form != BlockForm.Zero && bias != Bias) kernels.Regrid(cells, cells + BlockKernels.BlockLength, form == BlockForm.Two, bias, Bias, count);
+        }
+        else
+        {
+            Form = BlockForm.Wide;
+            Wide ??= new WideBlock();
+            if (form != BlockForm.Wide) Wide.Clear();
+            Wide.MakeRoom(_low, top);
+            if (form is BlockForm.One or BlockForm.Two) Wide.AddDoubles(cells, form == BlockForm.Two ? cells + BlockKernels.BlockLength : null, bias, count);
+        }
+        return form == BlockForm.Zero;
+    }
+
+    /// <summary>Keeps the grid while it serves; else looks for one in the middle of those that would.</summary>
+    private bool FindGrid(int top, int terms)
+    {
+        if (Form == BlockForm.Two && Fits(top, _fineSteps + terms))
         {
             _fineSteps += terms;
-            return false;
+            return true;
         }
         // After moving, a fine sum is below 0.75 g, in the steps of g/2 that a term adds: two.
-        _fineSteps = terms + (form == BlockForm.Narrow ? 2 : 0);
+        _fineSteps = terms + (Form == BlockForm.Zero ? 0 : 2);
         _grid = (LowestGrid(top) + HighestGrid(_fineSteps)) >> 1;
-        if (narrowAllowed && Fits(top, _fineSteps))
-        {
-            Form = BlockForm.Narrow;
-            if (form == BlockForm.Narrow) kernels.Regrid(coarse, fine, bias, Bias, count);
-            return form == BlockForm.Zero;
-        }
-        Form = BlockForm.Wide;
-        Wide ??= new WideBlock();
-        Wide.Clear();
-        Wide.MakeRoom(_low, top);
-        if (form == BlockForm.Narrow) Wide.AddNarrow(coarse, fine, bias, count);
-        return false;
+        return Fits(top, _fineSteps);
     }
 
     // Coarse sums stay within 2^51 g of the bias: in one binade, whose ulp is g.
@@ -98,8 +110,5 @@ internal struct BlockSum
     // Fine sums, at most steps·g/2, stay within 2^53 of the lowest bit.
     private readonly int HighestGrid(long steps) => _low + 54 - (64 - System.Numerics.BitOperations.LeadingZeroCount((ulong)steps));
 
-    // Far from the ends of the exponents, where even a remainder of a division has all its bits.
-    private readonly bool Fits(int top, long steps) => _grid >= LowestGrid(top) && _grid <= HighestGrid(steps) && top <= 800 && _low >= -500;
-
-    private static double BiasOf(int grid) => Math.ScaleB(1.5, 52 + grid);
+    private readonly bool Fits(int top, long steps) => _grid >= LowestGrid(top) && _grid <= HighestGrid(steps);
 }

@@ -71,21 +71,6 @@ internal static unsafe class Elements
         }
     }
 
-    /// <summary>Splits doubles into their leading 29 bits and the 24 below, so that products with short weights are doubles.</summary>
-    /// <returns>Whether any of the lower parts is not zero.</returns>
-    public static bool SplitDoubles(double* source, double* high, double* low, int count)
-    {
-        var below = 0UL;
-        for (var i = 0; i < count; i++)
-        {
-            var bits = ((ulong*)source)[i];
-            below |= bits & 0xFF_FFFF;
-            high[i] = BitConverter.UInt64BitsToDouble(bits & ~0xFF_FFFFUL);
-            low[i] = source[i] - high[i];
-        }
-        return below != 0;
-    }
-
     /// <summary>Whether an element is a finite number; integers are.</summary>
     public static bool IsFinite(DType dtype, byte* source, long index, out double value)
     {

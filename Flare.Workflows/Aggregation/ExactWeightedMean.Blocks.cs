@@ -15,7 +15,6 @@ public sealed unsafe partial class ExactWeightedMean
 
     // Eight inputs of a block fill half of a first-level cache of 32 KiB, next to the block's sums.
     private const int GroupSize = 8;
-    private const int MaxPartsOfWeight = 3;
 
     // More parts than threads even out what the threads get done.
     private const int PartsPerThread = 4;
@@ -193,10 +192,10 @@ public sealed unsafe partial class ExactWeightedMean
         if (ValueRange.OfFloats(largest, smallest) is not { } range) return false;
         if (range.IsZero) return true;
 
-        var terms = SplitWeights(scratch, members, Weight.BitsBesideFloat, out var weights, out var weightLow);
-        var fresh = sum.MakeRoom(_kernels, cells, cells + BlockLength, at.Padded, range, weights, weightLow, terms, !_alwaysWide);
-        if (sum.Form == BlockForm.Narrow)
-            _kernels.Fold(cells, cells + BlockLength, sum.Bias, fresh, (float**)scratch->TermSources, scratch->TermWeights, terms, at.Padded);
+        var weights = SumWeights(scratch, members, out var low, out var bits);
+        var fresh = sum.MakeRoom(_kernels, cells, at.Padded, range, weights, low, members, Widest(24 + bits));
+        if (sum.Form != BlockForm.Wide)
+            _kernels.Fold(cells, sum.Fine(cells), sum.Bias, fresh, sources, scratch->Factors, members, at.Padded);
         else
             for (var k = 0; k < members; k++)
                 for (var i = 0; i < at.Count; i++)
@@ -209,43 +208,39 @@ public sealed unsafe partial class ExactWeightedMean
         if (ValueRange.OfDoubles(scratch->Doubles, at.Padded) is not { } range) return false;
         if (range.IsZero) return true;
 
-        var terms = SplitWeights(scratch, 1, Weight.BitsBesideDouble, out var weights, out var weightLow);
-        var lowerParts = Elements.SplitDoubles(scratch->Doubles, scratch->High, scratch->Lower, at.Padded);
-        for (var term = 0; term < terms; term++)
-        {
-            scratch->TermSources[term] = (nint)scratch->High;
-            (scratch->TermSources[terms + term], scratch->TermWeights[terms + term]) = ((nint)scratch->Lower, scratch->TermWeights[term]);
-        }
-        if (lowerParts) (terms, weights) = (2 * terms, 2 * weights);
-        var fresh = sum.MakeRoom(_kernels, cells, cells + BlockLength, at.Padded, range, weights, weightLow, terms, !_alwaysWide);
-        if (sum.Form == BlockForm.Narrow)
-            _kernels.Fold(cells, cells + BlockLength, sum.Bias, fresh, (double**)scratch->TermSources, scratch->TermWeights, terms, at.Padded);
+        var weights = SumWeights(scratch, 1, out var low, out var bits);
+        var fresh = sum.MakeRoom(_kernels, cells, at.Padded, range, weights, low, 1, Widest(53 + bits));
+        var source = scratch->Doubles;
+        if (sum.Form != BlockForm.Wide)
+            _kernels.Fold(cells, sum.Fine(cells), sum.Bias, fresh, &source, scratch->Factors, 1, at.Padded);
         else
-            for (var i = 0; i < at.Count; i++) sum.Wide!.Add(i, scratch->Doubles[i], scratch->Weights[0]);
+            for (var i = 0; i < at.Count; i++) sum.Wide!.Add(i, source[i], scratch->Weights[0]);
         return true;
     }
 
     private void AddIntegers(Place at, ref BlockSum sum, double* cells, Scratch* scratch)
     {
         var weight = scratch->Weights[0];
-        sum.MakeRoom(_kernels, cells, cells + BlockLength, at.Padded, new ValueRange(64, 0), Math.Abs(weight.Value), weight.Exponent, 1, narrowAllowed: false);
+        sum.MakeRoom(_kernels, cells, at.Padded, new ValueRange(64, 0), Math.Abs(weight.Value), weight.Exponent, 1, BlockForm.Zero);
         var signed = (long*)scratch->Sources[0];
         for (var i = 0; i < at.Count; i++) sum.Wide!.AddInteger(i, at.DType == DType.Int64 ? (Int128)signed[i] : (Int128)(ulong)signed[i], weight);
     }
 
-    /// <summary>Lists the group's terms: as many a contribution as its weight has parts.</summary>
-    private static int SplitWeights(Scratch* scratch, int members, int bitsEach, out double weights, out int weightLow)
+    private BlockForm Widest(int bitsOfProducts) =>
+        _alwaysWide ? BlockForm.Zero : bitsOfProducts <= 53 || _kernels.TakesLongProducts ? BlockForm.Two : BlockForm.One;
+
+    private static double SumWeights(Scratch* scratch, int members, out int low, out int bits)
     {
-        (var terms, weights, weightLow) = (0, 0, int.MaxValue);
+        (var sum, low, bits) = (0.0, int.MaxValue, 0);
         for (var k = 0; k < members; k++)
         {
             ref readonly var weight = ref scratch->Weights[k];
-            var parts = weight.Split(bitsEach, scratch->TermWeights + terms);
-            for (var i = 0; i < parts; i++) scratch->TermSources[terms++] = scratch->Sources[k];
-            weights += Math.Abs(weight.Value);
-            weightLow = Math.Min(weightLow, weight.Exponent);
+            scratch->Factors[k] = weight.Value;
+            sum += Math.Abs(weight.Value);
+            low = Math.Min(low, weight.Exponent);
+            bits = Math.Max(bits, weight.Bits);
         }
-        return terms;
+        return sum;
     }
 
     private void FinishBlock(Place at, ref BlockSum sum, double* cells, Scratch* scratch)
@@ -258,11 +253,11 @@ public sealed unsafe partial class ExactWeightedMean
             case BlockForm.Zero:
                 NativeMemory.Clear(destination, (nuint)(at.Count * at.DType.Size()));
                 return;
-            case BlockForm.Narrow when at.DType == DType.Float32:
-                _kernels.Finish(cells, cells + BlockLength, sum.Bias, quotient, (float*)destination, Layout.ByteLength > PastCacheBytes, at.Padded);
+            case BlockForm.One or BlockForm.Two when at.DType == DType.Float32:
+                _kernels.Finish(cells, sum.Fine(cells), sum.Bias, quotient, (float*)destination, Layout.ByteLength > PastCacheBytes, at.Padded);
                 return;
-            case BlockForm.Narrow:
-                _kernels.Finish(cells, cells + BlockLength, sum.Bias, quotient, scratch->Doubles, toOdd: at.DType != DType.Float64, at.Padded);
+            case BlockForm.One or BlockForm.Two:
+                _kernels.Finish(cells, sum.Fine(cells), sum.Bias, quotient, scratch->Doubles, toOdd: at.DType != DType.Float64, at.Padded);
                 break;
             case BlockForm.Wide when at.DType is DType.Int64 or DType.UInt64:
                 for (var i = 0; i < at.Count; i++)
@@ -308,10 +303,7 @@ public sealed unsafe partial class ExactWeightedMean
     {
         public fixed double Cells[2 * BlockLength];
         public fixed double Doubles[BlockLength];
-        public fixed double High[BlockLength];
-        public fixed double Lower[BlockLength];
-        public fixed double TermWeights[MaxPartsOfWeight * GroupSize];
-        public fixed long TermSources[MaxPartsOfWeight * GroupSize];
+        public fixed double Factors[GroupSize];
         public fixed long Sources[GroupSize];
         private fixed long _weights[3 * GroupSize];
 

@@ -23,9 +23,11 @@ internal unsafe interface ILanes<TDoubles, TBits>
     static abstract TDoubles Add(TDoubles a, TDoubles b);
     static abstract TDoubles Subtract(TDoubles a, TDoubles b);
     static abstract TDoubles Multiply(TDoubles a, TDoubles b);
-    /// <summary>a·b + c where a·b is a double: one rounding, with or without a fused instruction.</summary>
-    static abstract TDoubles AddExactProduct(TDoubles a, TDoubles b, TDoubles c);
-    /// <summary>a·b + c with one rounding, whatever a·b is.</summary>
+    /// <summary>Whether <see cref="MultiplyAdd"/> rounds once. If not, it rounds the product first.</summary>
+    static abstract bool Fuses { get; }
+    /// <summary>a·b + c, as fast as it goes.</summary>
+    static abstract TDoubles MultiplyAdd(TDoubles a, TDoubles b, TDoubles c);
+    /// <summary>a·b + c with one rounding, whatever it takes.</summary>
     static abstract TDoubles FusedMultiplyAdd(TDoubles a, TDoubles b, TDoubles c);
     /// <summary><see cref="Quotient.RoundToOdd"/>.</summary>
     static abstract TDoubles RoundToOdd(TDoubles quotient, TDoubles rest);
@@ -33,17 +35,20 @@ internal unsafe interface ILanes<TDoubles, TBits>
     static abstract TBits Bits(uint value);
     /// <summary>The floats' bits, shifted left by one: the sign is gone, and their order is that of the magnitudes.</summary>
     static abstract TBits Magnitudes(float* from);
-    static abstract TBits Decrement(TBits value);
+    static abstract TBits Add(TBits a, TBits b);
     static abstract TBits Max(TBits a, TBits b);
     static abstract TBits Min(TBits a, TBits b);
-    static abstract uint Lane(TBits value, int index);
+    static abstract uint LargestOf(TBits lanes);
+    static abstract uint SmallestOf(TBits lanes);
 }
 
 /// <summary>AVX-512.</summary>
 internal readonly unsafe struct Lanes512 : ILanes<Vector512<double>, Vector512<uint>>
 {
-    public static bool IsSupported => Avx512F.IsSupported && Vector512.IsHardwareAccelerated;
+    // Vector512.IsHardwareAccelerated says no where wide vectors lower the clock; for these loops they pay all the same.
+    public static bool IsSupported => Avx512F.IsSupported;
     public static int Width => 8;
+    public static bool Fuses => true;
     public static Vector512<double> Create(double value) => Vector512.Create(value);
     public static Vector512<double> Load(double* from) => Vector512.LoadAligned(from);
     public static Vector512<double> Widen(float* from) => Avx512F.ConvertToVector512Double(Vector256.Load(from));
@@ -53,15 +58,14 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<double>, Vector512<u
     public static Vector512<double> Add(Vector512<double> a, Vector512<double> b) => a + b;
     public static Vector512<double> Subtract(Vector512<double> a, Vector512<double> b) => a - b;
     public static Vector512<double> Multiply(Vector512<double> a, Vector512<double> b) => a * b;
-    public static Vector512<double> AddExactProduct(Vector512<double> a, Vector512<double> b, Vector512<double> c) => Avx512F.FusedMultiplyAdd(a, b, c);
+    public static Vector512<double> MultiplyAdd(Vector512<double> a, Vector512<double> b, Vector512<double> c) => Avx512F.FusedMultiplyAdd(a, b, c);
     public static Vector512<double> FusedMultiplyAdd(Vector512<double> a, Vector512<double> b, Vector512<double> c) => Avx512F.FusedMultiplyAdd(a, b, c);
 
     public static Vector512<double> RoundToOdd(Vector512<double> quotient, Vector512<double> rest)
     {
         var bits = quotient.AsInt64();
-        var step = Vector512.ShiftRightArithmetic(bits ^ rest.AsInt64(), 63) | Vector512<long>.One;
-        var even = (bits & Vector512<long>.One) - Vector512<long>.One;
-        return (bits + Vector512.AndNot(step & even, Vector512.Equals(rest, Vector512<double>.Zero).AsInt64())).AsDouble();
+        var beyond = Vector512.ShiftRightArithmetic(bits ^ rest.AsInt64(), 63);
+        return Vector512.ConditionalSelect(Vector512.Equals(rest, Vector512<double>.Zero).AsInt64(), bits, (bits + beyond) | Vector512<long>.One).AsDouble();
     }
 
     public static Vector512<uint> Bits(uint value) => Vector512.Create(value);
@@ -70,10 +74,11 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<double>, Vector512<u
         var bits = Vector512.Load((uint*)from);
         return bits + bits;
     }
-    public static Vector512<uint> Decrement(Vector512<uint> value) => value - Vector512<uint>.One;
+    public static Vector512<uint> Add(Vector512<uint> a, Vector512<uint> b) => a + b;
     public static Vector512<uint> Max(Vector512<uint> a, Vector512<uint> b) => Vector512.Max(a, b);
     public static Vector512<uint> Min(Vector512<uint> a, Vector512<uint> b) => Vector512.Min(a, b);
-    public static uint Lane(Vector512<uint> value, int index) => value[index];
+    public static uint LargestOf(Vector512<uint> lanes) => Lanes256.LargestOf(Vector256.Max(lanes.GetLower(), lanes.GetUpper()));
+    public static uint SmallestOf(Vector512<uint> lanes) => Lanes256.SmallestOf(Vector256.Min(lanes.GetLower(), lanes.GetUpper()));
 
     private static Vector512<float> Narrow(Vector512<double> lower, Vector512<double> upper) =>
         Vector512.Create(Avx512F.ConvertToVector256Single(lower), Avx512F.ConvertToVector256Single(upper));
@@ -84,6 +89,7 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<double>, Vector256<u
 {
     public static bool IsSupported => Avx2.IsSupported && Fma.IsSupported;
     public static int Width => 4;
+    public static bool Fuses => true;
     public static Vector256<double> Create(double value) => Vector256.Create(value);
     public static Vector256<double> Load(double* from) => Vector256.LoadAligned(from);
     public static Vector256<double> Widen(float* from) => Avx.ConvertToVector256Double(Vector128.Load(from));
@@ -93,15 +99,14 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<double>, Vector256<u
     public static Vector256<double> Add(Vector256<double> a, Vector256<double> b) => a + b;
     public static Vector256<double> Subtract(Vector256<double> a, Vector256<double> b) => a - b;
     public static Vector256<double> Multiply(Vector256<double> a, Vector256<double> b) => a * b;
-    public static Vector256<double> AddExactProduct(Vector256<double> a, Vector256<double> b, Vector256<double> c) => Fma.MultiplyAdd(a, b, c);
+    public static Vector256<double> MultiplyAdd(Vector256<double> a, Vector256<double> b, Vector256<double> c) => Fma.MultiplyAdd(a, b, c);
     public static Vector256<double> FusedMultiplyAdd(Vector256<double> a, Vector256<double> b, Vector256<double> c) => Fma.MultiplyAdd(a, b, c);
 
     public static Vector256<double> RoundToOdd(Vector256<double> quotient, Vector256<double> rest)
     {
         var bits = quotient.AsInt64();
-        var step = Vector256.ShiftRightArithmetic(bits ^ rest.AsInt64(), 63) | Vector256<long>.One;
-        var even = (bits & Vector256<long>.One) - Vector256<long>.One;
-        return (bits + Vector256.AndNot(step & even, Vector256.Equals(rest, Vector256<double>.Zero).AsInt64())).AsDouble();
+        var beyond = Vector256.ShiftRightArithmetic(bits ^ rest.AsInt64(), 63);
+        return Vector256.ConditionalSelect(Vector256.Equals(rest, Vector256<double>.Zero).AsInt64(), bits, (bits + beyond) | Vector256<long>.One).AsDouble();
     }
 
     public static Vector256<uint> Bits(uint value) => Vector256.Create(value);
@@ -110,10 +115,11 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<double>, Vector256<u
         var bits = Vector256.Load((uint*)from);
         return bits + bits;
     }
-    public static Vector256<uint> Decrement(Vector256<uint> value) => value - Vector256<uint>.One;
+    public static Vector256<uint> Add(Vector256<uint> a, Vector256<uint> b) => a + b;
     public static Vector256<uint> Max(Vector256<uint> a, Vector256<uint> b) => Vector256.Max(a, b);
     public static Vector256<uint> Min(Vector256<uint> a, Vector256<uint> b) => Vector256.Min(a, b);
-    public static uint Lane(Vector256<uint> value, int index) => value[index];
+    public static uint LargestOf(Vector256<uint> lanes) => Lanes128.LargestOf(Vector128.Max(lanes.GetLower(), lanes.GetUpper()));
+    public static uint SmallestOf(Vector256<uint> lanes) => Lanes128.SmallestOf(Vector128.Min(lanes.GetLower(), lanes.GetUpper()));
 
     private static Vector256<float> Narrow(Vector256<double> lower, Vector256<double> upper) =>
         Vector256.Create(Avx.ConvertToVector128Single(lower), Avx.ConvertToVector128Single(upper));
@@ -124,6 +130,7 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<double>, Vector128<u
 {
     public static bool IsSupported => true;
     public static int Width => 2;
+    public static bool Fuses => AdvSimd.Arm64.IsSupported;
     public static Vector128<double> Create(double value) => Vector128.Create(value);
     public static Vector128<double> Load(double* from) => Vector128.LoadAligned(from);
     public static Vector128<double> Widen(float* from) => Vector128.WidenLower(Vector128.CreateScalar(*(double*)from).AsSingle());
@@ -133,17 +140,16 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<double>, Vector128<u
     public static Vector128<double> Add(Vector128<double> a, Vector128<double> b) => a + b;
     public static Vector128<double> Subtract(Vector128<double> a, Vector128<double> b) => a - b;
     public static Vector128<double> Multiply(Vector128<double> a, Vector128<double> b) => a * b;
-    public static Vector128<double> AddExactProduct(Vector128<double> a, Vector128<double> b, Vector128<double> c) =>
-        AdvSimd.Arm64.IsSupported ? AdvSimd.Arm64.FusedMultiplyAdd(c, a, b) : a * b + c;
+    public static Vector128<double> MultiplyAdd(Vector128<double> a, Vector128<double> b, Vector128<double> c) =>
+        Fuses ? Vector128.FusedMultiplyAdd(a, b, c) : a * b + c;
     public static Vector128<double> FusedMultiplyAdd(Vector128<double> a, Vector128<double> b, Vector128<double> c) =>
         Vector128.FusedMultiplyAdd(a, b, c);
 
     public static Vector128<double> RoundToOdd(Vector128<double> quotient, Vector128<double> rest)
     {
         var bits = quotient.AsInt64();
-        var step = Vector128.ShiftRightArithmetic(bits ^ rest.AsInt64(), 63) | Vector128<long>.One;
-        var even = (bits & Vector128<long>.One) - Vector128<long>.One;
-        return (bits + Vector128.AndNot(step & even, Vector128.Equals(rest, Vector128<double>.Zero).AsInt64())).AsDouble();
+        var beyond = Vector128.ShiftRightArithmetic(bits ^ rest.AsInt64(), 63);
+        return Vector128.ConditionalSelect(Vector128.Equals(rest, Vector128<double>.Zero).AsInt64(), bits, (bits + beyond) | Vector128<long>.One).AsDouble();
     }
 
     public static Vector128<uint> Bits(uint value) => Vector128.Create(value);
@@ -152,8 +158,9 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<double>, Vector128<u
         var bits = Vector128.Load((uint*)from);
         return bits + bits;
     }
-    public static Vector128<uint> Decrement(Vector128<uint> value) => value - Vector128<uint>.One;
+    public static Vector128<uint> Add(Vector128<uint> a, Vector128<uint> b) => a + b;
     public static Vector128<uint> Max(Vector128<uint> a, Vector128<uint> b) => Vector128.Max(a, b);
     public static Vector128<uint> Min(Vector128<uint> a, Vector128<uint> b) => Vector128.Min(a, b);
-    public static uint Lane(Vector128<uint> value, int index) => value[index];
+    public static uint LargestOf(Vector128<uint> lanes) => Math.Max(Math.Max(lanes[0], lanes[1]), Math.Max(lanes[2], lanes[3]));
+    public static uint SmallestOf(Vector128<uint> lanes) => Math.Min(Math.Min(lanes[0], lanes[1]), Math.Min(lanes[2], lanes[3]));
 }

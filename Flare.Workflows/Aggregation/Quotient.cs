@@ -36,8 +36,8 @@ internal readonly struct Quotient(double divisor, double divisorRest)
     public static double RoundToOdd(double quotient, double rest)
     {
         var bits = BitConverter.DoubleToInt64Bits(quotient);
-        if (rest == 0 || (bits & 1) != 0) return quotient;
-        var step = ((bits ^ BitConverter.DoubleToInt64Bits(rest)) >> 63) | 1;
-        return BitConverter.Int64BitsToDouble(bits + step);
+        // A quotient beyond the true one steps back; then both are at, or just below, the odd one.
+        var beyond = (bits ^ BitConverter.DoubleToInt64Bits(rest)) >> 63;
+        return rest == 0 ? quotient : BitConverter.Int64BitsToDouble((bits + beyond) | 1);
     }
 }

@@ -45,14 +45,14 @@ internal sealed unsafe class WideBlock
     /// <summary>An element's words.</summary>
     public long* this[int element] => (long*)Unsafe.AsPointer(ref _words[element * Words]);
 
-    /// <summary>Adds what the block held in narrow form.</summary>
-    public void AddNarrow(double* coarse, double* fine, double bias, int count)
+    /// <summary>Adds what the block held in doubles.</summary>
+    public void AddDoubles(double* coarse, double* fine, double bias, int count)
     {
         var one = new Weight(1);
         for (var i = 0; i < count; i++)
         {
             Add(i, coarse[i] - bias, one);
-            Add(i, fine[i], one);
+            if (fine is not null) Add(i, fine[i], one);
         }
     }
 

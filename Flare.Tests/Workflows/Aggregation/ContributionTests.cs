@@ -60,7 +60,7 @@ public class ContributionTests
         using var mean = new ExactWeightedMean(Layout, scheduler: new BackwardScheduler(threads));
         mean.Add(contributions[0].Tensors, 5);
         using var result = new StateDict(Layout);
-        foreach (var refused in new TestDelegate[] { () => mean.Add(batch), () => mean.Complete(batch, result) })
+        foreach (var refused in new Action[] { () => mean.Add(batch), () => mean.Complete(batch, result) })
         {
             var refusal = Assert.Throws<RefusedContributionException>(refused)!;
             Assert.That((refusal.Index, refusal.Tensor), Is.EqualTo((at, $"t{tensor}")));

@@ -21,15 +21,3 @@ public sealed unsafe class ReLU : Layer
             (Vector.GreaterThan(Vector.Load(output + i), Vector<float>.Zero).As<int, float>() & Vector.Load(outputGradient + i)).Store(inputGradient + i);
     }
 }
-
-/// <summary>Makes one row of features of an image, channel by channel (PyTorch's nn.Flatten). Costs nothing.</summary>
-public sealed unsafe class Flatten : Layer
-{
-    internal override bool IsView => true;
-
-    private protected override IReadOnlyList<int> Infer(IReadOnlyList<int> input) => [CountOf(input)];
-
-    internal override void Forward(in Pass pass, float* input, float* output) { }
-
-    internal override void Backward(in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient) { }
-}

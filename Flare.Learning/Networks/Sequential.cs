@@ -5,7 +5,8 @@ namespace Flare.Learning;
 /// one state dict that the network owns; <see cref="StateDict"/> and <see cref="Load"/> copy out of it and into it.
 /// <para>Memory is laid out for the largest batch seen so far: a training step allocates nothing. Training runs on the calling
 /// thread alone, and gives the same bits for the same seed on every processor with fused multiply-add (every x64 server since 2013,
-/// every ARM64), whatever its vectors' width. Not thread-safe: one network for each thread.</para>
+/// every ARM64), whatever its vectors' width; the reported loss takes the platform's logarithm, which may differ in its last digit. Not
+/// thread-safe: one network for each thread.</para>
 /// </summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Its tensors never leave it and are the collector's; a using around every network would buy nothing.")]
 public sealed unsafe class Sequential

@@ -50,7 +50,7 @@ internal sealed class SeededRandom
         return (int)(product >> 32);
     }
 
-    /// <summary>Standard normal (Marsaglia's polar method).</summary>
+    /// <summary>Standard normal (Marsaglia's polar method). Its logarithm is the platform's: the last digit may differ between platforms.</summary>
     public double NextNormal()
     {
         while (true)

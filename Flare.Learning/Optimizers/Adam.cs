@@ -15,15 +15,22 @@ public sealed class Adam(double learningRate = 0.001, double beta1 = 0.9, double
 {
     private readonly double _beta1 = InUnit(beta1, nameof(beta1)), _beta2 = InUnit(beta2, nameof(beta2));
     private float[][] _mean = [], _square = [];
+    private double _power1 = 1, _power2 = 1;
 
     private protected override void Start(TensorLayout layout) => (_mean, _square) = (Zeros(layout), Zeros(layout));
 
     private protected override void Update(int index, Span<float> values, ReadOnlySpan<float> gradients)
     {
+        if (index == 0)
+        {
+            // The decays' powers by multiplication: Math.Pow may differ between platforms.
+            _power1 *= _beta1;
+            _power2 *= _beta2;
+        }
         var means = _mean[index].AsSpan();
         var squares = _square[index].AsSpan();
-        var rate = (float)(LearningRate / (1 - Math.Pow(_beta1, StepCount)));
-        var correction = (float)(1 / Math.Sqrt(1 - Math.Pow(_beta2, StepCount)));
+        var rate = (float)(LearningRate / (1 - _power1));
+        var correction = (float)(1 / Math.Sqrt(1 - _power2));
         float decay = (float)WeightDecay, keep1 = (float)_beta1, take1 = (float)(1 - _beta1), keep2 = (float)_beta2, take2 = (float)(1 - _beta2), small = (float)epsilon;
 
         var wide = MemoryMarshal.Cast<float, Vector<float>>(values);

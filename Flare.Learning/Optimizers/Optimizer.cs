@@ -31,18 +31,15 @@ public abstract class Optimizer
         {
             throw new InvalidOperationException("An optimizer's momentum belongs to one network; create an optimizer for each.");
         }
-        StepCount++;
         for (var i = 0; i < network.Parameters.Count; i++)
             Update(i, network.Parameters[i].Value.AsSpan<float>(), network.Parameters[i].Gradient.AsReadOnlySpan<float>());
     }
-
-    private protected long StepCount { get; private set; }
 
     /// <summary>Makes the optimizer's state for parameters of a layout.</summary>
     private protected abstract void Start(TensorLayout layout);
 
     private protected static float[][] Zeros(TensorLayout layout) => [.. layout.Select(spec => new float[spec.Length])];
 
-    /// <summary>Steps one parameter, by its place in the layout.</summary>
+    /// <summary>Steps one parameter, by its place in the layout; they come in order.</summary>
     private protected abstract void Update(int index, Span<float> values, ReadOnlySpan<float> gradients);
 }

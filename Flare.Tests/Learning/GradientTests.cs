@@ -68,6 +68,20 @@ public class GradientTests
     }
 
     [Test]
+    public void Of_equal_values_the_first_takes_a_max_poolings_gradient()
+    {
+        var network = new Sequential([1, 4, 4], 1, ("conv", new Conv2d(1, 1, 1)), ("pool", new MaxPool2d(2)), ("flatten", new Flatten()), ("fc", new Linear(4, 2)));
+        var data = new Dataset([1, 4, 4], [.. Enumerable.Repeat(0.5f, 16)], [0], 2);
+        network.Backpropagate(data, [0]);
+        // The pooled values' gradients add up to the bias's, however many pixels tie.
+        var weights = network.Parameters[2].Value.AsReadOnlySpan<float>().ToArray();
+        var logits = network.Parameters[3].Gradient.AsReadOnlySpan<float>().ToArray();
+        var expected = Enumerable.Range(0, 2).Sum(c => logits[c] * weights.Skip(4 * c).Take(4).Sum());
+        Assert.That(network.Gradients["conv.bias"].AsReadOnlySpan<float>()[0], Is.EqualTo(expected).Within(1e-6));
+        Assert.That(expected, Is.Not.Zero.Within(1e-4));
+    }
+
+    [Test]
     public void Results_do_not_depend_on_larger_batches_seen_before()
     {
         Sequential fresh = Models.DigitsCnn(1), used = Models.DigitsCnn(1);

@@ -10,7 +10,7 @@ namespace Flare.Crypto;
 /// Harvey's lazy butterflies: going forward words stay in [0, 4q), going back in [0, 2q), and only the last pass reduces.
 /// Corrections are masks, not branches: data decides nothing that a clock or a branch predictor could see.
 /// </remarks>
-internal sealed unsafe class ScalarNtt
+internal sealed unsafe class ScalarNtt : INttKernel
 {
     private readonly int _degree;
     private readonly ulong _q;

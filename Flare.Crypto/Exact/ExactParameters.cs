@@ -20,6 +20,7 @@ public sealed class ExactParameters
 
     private const int MaxPrimeBits = 50; // the vector transform's range
     private const int MaxSumBits = 115; // the authenticator's accumulators
+    private const int SmallestModulusBits = 24; // there are primes enough of this size
 
     internal ExactParameters(FixedPoint format, int maxSummands, int degree, ulong[] moduli, int valuesPerCoefficient, int messageShift, int droppedBits)
     {
@@ -102,8 +103,8 @@ public sealed class ExactParameters
             from dropped in Enumerable.Range(0, 13)
             let shift = CeilLog2((2 * maxSummands * (Samplers.NoiseBound + ((1L << dropped) >> 1))) + 1)
             from spare in Enumerable.Range(0, 2) // primes lie a little below powers of two, which can cost a bit
-            let bits = (perCoefficient * slot) + shift + spare
-            where bits >= 24 && bits <= Math.Min(level.MaxModulusBits(degree), 2 * MaxPrimeBits)
+            let bits = Math.Max(SmallestModulusBits, (perCoefficient * slot) + shift + spare)
+            where bits <= Math.Min(level.MaxModulusBits(degree), 2 * MaxPrimeBits)
             let primes = bits <= MaxPrimeBits ? 1 : 2
             orderby (double)(bits - dropped) / perCoefficient, primes, degree, bits, dropped
             select (degree, perCoefficient, dropped, shift, bits);

@@ -5,40 +5,19 @@ namespace Flare.Tests.Crypto;
 /// <summary>Every way to compute a transform gives the scalar one's bits.</summary>
 public class NttPathTests
 {
-    public static IEnumerable<TestCaseData> Transforms()
-    {
-        // The smallest degrees meet the tail alone; odd and even numbers of levels; 49 and 50 bits are swept on the way.
-        foreach (var degree in new[] { 4, 8, 16, 32, 64, 128, 2048, 4096, 8192, 32768 })
-            foreach (var bits in new[] { 20, 30, 42, 48, 49, 50 })
-            {
-                if (bits == 20 && degree > 8192)
-                    continue;
-                var modulus = new Modulus(PrimeSearch.NttPrimes(degree, bits)[0]);
-                foreach (var path in Ntt.Paths(degree, modulus))
-                    if (path != NttPath.Scalar)
-                        yield return new TestCaseData(degree, modulus, path).SetArgDisplayNames($"{degree}", $"{bits}", $"{path}");
-            }
-    }
+    // The smallest degrees meet the narrow levels alone; odd and even numbers of levels; 49 and 50 bits are swept on the way.
+    [Test]
+    public void Small_vector_transforms_equal_the_scalar_one([Values(4, 8, 16, 32, 64, 128)] int degree, [Values(20, 42, 48, 50)] int bits)
+        => CompareAllPaths(degree, bits);
 
-    [TestCaseSource(nameof(Transforms))]
-    public void A_vector_path_equals_the_scalar_one(int degree, object q, object path)
-    {
-        var modulus = (Modulus)q;
-        var vector = new Ntt(degree, modulus, (NttPath)path);
-        var scalar = new Ntt(degree, modulus, NttPath.Scalar);
-        foreach (var input in Inputs(degree, modulus.Value))
-        {
-            var (actual, expected) = (input.ToArray(), input.ToArray());
-            vector.Forward(actual);
-            scalar.Forward(expected);
-            Assert.That(actual.AsSpan().SequenceEqual(expected), Is.True, "forward");
-
-            (actual, expected) = (input.ToArray(), input.ToArray());
-            vector.Inverse(actual);
-            scalar.Inverse(expected);
-            Assert.That(actual.AsSpan().SequenceEqual(expected), Is.True, "inverse");
-        }
-    }
+    [TestCase(2048, 48)]
+    [TestCase(2048, 50)]
+    [TestCase(4096, 42)]
+    [TestCase(4096, 50)]
+    [TestCase(8192, 49)]
+    [TestCase(8192, 50)]
+    [TestCase(32768, 50)]
+    public void Large_vector_transforms_equal_the_scalar_one(int degree, int bits) => CompareAllPaths(degree, bits);
 
     [Test]
     public void This_machines_best_path_is_chosen()
@@ -55,6 +34,33 @@ public class NttPathTests
     public void A_path_that_cannot_compute_a_transform_refuses_it()
         => Assert.That(() => new Ntt(4096, new Modulus(PrimeSearch.NttPrimes(4096, 51)[0]), NttPath.Vector256), Throws.ArgumentException);
 
+    private static void CompareAllPaths(int degree, int bits)
+    {
+        var modulus = new Modulus(PrimeSearch.NttPrimes(degree, bits)[0]);
+        var scalar = new Ntt(degree, modulus, NttPath.Scalar);
+        var inputs = Inputs(degree, modulus.Value).Select(input =>
+        {
+            var (forward, inverse) = (input.ToArray(), input.ToArray());
+            scalar.Forward(forward);
+            scalar.Inverse(inverse);
+            return (Input: input, Forward: forward, Inverse: inverse);
+        }).ToArray();
+
+        foreach (var path in Ntt.Paths(degree, modulus).Where(path => path != NttPath.Scalar))
+        {
+            var vector = new Ntt(degree, modulus, path);
+            foreach (var (input, forward, inverse) in inputs)
+            {
+                var actual = input.ToArray();
+                vector.Forward(actual);
+                Assert.That(actual.AsSpan().SequenceEqual(forward), Is.True, $"{path} forward");
+                input.CopyTo(actual, 0);
+                vector.Inverse(actual);
+                Assert.That(actual.AsSpan().SequenceEqual(inverse), Is.True, $"{path} inverse");
+            }
+        }
+    }
+
     /// <summary>Random residues, and those that drive lazy bounds to their ends.</summary>
     private static IEnumerable<ulong[]> Inputs(int degree, ulong q)
     {
@@ -64,7 +70,7 @@ public class NttPathTests
         yield return Filled(degree, i => i % 2 == 0 ? 0 : q - 1);
         yield return Filled(degree, i => i < degree / 2 ? q - 1 : 0);
         yield return Filled(degree, i => i == 0 ? q - 1 : 0);
-        for (var seed = 0; seed < 8; seed++)
+        for (var seed = 0; seed < 4; seed++)
         {
             var random = new Random(seed);
             yield return Filled(degree, _ => (ulong)random.NextInt64((long)q));

@@ -93,8 +93,8 @@ internal sealed class ExactCodec
 
             // The representative nearest to zero: an estimate of the quotient, and at most one step after it.
             var quotient = (long)Math.Round(((long)high * _perHigh) + (low * _perLow));
-            var multipleHigh = Math.BigMul((ulong)quotient, _qLow, out var multipleLow) + ((ulong)quotient * _qHigh) - (_qLow & (ulong)(quotient >> 63));
-            (low, high) = Difference(low, high, (multipleLow, multipleHigh));
+            var multipleHigh = Modulus.HighProduct((ulong)quotient, _qLow) + ((ulong)quotient * _qHigh) - (_qLow & (ulong)(quotient >> 63));
+            (low, high) = Difference(low, high, ((ulong)quotient * _qLow, multipleHigh));
             var (_, above) = Difference(_halfLow, _halfHigh, (low, high));
             var mask = (ulong)((long)above >> 63);
             (low, high) = Difference(low, high, (_qLow & mask, _qHigh & mask));
@@ -124,9 +124,7 @@ internal sealed class ExactCodec
         var difference = last + _last - first;
         var digit = (difference * _inverse) - (Modulus.HighProduct(difference, _inverseQuotient) * _last);
         digit = Modulus.Once(digit, _last);
-        var high = Math.BigMul(digit, _first, out var low);
-        low += first;
-        return (low, high + (low < first ? 1ul : 0ul));
+        return Sum(digit * _first, Modulus.HighProduct(digit, _first), (first, 0));
     }
 
     /// <summary>x · 2^bits for a signed word and 0 &lt; bits &lt; 128.</summary>

@@ -1,3 +1,5 @@
+using System.Numerics.Tensors;
+
 namespace Flare.Crypto;
 
 /// <summary>What a site expects of a sum before it opens it.</summary>
@@ -130,9 +132,7 @@ public sealed class ExactDecryptor : IDisposable
             {
                 seed.Seek(ChunkWorkspace.PolynomialStream(chunk, i));
                 Samplers.Uniform(seed, key.Transforms[i].Modulus, space.Scratch.Span);
-                var random = space.Scratch.Span;
-                for (var j = 0; j < total.Length; j++)
-                    total[j] += random[j];
+                TensorPrimitives.Add(total, space.Scratch.Span, total);
             }
 
             key.TimesNegatedSecret(i, total);

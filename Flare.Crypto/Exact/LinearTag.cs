@@ -34,12 +34,14 @@ internal static class LinearTag
             var alphas = factors.Next(words.Length);
             for (var i = 0; i < alphas.Length; i++)
             {
-                var high = Math.BigMul(alphas[i], (ulong)words[i], out var low);
+                var (alpha, word) = (alphas[i], (ulong)words[i]);
+                var (low, high) = (alpha * word, Modulus.HighProduct(alpha, word)); // Math.BigMul goes through memory
                 s0 += low;
                 high += s0 < low ? 1ul : 0ul;
                 s1 += high;
                 s2 += s1 < high ? 1ul : 0ul;
-                high = Math.BigMul(alphas[i], (ulong)(words[i] >> 64), out low);
+                word = (ulong)(words[i] >> 64);
+                (low, high) = (alpha * word, Modulus.HighProduct(alpha, word));
                 t0 += low;
                 t1 += high + (t0 < low ? 1ul : 0ul);
             }

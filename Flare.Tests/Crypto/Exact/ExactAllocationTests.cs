@@ -1,0 +1,44 @@
+using Flare.Crypto;
+
+namespace Flare.Tests.Crypto;
+
+public class ExactAllocationTests
+{
+    [Test]
+    public void Chunks_allocate_nothing()
+    {
+        var parameters = ExactParameters.Choose(8, FixedPoint.ForRange(4, 22));
+        using var federation = new ExactFixture(parameters);
+        var (few, many) = (new float[parameters.ChunkValues], new float[20 * parameters.ChunkValues]);
+        Cost(federation, many); // builds what is kept
+        Cost(federation, few);
+
+        // What an operation allocates besides is one 16-byte hash a chunk.
+        var (less, more) = (Cost(federation, few), Cost(federation, many));
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(more.Encrypt - less.Encrypt, Is.EqualTo(19 * 16), "encrypt");
+            Assert.That(more.Add - less.Add, Is.Zero, "add");
+            Assert.That(more.Decrypt - less.Decrypt, Is.EqualTo(19 * 16), "decrypt");
+        }
+    }
+
+    private static (long Encrypt, long Add, long Decrypt) Cost(ExactFixture federation, float[] values)
+    {
+        var upload = new byte[federation.Encryptor.UploadBytes(ExactFixture.Round, "site-1", values.Length)];
+        var accumulator = federation.Accumulator(values.Length);
+        var sums = new long[values.Length];
+        var expected = new ExpectedSum(ExactFixture.Round, 1);
+        return (
+            Allocated(() => federation.Encryptor.Encrypt(values, ExactFixture.Round, "site-1", upload)),
+            Allocated(() => accumulator.Add(upload)),
+            Allocated(() => federation.Decryptor.Decrypt(upload, expected, sums)));
+    }
+
+    private static long Allocated(Action action)
+    {
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        action();
+        return GC.GetAllocatedBytesForCurrentThread() - before;
+    }
+}

@@ -20,6 +20,33 @@ public class NttPathTests
     public void Large_vector_transforms_equal_the_scalar_one(int degree, int bits) => CompareAllPaths(degree, bits);
 
     [Test]
+    public void Values_that_would_outgrow_a_double_are_reduced_on_the_way()
+    {
+        // Every level adds nearly q/2 to the first value, which unreduced would end at an odd number above 2^53. At level l its
+        // partner is the coefficient N/2^l, alone in its subtree, times ψ^(N/2^l).
+        const int degree = 32768, levels = 15;
+        var modulus = new Modulus(PrimeSearch.NttPrimes(degree, 50)[0]);
+        var root = PrimeSearch.MinimalRoot(degree, modulus);
+        var half = modulus.Value / 2;
+        var input = new ulong[degree];
+        input[0] = modulus.Value - 1;
+        for (var level = 1; level <= levels; level++)
+        {
+            var index = degree >> level;
+            input[index] = modulus.Multiply(level == levels ? half - 1 : half, modulus.Inverse(modulus.Power(root, (ulong)index)));
+        }
+
+        var unreduced = modulus.Value - 1 + (levels * half) - 1;
+        Assert.That(unreduced, Is.GreaterThan(1ul << 53).And.Matches<ulong>(x => x % 2 == 1));
+        foreach (var path in Ntt.Paths(degree, modulus))
+        {
+            var values = input.ToArray();
+            new Ntt(degree, modulus, path).Forward(values);
+            Assert.That(values[0], Is.EqualTo(unreduced % modulus.Value), $"{path}");
+        }
+    }
+
+    [Test]
     public void This_machines_best_path_is_chosen()
     {
         var modulus = new Modulus(PrimeSearch.NttPrimes(4096, 42)[0]);

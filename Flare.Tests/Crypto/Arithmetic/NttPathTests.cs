@@ -23,20 +23,29 @@ public class NttPathTests
     public void Values_that_would_outgrow_a_double_are_reduced_on_the_way()
     {
         // Every level adds nearly q/2 to the first value, which unreduced would end at an odd number above 2^53. At level l its
-        // partner is the coefficient N/2^l, alone in its subtree, times ψ^(N/2^l).
+        // partner is the coefficient y at N/2^l, alone in its subtree, times w = ψ^(N/2^l). Near q/2 the vector product may
+        // come out as the negative representative instead: only such y are taken for which it does not.
         const int degree = 32768, levels = 15;
         var modulus = new Modulus(PrimeSearch.NttPrimes(degree, 50)[0]);
-        var root = PrimeSearch.MinimalRoot(degree, modulus);
-        var half = modulus.Value / 2;
+        var (q, root) = (modulus.Value, PrimeSearch.MinimalRoot(degree, modulus));
         var input = new ulong[degree];
-        input[0] = modulus.Value - 1;
+        var unreduced = input[0] = q - 1;
         for (var level = 1; level <= levels; level++)
         {
-            var index = degree >> level;
-            input[index] = modulus.Multiply(level == levels ? half - 1 : half, modulus.Inverse(modulus.Power(root, (ulong)index)));
+            var w = modulus.Power(root, (ulong)(degree >> level));
+            var centred = (double)modulus.ToSigned(w);
+            for (var product = q / 2; ; product--)
+            {
+                var y = modulus.Multiply(product, modulus.Inverse(w));
+                var quotient = (long)Math.Round(y * (centred / q));
+                if (((Int128)y * (long)centred) - ((Int128)quotient * q) != product || (level == levels && (unreduced + product) % 2 == 0))
+                    continue;
+                input[degree >> level] = y;
+                unreduced += product;
+                break;
+            }
         }
 
-        var unreduced = modulus.Value - 1 + (levels * half) - 1;
         Assert.That(unreduced, Is.GreaterThan(1ul << 53).And.Matches<ulong>(x => x % 2 == 1));
         foreach (var path in Ntt.Paths(degree, modulus))
         {

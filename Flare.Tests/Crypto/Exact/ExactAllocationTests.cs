@@ -1,0 +1,45 @@
+using Flare.Crypto;
+
+namespace Flare.Tests.Crypto;
+
+public class ExactAllocationTests
+{
+    [Test]
+    public void Chunks_allocate_nothing()
+    {
+        var parameters = ExactParameters.Choose(8, FixedPoint.ForRange(4, 22));
+        using var federation = new ExactFixture(parameters);
+        var (few, many) = (new float[parameters.ChunkValues], new float[20 * parameters.ChunkValues]);
+        Cost(federation, many); // builds what is kept
+        Cost(federation, few);
+
+        // What an operation allocates besides is one array with a 16-byte hash a chunk; an object a chunk would be 19 · 24 more.
+        const int hashes = 19 * 16, objects = 19 * 24;
+        var (less, more) = (Cost(federation, few), Cost(federation, many));
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(more.Encrypt - less.Encrypt, Is.LessThan(hashes + objects), "encrypt");
+            Assert.That(more.Add - less.Add, Is.Zero, "add");
+            Assert.That(more.Decrypt - less.Decrypt, Is.LessThan(hashes + objects), "decrypt");
+        }
+    }
+
+    private static (long Encrypt, long Add, long Decrypt) Cost(ExactFixture federation, float[] values)
+    {
+        var upload = new byte[federation.Encryptor.UploadBytes(ExactFixture.Round, "site-1", values.Length)];
+        var accumulator = federation.Accumulator(values.Length);
+        var sums = new long[values.Length];
+        var expected = new ExpectedSum(ExactFixture.Round, 1);
+        return (
+            Allocated(() => federation.Encryptor.Encrypt(values, ExactFixture.Round, "site-1", upload)),
+            Allocated(() => accumulator.Add(upload)),
+            Allocated(() => federation.Decryptor.Decrypt(upload, expected, sums)));
+    }
+
+    private static long Allocated(Action action)
+    {
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        action();
+        return GC.GetAllocatedBytesForCurrentThread() - before;
+    }
+}

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Flare.Runtime;
 using Microsoft.Extensions.Logging;
 
@@ -102,11 +103,11 @@ public sealed class FLContext
 
     /// <summary>Stops the job: everything that runs for it is aborted, and the reason reaches the operator. It does not return.</summary>
     /// <exception cref="FlarePanicException">Always.</exception>
+    [DoesNotReturn]
     public void Panic(string reason)
     {
-        var panic = new FlarePanicException($"{Identity} stopped the job: {reason}");
-        Fire(EventTypes.FatalSystemError);
-        throw panic;
+        ArgumentException.ThrowIfNullOrEmpty(reason);
+        throw _engine.Panic(reason, this);
     }
 
     /// <summary>The public properties, of the run and of this context; null where there are none.</summary>

@@ -6,6 +6,8 @@ namespace Flare;
 /// </summary>
 public sealed class Contribution : IDisposable
 {
+    private const int MaxMetrics = 256;
+
     private readonly Action<string> _reject;
     private bool _retained;
     private bool _disposed;
@@ -16,7 +18,10 @@ public sealed class Contribution : IDisposable
     {
         (Site, Token, _task, Message, _reject) = (site, token, task, message, reject);
         if (message.ContentType == ContentTypes.Dxo) Data = Dxo.From(message);
-        if (Data is not null && Data.TryGetMeta(MetaKey.NumStepsCurrentRound, out var steps)) NumSteps = steps.AsInteger();
+        if (Data is null) return;
+        if (Data.TryGetMeta(MetaKey.NumStepsCurrentRound, out var steps))
+            NumSteps = steps.Kind == FlareValueKind.Integer ? steps.AsInteger() : throw new FlareException(ErrorIds.MalformedMessage, $"its meta value {MetaKey.NumStepsCurrentRound} is a {steps.Kind}; set an integer");
+        Metrics = NumbersOf(Data);
     }
 
     /// <summary>The site that contributed.</summary>
@@ -48,13 +53,11 @@ public sealed class Contribution : IDisposable
     /// <summary>Training steps of the round as the site states them; null where it does not.</summary>
     public long? NumSteps { get; }
 
-    /// <summary>The metrics that the answer carries: a metrics DXO's values, or those measured before training.</summary>
-    public FlareMap? Metrics => Data switch
-    {
-        { Kind: DataKind.Metrics } metrics => metrics.Values,
-        { } data when data.TryGetMeta(MetaKey.InitialMetrics, out var initial) => initial.AsMap(),
-        _ => null,
-    };
+    /// <summary>
+    /// The metrics that the answer carries: the numbers among a metrics DXO's values, or among those measured before training. Null where there
+    /// are none of either. Frozen.
+    /// </summary>
+    public FlareMap? Metrics { get; }
 
     /// <summary>The site's weights, whether it sent them or their difference from the task's model: a new state dict, the caller's.</summary>
     /// <exception cref="FlareException">The contribution is of neither kind.</exception>
@@ -91,6 +94,19 @@ public sealed class Contribution : IDisposable
     internal void MoveOn()
     {
         if (!_retained) Dispose();
+    }
+
+    // They go into reports and into the journal: nothing but numbers may, and not any number of them.
+    private static FlareMap? NumbersOf(Dxo data)
+    {
+        var source = data.Kind == DataKind.Metrics ? data.Values : data.TryGetMeta(MetaKey.InitialMetrics, out var initial) ? initial.AsMap() : null;
+        if (source is null) return null;
+        if (source.Count > MaxMetrics) throw new FlareException(ErrorIds.MalformedMessage, $"it carries {source.Count} metrics; at most {MaxMetrics} are taken");
+        var numbers = new FlareMap();
+        foreach (var (name, value) in source)
+            if (value.Kind is FlareValueKind.Number or FlareValueKind.Integer) numbers[name] = value;
+        numbers.Freeze();
+        return numbers;
     }
 
     private Dxo RequiredData => Data ?? throw new FlareException(ErrorIds.MalformedMessage, $"The answer of {Site} to task '{TaskName}' carries no DXO.");

@@ -24,6 +24,9 @@ public abstract class Controller : FLComponent
 
     internal Task StartAsync(ControllerContext federation, CancellationToken abort) => RunAsync(federation, abort);
 
+    /// <summary>Components of the workflow's own, such as its aggregator, that see the server's events as the workflow itself does. Asked when the job starts.</summary>
+    protected internal virtual IEnumerable<FLComponent> Components => [];
+
     /// <summary>What is wrong with the workflow's settings; nothing where all is well. Asked when the federation is built.</summary>
     /// <param name="sites">How many sites the federation has.</param>
     protected internal virtual IEnumerable<string> Validate(int sites) => [];

@@ -80,7 +80,7 @@ public sealed class ControllerContext
     public TaskResponses BroadcastUntilCancelledAsync(FlareTask task, TimeSpan? timeout = null, CancellationToken abort = default)
     {
         ArgumentNullException.ThrowIfNull(task);
-        return new(_server, _server.Start(task, [.. Sites], 0, TimeSpan.Zero, timeout, _controller.Name, standing: true), abort);
+        return new(_server, _server.Start(task, [.. Sites], 0, TimeSpan.Zero, timeout, _controller.Name, standing: true, newcomers: true), abort);
     }
 
     /// <summary>Sends a task to one of several sites and waits for its answer. The caller owns the contribution.</summary>
@@ -163,6 +163,26 @@ public sealed class ControllerContext
 
     /// <summary>Tells the server's components that something happened.</summary>
     public void Fire(string eventType) => Context.Fire(eventType);
+
+    /// <summary>Tells the server's components that something happened to a contribution: they read it as <see cref="ContextKeys.Contribution"/>.</summary>
+    public void Fire(string eventType, Contribution contribution)
+    {
+        ArgumentNullException.ThrowIfNull(contribution);
+        var context = new FLContext(_server.Engine, contribution.Site, contribution.TaskName, contribution.Token, contribution.Message.PeerProperties);
+        context.Set(ContextKeys.CurrentRound, contribution.Round);
+        context.Set(ContextKeys.Contribution, contribution);
+        context.Fire(eventType);
+    }
+
+    /// <summary>Tells the server's components that something happened to a global model: they read it as <see cref="ContextKeys.GlobalModel"/>.</summary>
+    public void Fire(string eventType, int round, StateDict model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var context = new FLContext(_server.Engine);
+        context.Set(ContextKeys.CurrentRound, round);
+        context.Set(ContextKeys.GlobalModel, model);
+        context.Fire(eventType);
+    }
 
     private TaskResponses SendTo(FlareTask task, string target, TimeSpan? assignmentTimeout, TimeSpan? timeout, CancellationToken abort, out Task<bool> taken)
     {

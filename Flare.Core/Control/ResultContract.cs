@@ -27,7 +27,7 @@ public sealed record ResultContract
         if (Kinds.Count > 0)
         {
             if (contribution.Data is not { } data) return $"it carries no DXO where one of kind {string.Join(" or ", Kinds)} is expected; answer with Dxo.ToShareable()";
-            if (!Kinds.Contains(data.Kind)) return $"it is of kind {data.Kind} where {string.Join(" or ", Kinds)} is expected";
+            if (!Kinds.Contains(data.Kind)) return $"it is of kind {data.Kind} where {string.Join(" or ", Kinds)} is expected; have the executor answer with that kind, or the workflow expect what it sends";
             if (Layout is not null && CheckLayout(data, Layout) is { } difference) return difference;
         }
         if (RequireNumSteps && contribution.NumSteps is not >= 1)
@@ -37,15 +37,15 @@ public sealed record ResultContract
 
     private string? CheckLayout(Dxo data, TensorLayout expected)
     {
-        if (!data.HasTensors) return data.Kind is DataKind.Metrics ? null : "it carries no tensors";
+        if (!data.HasTensors) return data.Kind is DataKind.Metrics ? null : "it carries no tensors; send those that the task brought";
         var actual = data.Tensors.Layout;
         if (!AllowMissingTensors)
             return actual.DifferenceFrom(expected) is { } difference ? $"its layout differs from the model's: {difference}; send the tensors that the task brought, in their order" : null;
         foreach (var spec in actual)
         {
             var index = expected.IndexOf(spec.Name);
-            if (index < 0) return $"its tensor '{spec.Name}' is not in the model";
-            if (!expected[index].Equals(spec)) return $"its tensor '{spec.Name}' is {spec} where the model has {expected[index]}";
+            if (index < 0) return $"its tensor '{spec.Name}' is not in the model; leave it out";
+            if (!expected[index].Equals(spec)) return $"its tensor '{spec.Name}' is {spec} where the model has {expected[index]}; send it with the model's type and shape";
         }
         return null;
     }

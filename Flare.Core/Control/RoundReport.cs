@@ -27,7 +27,7 @@ public sealed record RoundReport
     /// <summary>Results that came again; dropped.</summary>
     public int DuplicateResults { get; init; }
 
-    /// <summary>Whether the model is the best so far.</summary>
+    /// <summary>Whether the model that <see cref="Metrics"/> are of is the best so far.</summary>
     public bool IsBest { get; init; }
 
     /// <summary>SHA-256 of the round's model, where the job keeps a journal; else null.</summary>

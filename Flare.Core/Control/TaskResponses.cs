@@ -53,6 +53,7 @@ public sealed class TaskResponses : IAsyncEnumerable<Contribution>
                     {
                         _server.Consumed(assignment);
                     }
+                    _server.AssignAgain(assignment);
                 }
             }
         }
@@ -66,6 +67,7 @@ public sealed class TaskResponses : IAsyncEnumerable<Contribution>
         if (!_tolerant && Status is not CompletionStatus.Cancelled && !_run.IsStanding && !_run.IsOk)
             throw new TooFewResponsesException(_run.Task.Name, _run.Task.Round, _run.Minimum, Status, Sites);
 
-        void Abort() => _run.Complete(CompletionStatus.Aborted, "the job was aborted");
+        // A token of the workflow's own may be cancelled on any thread.
+        void Abort() => _server.Options.Loop.Post(_ => _run.Complete(CompletionStatus.Aborted, "the task was aborted"), null);
     }
 }

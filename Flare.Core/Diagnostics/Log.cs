@@ -40,4 +40,7 @@ internal static partial class Log
 
     [LoggerMessage(12, LogLevel.Warning, "{Warning}")]
     public static partial void JournalWarning(ILogger logger, string warning);
+
+    [LoggerMessage(13, LogLevel.Error, "{Site}: what the executor registered with the abort token of task {Task} threw; the task is aborted all the same")]
+    public static partial void AbortHandlerFailed(ILogger logger, Exception exception, string site, string task);
 }

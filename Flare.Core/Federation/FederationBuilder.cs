@@ -84,6 +84,7 @@ public sealed class FederationBuilder
     public FederationBuilder AddServerFilter(FilterPlace place, Filter filter, params string[] tasks)
     {
         ArgumentNullException.ThrowIfNull(filter);
+        if (place is not (FilterPlace.ServerOut or FilterPlace.ServerIn)) throw new ArgumentOutOfRangeException(nameof(place), place, "The server has filters at ServerOut and ServerIn; add those of sites by ConfigureSites.");
         _serverFilters.Add((place, filter, tasks));
         return AddServerComponent(filter);
     }

@@ -85,6 +85,16 @@ public sealed class Dxo
     /// <summary>A message that carries this DXO; tensors and maps are shared, not copied.</summary>
     public Shareable ToShareable() => new(ToMap()) { ContentType = ContentTypes.Dxo };
 
+    /// <summary>The first tensor, of this DXO or of a collection's members, that holds NaN or an infinity; null where none does.</summary>
+    internal string? FirstNonFiniteTensor()
+    {
+        if (_tensors?.FirstNonFiniteTensor() is { } name) return name;
+        if (Kind != DataKind.Collection) return null;
+        foreach (var (member, value) in Values)
+            if (FromMap(value.AsMap()).FirstNonFiniteTensor() is { } inner) return $"{member}/{inner}";
+        return null;
+    }
+
     private FlareMap ToMap()
     {
         var map = new FlareMap { [KindName] = (int)Kind };

@@ -3,6 +3,8 @@ namespace Flare;
 /// <summary>A failure at a site, as it reaches the operator: where it happened and all that is known of the cause.</summary>
 public sealed record ErrorRecord
 {
+    private const int MaxText = 16 * 1024;
+
     /// <summary>The site; filled in by the runtime.</summary>
     public string Site { get; init; } = "";
 
@@ -47,7 +49,10 @@ public sealed record ErrorRecord
         Task = map["task"].AsText(),
         Round = checked((int)map["round"].AsInteger()),
         Type = map["type"].AsText(),
-        Message = map["message"].AsText(),
-        Stack = map["stack"].AsText(),
+        Message = Clipped(map["message"].AsText()),
+        Stack = Clipped(map["stack"].AsText()),
     };
+
+    // Records go into reports and the journal: a site cannot make those grow at will.
+    private static string Clipped(string text) => text.Length <= MaxText ? text : $"{text.AsSpan(0, char.IsHighSurrogate(text[MaxText - 1]) ? MaxText - 1 : MaxText)}… ({text.Length:N0} characters)";
 }

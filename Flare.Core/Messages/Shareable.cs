@@ -49,6 +49,9 @@ public sealed class Shareable
     /// <summary>What went wrong, in an error reply.</summary>
     public ErrorRecord? Error => Headers.TryGet(HeaderNames.Error, out var error) ? ErrorRecord.FromMap(error.AsMap()) : null;
 
+    /// <summary>The sender's public properties; null where it sent none, or something else in their place.</summary>
+    internal FlareMap? PeerProperties => Headers.TryGet(HeaderNames.PeerProperties, out var properties) && properties.Kind == FlareValueKind.Map ? properties.AsMap() : null;
+
     /// <summary>A reply without a body.</summary>
     /// <param name="code">How the task went.</param>
     /// <param name="message">For the operator: what happened and what to do.</param>

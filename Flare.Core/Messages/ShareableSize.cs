@@ -8,15 +8,17 @@ internal static class ShareableSize
     private static long Measure(FlareMap map)
     {
         var bytes = 0L;
-        foreach (var (_, value) in map)
-        {
-            bytes += value.Kind switch
-            {
-                FlareValueKind.Tensors => value.AsTensors().Layout.ByteLength,
-                FlareValueKind.Map => Measure(value.AsMap()),
-                _ => 0,
-            };
-        }
+        foreach (var (_, value) in map) bytes += Measure(value);
+        return bytes;
+    }
+
+    private static long Measure(FlareValue value)
+    {
+        if (value.Kind == FlareValueKind.Tensors) return value.AsTensors().Layout.ByteLength;
+        if (value.Kind == FlareValueKind.Map) return Measure(value.AsMap());
+        var bytes = 0L;
+        if (value.Kind == FlareValueKind.List)
+            foreach (var item in value.AsList()) bytes += Measure(item);
         return bytes;
     }
 }

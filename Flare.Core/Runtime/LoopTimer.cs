@@ -3,6 +3,9 @@ namespace Flare.Runtime;
 /// <summary>A timer whose callback runs on the loop. A clock's own callbacks may come from any thread.</summary>
 internal sealed class LoopTimer : IDisposable
 {
+    // What a timer of .NET can wait, some 49 days; a longer time, TimeSpan.MaxValue say, means not to.
+    private static readonly TimeSpan Longest = TimeSpan.FromMilliseconds(uint.MaxValue - 1);
+
     private readonly ITimer _timer;
     private bool _stopped;
 
@@ -15,7 +18,7 @@ internal sealed class LoopTimer : IDisposable
                 loop.Post(_ => { if (!self._stopped) callback(); }, null);
             },
             (this, loop, callback),
-            due,
+            due <= Longest ? due : Timeout.InfiniteTimeSpan,
             Timeout.InfiniteTimeSpan);
 
     public void Dispose()

@@ -8,6 +8,7 @@ internal sealed class RunEngine
     private readonly Dictionary<string, ContextProperty> _properties = new(StringComparer.Ordinal);
     private readonly Lock _gate = new();
     private readonly Lock _dispatch = new();
+    private int _panicked;
 
     public required string Identity { get; init; }
     public required string JobId { get; init; }
@@ -19,6 +20,20 @@ internal sealed class RunEngine
 
     /// <summary>Sends an event to the other side; set by the server or site that owns this engine.</summary>
     public Action<string, Shareable> SendFederated { get; set; } = static (_, _) => { };
+
+    /// <summary>Stops the job with a reason, from any thread; set by the server or site that owns this engine.</summary>
+    public Action<string> StopJob { get; set; } = static _ => { };
+
+    /// <summary>Stops the job by itself: what becomes of the exception, which only ends the caller, does not matter.</summary>
+    public FlarePanicException Panic(string reason, FLContext context)
+    {
+        if (Interlocked.Exchange(ref _panicked, 1) == 0)
+        {
+            StopJob(reason);
+            Fire(EventTypes.FatalSystemError, context);
+        }
+        return new FlarePanicException(Identity, reason);
+    }
 
     public bool TryGetRunProperty(string name, out ContextProperty property)
     {
@@ -60,12 +75,25 @@ internal sealed class RunEngine
         }
     }
 
-    public void FireFederated(FederatedEvent message, string origin)
+    /// <summary>Fires where nobody is to be stopped by a panic of a handler: it has stopped the job already.</summary>
+    public void Announce(string eventType, FLContext context)
+    {
+        try
+        {
+            Fire(eventType, context);
+        }
+        catch (FlarePanicException)
+        {
+            // See Panic.
+        }
+    }
+
+    public void AnnounceFederated(FederatedEvent message, string origin)
     {
         var context = new FLContext(this, origin);
         context.Set(ContextKeys.EventData, message.Data);
         context.Set(ContextKeys.EventOrigin, origin);
         context.Set(ContextKeys.EventSequence, message.Sequence);
-        Fire(message.EventType, context);
+        Announce(message.EventType, context);
     }
 }

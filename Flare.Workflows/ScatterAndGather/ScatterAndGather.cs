@@ -51,6 +51,9 @@ public class ScatterAndGather : Controller
         return true;
     }
 
+    /// <inheritdoc/>
+    protected internal override IEnumerable<FLComponent> Components => [Aggregator];
+
     /// <summary>Makes the new global model from the aggregate. Algorithms with an optimizer at the server (FedOpt) override it.</summary>
     /// <param name="federation">The old model, the state.</param>
     /// <param name="round">The round.</param>
@@ -75,7 +78,7 @@ public class ScatterAndGather : Controller
     /// <inheritdoc/>
     protected sealed override async Task RunAsync(ControllerContext federation, CancellationToken abort)
     {
-        federation.Fire(EventTypes.InitialModelLoaded);
+        federation.Fire(EventTypes.InitialModelLoaded, federation.LastCommittedRound, federation.Model);
         federation.Fire(EventTypes.TrainingStarted);
         for (var round = federation.LastCommittedRound + 1; round <= Rounds; round++)
         {
@@ -94,17 +97,17 @@ public class ScatterAndGather : Controller
         Aggregator.Begin(federation, round);
         await foreach (var contribution in federation.BroadcastAsync(CreateTask(federation, round), new() { Targets = targets, MinResponses = MinSites, Grace = Grace, Timeout = TrainTimeout }, abort))
         {
-            federation.Fire(EventTypes.BeforeContributionAccept);
+            federation.Fire(EventTypes.BeforeContributionAccept, contribution);
             initial.Add(contribution);
             await Aggregator.AcceptAsync(contribution, abort);
-            federation.Fire(EventTypes.AfterContributionAccept);
+            federation.Fire(EventTypes.AfterContributionAccept, contribution);
         }
         federation.Fire(EventTypes.BeforeAggregation);
         var aggregate = await Aggregator.CompleteAsync(abort);
         federation.Fire(EventTypes.AfterAggregation);
         federation.Fire(EventTypes.BeforeShareableToLearnable);
         var model = UpdateModel(federation, round, aggregate);
-        federation.Fire(EventTypes.AfterShareableToLearnable);
+        federation.Fire(EventTypes.AfterShareableToLearnable, round, model);
 
         var metrics = initial.Result();
         var isBest = Validation == ValidationMode.BeforeTraining && Consider(federation, incoming, round - 1, metrics);
@@ -128,7 +131,7 @@ public class ScatterAndGather : Controller
     private bool Consider(ControllerContext federation, StateDict model, int round, IReadOnlyDictionary<string, double> metrics)
     {
         if (Selection?.Consider(federation.State, model, round, metrics) != true) return false;
-        federation.Fire(EventTypes.GlobalBestModelAvailable);
+        federation.Fire(EventTypes.GlobalBestModelAvailable, round, model);
         return true;
     }
 

@@ -24,7 +24,11 @@ internal sealed class Assignment(TaskRun run, string site, TaskToken token, long
     public bool IsFinal => Status != SiteStatus.Pending;
     public string? Reason { get; private set; }
     public ErrorRecord? Error { get; private set; }
+
+    /// <summary>The admitted answer, until the controller has had it.</summary>
     public Contribution? Contribution { get; set; }
+    public long? NumSteps { get; set; }
+    public FlareMap? Metrics { get; set; }
     public long EndedAt { get; private set; }
     public long CreatedAt => createdAt;
 
@@ -76,8 +80,8 @@ internal sealed class Assignment(TaskRun run, string site, TaskToken token, long
         Status = Status,
         Reason = Reason,
         Error = Error,
-        NumSteps = Contribution?.NumSteps,
-        Metrics = Contribution?.Metrics,
+        NumSteps = NumSteps,
+        Metrics = Metrics,
         Bytes = Bytes,
         Elapsed = time.GetElapsedTime(createdAt, IsFinal ? EndedAt : time.GetTimestamp()),
     };

@@ -52,6 +52,8 @@ public sealed partial class JobServer
             Log.SiteJoined(_options.Logger, hello.Site, hello.Incarnation);
         }
         Say(hello.Site, new ServerWelcome(Epoch));
+        // What was fired before the site was there; a reliable link repeats nothing, so this is its one chance.
+        if (fresh) foreach (var e in session.Events.Pending) Say(hello.Site, new ServerEvent(Epoch, e));
         if (_ending)
         {
             Say(hello.Site, new JobEnd(Epoch, "the job is over"));
@@ -143,7 +145,8 @@ public sealed partial class JobServer
         if (e.Event.Sequence == session.EventsSeen + 1)
         {
             session.EventsSeen = e.Event.Sequence;
-            _engine.FireFederated(e.Event, session.Name);
+            _engine.AnnounceFederated(e.Event, session.Name);
+            if (e.Event.EventType == EventTypes.FatalSystemError) Stop(session.Name, e.Event.Data.Error?.Message ?? "no reason given");
         }
         if (!_options.Link.IsReliable) Say(session.Name, new ServerEventReceipt(Epoch, session.EventsSeen));
     }

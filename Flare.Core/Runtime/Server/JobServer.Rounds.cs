@@ -27,7 +27,8 @@ public sealed partial class JobServer
         abort.ThrowIfCancellationRequested();
         if (round <= LastCommittedRound)
             throw new InvalidOperationException($"Round {round} cannot be committed: round {LastCommittedRound} is committed already. Begin at {nameof(LastCommittedRound)} + 1.");
-        if (model.FirstNonFiniteTensor() is { } bad)
+        var bad = model.Layout.ByteLength <= _options.Limits.SmallResultBytes ? model.FirstNonFiniteTensor() : await _options.Compute.RunAsync(model.FirstNonFiniteTensor);
+        if (bad is not null)
             throw new FlareException(ErrorIds.Aggregation, $"The model of round {round} cannot be committed: its tensor '{bad}' holds NaN or an infinity. Lower the server's or the sites' learning rate.");
 
         model.Freeze();

@@ -6,9 +6,9 @@ public sealed partial class JobServer
     private long _lastTask;
 
     /// <summary>Sends a task to its targets, frozen now.</summary>
-    internal TaskRun Start(FlareTask task, IReadOnlyList<string> targets, int minimum, TimeSpan grace, TimeSpan? timeout, string workflow, bool standing = false)
+    internal TaskRun Start(FlareTask task, IReadOnlyList<string> targets, int minimum, TimeSpan grace, TimeSpan? timeout, string workflow, bool standing = false, bool newcomers = false)
     {
-        var run = new TaskRun(this, task, $"{task.Name}-{Epoch}-{++_lastTask}", minimum, grace, timeout, standing) { Workflow = workflow };
+        var run = new TaskRun(this, task, $"{task.Name}-{Epoch}-{++_lastTask}", minimum, grace, timeout, standing) { Workflow = workflow, IncludesNewcomers = newcomers };
         _running.Add(run);
         if (task.Round > 0) BeginRound(run);
         foreach (var target in targets) Assign(run, _sessions[target]);
@@ -49,15 +49,16 @@ public sealed partial class JobServer
     {
         var run = assignment.Run;
         var context = new FLContext(_engine, session.Name, run.Task.Name, assignment.Token);
-        if (run.Task.Name == TaskNames.Train) _engine.Fire(EventTypes.BeforeTrainTask, context);
         var message = run.Task.Data;
+        context.Set(ContextKeys.Message, message);
+        if (run.Task.Name == TaskNames.Train) _engine.Announce(EventTypes.BeforeTrainTask, context);
+        _engine.Announce(EventTypes.BeforeTaskDataFilter, context);
         if (_options.FiltersOut.AppliesTo(run.Task.Name))
         {
             try
             {
-                _engine.Fire(EventTypes.BeforeTaskDataFilter, context);
                 message = await _options.Compute.RunAsync(() => _options.FiltersOut.ProcessAsync(run.Task.Name, run.Task.Data, context, _abort.Token));
-                _engine.Fire(EventTypes.AfterTaskDataFilter, context);
+                context.Set(ContextKeys.Message, message);
             }
             catch (Exception e)
             {
@@ -72,6 +73,7 @@ public sealed partial class JobServer
             Close(session, assignment);
             return;
         }
+        _engine.Announce(EventTypes.AfterTaskDataFilter, context);
         message = message.WithOwnHeaders();
         message.Headers[HeaderNames.TaskName] = run.Task.Name;
         message.Headers[HeaderNames.TaskId] = run.Id;
@@ -101,33 +103,35 @@ public sealed partial class JobServer
     {
         var run = assignment.Run;
         var session = _sessions[assignment.Site];
-        var peer = message.Headers.TryGet(HeaderNames.PeerProperties, out var properties) ? properties.AsMap() : null;
-        var context = new FLContext(_engine, assignment.Site, run.Task.Name, assignment.Token, peer);
-        _engine.Fire(EventTypes.BeforeProcessSubmission, context);
+        var context = new FLContext(_engine, assignment.Site, run.Task.Name, assignment.Token, message.PeerProperties);
+        context.Set(ContextKeys.Message, message);
+        Contribution? contribution = null;
         try
         {
+            if (message.ReturnCode == ReturnCode.Ok)
+            {
+                _engine.Announce(EventTypes.BeforeTaskResultFilter, context);
+                message = await FilterInAsync(run.Task, message, context);
+                _engine.Announce(EventTypes.AfterTaskResultFilter, context);
+            }
+            _engine.Announce(EventTypes.BeforeProcessSubmission, context);
             if (message.ReturnCode != ReturnCode.Ok)
             {
                 var error = message.Error;
                 EndAssignment(assignment, SiteStatus.Failed, error is null ? $"the site answered {message.ReturnCode}" : $"the site answered {message.ReturnCode}: {error.Type}: {error.Message}", error);
                 return;
             }
-            if (_options.FiltersIn.AppliesTo(run.Task.Name))
-            {
-                _engine.Fire(EventTypes.BeforeTaskResultFilter, context);
-                message = (await _options.Compute.RunAsync(() => _options.FiltersIn.ProcessAsync(run.Task.Name, message, context, _abort.Token))).Freeze();
-                _engine.Fire(EventTypes.AfterTaskResultFilter, context);
-            }
-            var contribution = new Contribution(assignment.Site, assignment.Token, run.Task, message, reason => EndAssignment(assignment, SiteStatus.Rejected, reason, null));
+            contribution = new Contribution(assignment.Site, assignment.Token, run.Task, message, reason => EndAssignment(assignment, SiteStatus.Rejected, reason, null));
             context.Set(ContextKeys.Contribution, contribution);
             var refusal = run.Task.Contract.CheckShape(contribution) ?? await FindNonFiniteAsync(run, contribution, assignment.Bytes);
             if (assignment.IsFinal) return; // the task ended while the answer was looked at
-            assignment.Contribution = contribution;
+            (assignment.NumSteps, assignment.Metrics) = (contribution.NumSteps, contribution.Metrics);
             if (refusal is not null)
             {
                 EndAssignment(assignment, SiteStatus.Rejected, refusal, null);
                 return;
             }
+            assignment.Contribution = contribution;
             run.Deliver(assignment);
             EndAssignment(assignment, SiteStatus.Accepted, null, null);
         }
@@ -138,20 +142,39 @@ public sealed partial class JobServer
         }
         finally
         {
-            if (assignment.Status != SiteStatus.Accepted) _gate.Release(assignment);
+            if (assignment.Status != SiteStatus.Accepted)
+            {
+                contribution?.Dispose();
+                _gate.Release(assignment);
+            }
             Say(assignment.Site, new ResultReceipt(Epoch, assignment.Token, assignment.Reason));
             if (!_options.Link.IsReliable) session.RememberAnswer(assignment.Token.Number, assignment.Reason);
             Close(session, assignment);
-            _engine.Fire(EventTypes.AfterProcessSubmission, context);
+            _engine.Announce(EventTypes.AfterProcessSubmission, context);
         }
+    }
+
+    private async ValueTask<Shareable> FilterInAsync(FlareTask task, Shareable message, FLContext context)
+    {
+        if (!_options.FiltersIn.AppliesTo(task.Name)) return message;
+        try
+        {
+            message = (await _options.Compute.RunAsync(() => _options.FiltersIn.ProcessAsync(task.Name, message, context, _abort.Token))).Freeze();
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            throw new FlareException(ErrorIds.Filter, $"a filter of the server failed on the result, which is not used: {e.Message}", e);
+        }
+        context.Set(ContextKeys.Message, message);
+        return message;
     }
 
     private async ValueTask<string?> FindNonFiniteAsync(TaskRun run, Contribution contribution, long bytes)
     {
-        if (!run.Task.Contract.RequireFinite || contribution.Data is not { HasTensors: true } data) return null;
+        if (!run.Task.Contract.RequireFinite || contribution.Data is not { } data) return null;
         var name = bytes <= _options.Limits.SmallResultBytes
-            ? data.Tensors.FirstNonFiniteTensor()
-            : await _options.Compute.RunAsync(data.Tensors.FirstNonFiniteTensor);
+            ? data.FirstNonFiniteTensor()
+            : await _options.Compute.RunAsync(data.FirstNonFiniteTensor);
         return name is null ? null : $"its tensor '{name}' holds NaN or an infinity; look at the site's learning rate and data";
     }
 
@@ -159,6 +182,7 @@ public sealed partial class JobServer
     internal void Consumed(Assignment assignment)
     {
         assignment.Contribution!.MoveOn();
+        assignment.Contribution = null; // its tensors must not live as long as the round's report is kept
         _gate.Release(assignment);
     }
 
@@ -169,15 +193,14 @@ public sealed partial class JobServer
         var first = !assignment.IsFinal;
         assignment.End(status, reason, error, _options.Time.GetTimestamp());
         if (status != SiteStatus.Accepted) _gate.Release(assignment);
-        if (first && assignment.Run.IsStanding && !assignment.Run.IsComplete) AssignAgain(assignment);
+        // After a failure only a little later, so that it cannot spin.
+        if (first && status != SiteStatus.Accepted && assignment.Run is { IsStanding: true, IsComplete: false }) After(_options.Limits.RetryInterval, () => AssignAgain(assignment));
     }
 
-    /// <summary>A standing task goes to its site again once it has been answered; after a failure only a little later, so that it cannot spin.</summary>
-    private void AssignAgain(Assignment assignment)
+    /// <summary>A standing task goes to its site again once its answer has been read: answers do not pile up at a slow workflow.</summary>
+    internal void AssignAgain(Assignment assignment)
     {
-        var (run, session) = (assignment.Run, _sessions[assignment.Site]);
-        if (assignment.Status == SiteStatus.Accepted) Assign(run, session);
-        else After(_options.Limits.RetryInterval, () => { if (!run.IsComplete) Assign(run, session); });
+        if (assignment.Run is { IsStanding: true, IsComplete: false } run) Assign(run, _sessions[assignment.Site]);
     }
 
     private static void Close(SiteSession session, Assignment assignment) => session.Open.Remove(assignment.Token.Number);

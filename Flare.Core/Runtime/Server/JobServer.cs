@@ -19,6 +19,7 @@ public sealed partial class JobServer : IDisposable
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Journal? _journal;
     private LoopTimer? _sweep;
+    private FlarePanicException? _panic;
     private bool _ending;
     private bool _dead;
 
@@ -35,9 +36,10 @@ public sealed partial class JobServer : IDisposable
             Time = options.Time,
             Logger = options.Logger,
             Compute = options.Compute,
-            Components = [.. options.Controllers, .. options.Components],
+            Components = [.. options.Controllers.SelectMany(c => c.Components.Prepend(c)).Concat(options.Components).Distinct(ReferenceEqualityComparer.Instance).Cast<FLComponent>()],
         };
         _engine.SendFederated = (type, data) => options.Loop.Post(_ => SendEvent(type, data), null);
+        _engine.StopJob = reason => options.Loop.Post(_ => Stop("server", reason), null);
         _gate = new UploadGate(options.Limits.MaxConcurrentUploads, a => Say(a.Site, new UploadPermit(a.Token)));
         Model = options.InitialModel.Freeze();
         foreach (var site in options.Sites) AddSite(site);
@@ -87,14 +89,27 @@ public sealed partial class JobServer : IDisposable
         catch (Exception e)
         {
             // Whatever ended the job reaches whoever runs it; the sites are told first.
-            failure = e;
-            reason = e is OperationCanceledException ? "the job was aborted" : $"the job failed: {e.Message}";
+            failure = _panic ?? e;
+            reason = failure is OperationCanceledException ? "the job was aborted" : $"the job failed: {failure.Message}";
         }
         foreach (var run in _running.ToArray()) run.Complete(failure is null ? CompletionStatus.Cancelled : CompletionStatus.Aborted, reason);
-        if (!_dead) await DrainAsync(reason);
-        _sweep?.Dispose();
-        if (_journal is not null) await _journal.DisposeAsync();
+        try
+        {
+            if (!_dead) await DrainAsync(reason);
+            _sweep?.Dispose();
+            if (_journal is not null) await _journal.DisposeAsync();
+        }
+        catch (Exception e)
+        {
+            failure ??= e; // whoever reads the reports would wait for ever otherwise
+        }
         _reports.Writer.TryComplete(failure);
+    }
+
+    private void Stop(string origin, string reason)
+    {
+        _panic ??= new FlarePanicException(origin, reason);
+        _abort.Cancel();
     }
 
     /// <summary>Stops at once, as a crash would: nothing more is sent, nothing more is written. Call it on the loop.</summary>

@@ -69,6 +69,12 @@ internal sealed class TaskRun
     public void Evaluate()
     {
         if (IsComplete || _standing) return;
+        if (_acceptedCount < _minimum && _graceTimer is not null)
+        {
+            // The workflow has refused what had reached the minimum: its grace has not begun.
+            _graceTimer.Dispose();
+            _graceTimer = null;
+        }
         if (_acceptedCount >= _minimum && _pendingCount == 0) Complete(CompletionStatus.Ok, "");
         else if (_acceptedCount + _pendingCount < _minimum) Complete(_lost && Assignments.Count == 1 ? CompletionStatus.SiteLost : CompletionStatus.Error, "the minimum of responses cannot be reached any more");
         else if (_acceptedCount >= _minimum && _graceTimer is null) _graceTimer = _server.After(_grace, () => Complete(CompletionStatus.Ok, $"the minimum was reached and the grace period of {_grace} is over"));

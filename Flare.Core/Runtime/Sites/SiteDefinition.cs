@@ -31,7 +31,7 @@ public sealed class SiteDefinition
     public SiteDefinition AddComponent(FLComponent component)
     {
         ArgumentNullException.ThrowIfNull(component);
-        _components.Add(component);
+        if (!_components.Contains(component, ReferenceEqualityComparer.Instance)) _components.Add(component); // a filter at two places gets its events once
         return this;
     }
 

@@ -45,7 +45,7 @@ public sealed partial class SiteRuntime
         if (e.Sequence == _eventsSeen + 1)
         {
             _eventsSeen = e.Sequence;
-            _engine.FireFederated(e, "server");
+            _engine.AnnounceFederated(e, "server");
         }
         Say(new SiteEventReceipt(Name, _epoch, _eventsSeen));
     }

@@ -18,6 +18,7 @@ public sealed partial class SiteRuntime : IDisposable
     private long _eventsSeen;
     private int _epoch;
     private bool _welcomed;
+    private Task _work = Task.CompletedTask;
     private bool _working;
     private bool _ending;
     private bool _stopped;
@@ -39,6 +40,8 @@ public sealed partial class SiteRuntime : IDisposable
             Components = definition.Components,
         };
         _engine.SendFederated = (type, data) => options.Loop.Post(_ => SendEvent(type, data), null);
+        // A site stops the job through the server, by an event that arrives in order and once like any other.
+        _engine.StopJob = reason => _engine.SendFederated(EventTypes.FatalSystemError, Shareable.Reply(ReturnCode.Error, reason).Freeze());
         _worker = new SiteWorker(definition, _engine);
     }
 
@@ -94,12 +97,13 @@ public sealed partial class SiteRuntime : IDisposable
     {
         var restarted = _epoch != 0;
         _epoch = epoch;
+        if (!restarted) return; // the first contact: events that were sent before it keep their numbers
         _eventsSeen = 0;
         _welcomed = false;
         _events.Restart();
         foreach (var task in _tasks.Values) Stop(task);
         _tasks.Clear();
-        if (restarted) Say(new SiteHello(Name, _options.Incarnation));
+        Say(new SiteHello(Name, _options.Incarnation));
     }
 
     private void Take(TaskOffer offer)
@@ -113,7 +117,7 @@ public sealed partial class SiteRuntime : IDisposable
         _tasks.Add(offer.Token.Number, task);
         _queue.Enqueue(task);
         Say(new TaskReceived(Name, task.Token));
-        if (!_working) _ = WorkAsync();
+        if (!_working) _work = WorkAsync();
     }
 
     private async Task WorkAsync()
@@ -194,7 +198,7 @@ public sealed partial class SiteRuntime : IDisposable
         {
             if (!task.StopRequested) _worker.Fire(EventTypes.AbortTask, task);
             task.StopRequested = true;
-            task.Abort.Cancel();
+            AbortToken(task);
             return; // TaskStopped follows when the executor has stopped
         }
         Stop(task);
@@ -202,11 +206,24 @@ public sealed partial class SiteRuntime : IDisposable
     }
 
     /// <summary>Ends a task without an answer.</summary>
-    private static void Stop(SiteTask task)
+    private void Stop(SiteTask task)
     {
         if (task.State == SiteTaskState.Done) return;
         task.Settle();
-        task.Abort.Cancel();
+        AbortToken(task);
+    }
+
+    private void AbortToken(SiteTask task)
+    {
+        try
+        {
+            task.Abort.Cancel();
+        }
+        catch (AggregateException e)
+        {
+            // What the executor registered with its token threw; the rest of the site's tasks is told all the same.
+            Log.AbortHandlerFailed(_options.Logger, e, Name, task.Name);
+        }
     }
 
     private async Task EndAsync(string reason)
@@ -219,6 +236,7 @@ public sealed partial class SiteRuntime : IDisposable
         if (_ending) return;
         _ending = true;
         foreach (var task in _tasks.Values) Stop(task);
+        await _work; // until the executor has stopped or was abandoned: its end must not run beside its last task
         await _worker.EndRunAsync(_options.Limits.AbortGrace, _options);
         _heartbeat?.Dispose();
         _ended.TrySetResult(reason);

@@ -7,7 +7,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
     private string _abandonedTask = "";
 
     public void Fire(string eventType, SiteTask? task = null) =>
-        engine.Fire(eventType, task is null ? new FLContext(engine, "server") : NewContext(task));
+        engine.Announce(eventType, task is null ? new FLContext(engine, "server") : NewContext(task));
 
     /// <summary>Runs a task. Completes when the executor has answered, or has not stopped in time after it was told to.</summary>
     public async Task<Shareable> RunAsync(SiteTask task, SiteRuntimeOptions options)
@@ -31,21 +31,35 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
             (_abandoned, _abandonedTask) = (running, task.Name);
         }
 
-        static async Task ForwardAsync(Task<Shareable> running, TaskCompletionSource<Shareable> done) => done.TrySetResult(await running);
+        async Task ForwardAsync(Task<Shareable> running, TaskCompletionSource<Shareable> done)
+        {
+            try
+            {
+                done.TrySetResult(await running);
+            }
+            catch (Exception e)
+            {
+                // The answer itself is no valid message, such as one with disposed tensors or headers of the wrong kind.
+                var reply = new Shareable { ReturnCode = ReturnCode.ExecutionResultError };
+                reply.Headers[HeaderNames.Error] = ErrorRecord.From(e).ToMap();
+                done.TrySetResult(Stamp(reply, task));
+            }
+        }
     }
 
     public async Task EndRunAsync(TimeSpan patience, SiteRuntimeOptions options)
     {
         var context = new FLContext(engine, "server");
-        engine.Fire(EventTypes.AboutToEndRun, context);
+        engine.Announce(EventTypes.AboutToEndRun, context);
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _ = RunToEndAsync();
         using (new LoopTimer(options.Loop, options.Time, patience, () => done.TrySetResult())) await done.Task;
-        engine.Fire(EventTypes.EndRun, context);
+        engine.Announce(EventTypes.EndRun, context);
 
         async Task RunToEndAsync()
         {
-            await options.Compute.RunAsync(async () =>
+            // An executor that ignores its token still uses what its end would take away.
+            if (_abandoned is not { IsCompleted: false }) await options.Compute.RunAsync(async () =>
             {
                 try
                 {
@@ -64,8 +78,9 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
 
     private FLContext NewContext(SiteTask task)
     {
-        var peer = task.Data.Headers.TryGet(HeaderNames.PeerProperties, out var properties) ? properties.AsMap() : null;
-        return new FLContext(engine, "server", task.Name, task.Token, peer);
+        var context = new FLContext(engine, "server", task.Name, task.Token, task.Data.PeerProperties);
+        context.Set(ContextKeys.Message, task.Result ?? task.Data);
+        return context;
     }
 
     private async ValueTask<Shareable> ProcessAsync(SiteTask task)
@@ -78,20 +93,23 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
         {
             engine.Fire(EventTypes.BeforeTaskDataFilter, context);
             var input = await definition.FiltersIn.ProcessAsync(task.Name, task.Data, context, abort);
+            context.Set(ContextKeys.Message, input);
             engine.Fire(EventTypes.AfterTaskDataFilter, context);
 
             stage = ReturnCode.ExecutionException;
             engine.Fire(EventTypes.BeforeTaskExecution, context);
             result = await definition.Executor.ExecuteAsync(task.Name, input, context, abort)
                 ?? Shareable.Reply(ReturnCode.EmptyResult, $"The executor returned no message for task '{task.Name}'.");
+            if (abort.IsCancellationRequested) result = Shareable.Reply(ReturnCode.TaskAborted);
+            context.Set(ContextKeys.Message, result);
             engine.Fire(EventTypes.AfterTaskExecution, context);
 
             stage = ReturnCode.TaskResultFilterError;
-            if (abort.IsCancellationRequested) result = Shareable.Reply(ReturnCode.TaskAborted);
             if (result.ReturnCode == ReturnCode.Ok)
             {
                 engine.Fire(EventTypes.BeforeTaskResultFilter, context);
                 result = await definition.FiltersOut.ProcessAsync(task.Name, result, context, abort);
+                context.Set(ContextKeys.Message, result);
                 engine.Fire(EventTypes.AfterTaskResultFilter, context);
             }
         }
@@ -104,7 +122,8 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
             // Whatever user code throws, the operator reads it: it becomes the answer. Nothing else of the message is sent.
             result = new Shareable { ReturnCode = stage };
             result.Headers[HeaderNames.Error] = ErrorRecord.From(e).ToMap();
-            engine.Fire(EventTypes.FatalTaskError, context);
+            context.Set(ContextKeys.Message, result);
+            engine.Announce(EventTypes.FatalTaskError, context);
         }
         return Stamp(result, task, context.PublicProperties());
     }

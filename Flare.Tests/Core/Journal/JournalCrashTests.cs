@@ -45,8 +45,7 @@ public class JournalCrashTests
                     Assert.That(done.Warnings, Is.Empty);
                     if (found <= LastCommit) Assert.That(restarted.Files, Has.Count.EqualTo(Files), $"{crash}: a commit cleans up behind it");
                 }
-        TestContext.Out.WriteLine($"{runs} crashes");
-        Assert.That(runs, Is.GreaterThan(1000));
+        Assert.That(runs, Is.GreaterThan(500), "the job is long enough to be worth crashing");
     }
 
     [Test]

@@ -1,9 +1,12 @@
 using BenchmarkDotNet.Running;
+using Flare.Benchmarks.Durability;
 using Flare.Benchmarks.Ratios;
 
 return args switch
 {
     ["ratios", .. var rest] => RatiosCommand.Run(rest),
+    ["kills", .. var rest] => KillCommand.Run(rest),
+    ["memory"] => MemoryCommand.Run(),
     _ => RunSuites(args),
 };
 

@@ -2,22 +2,23 @@ using Flare;
 using Flare.Learning;
 
 /// <summary>The same model trained in one place, on all the data: what a federation is measured against.</summary>
-internal static class CentralBaseline
+internal sealed class CentralBaseline(TrainTest data, int seed)
 {
     /// <summary>Passes over the data in a round, here and at the sites: both see every sample equally often.</summary>
     public const int EpochsPerRound = 2;
 
-    /// <summary>Trains as many epochs as the sites do, and returns the accuracy on the held-out digits after each.</summary>
-    public static double[] Train(TrainTest data, int rounds, int seed)
+    private readonly Sequential _network = Models.DigitsCnn(seed);
+    private readonly List<double> _accuracies = [];
+
+    /// <summary>The share of held-out digits that the model got right, after each round so far.</summary>
+    public IReadOnlyList<double> Accuracies => _accuracies;
+
+    /// <summary>Trains as many epochs as the sites do in a round, and measures.</summary>
+    public double Advance()
     {
-        var network = Models.DigitsCnn(seed);
-        var accuracies = new double[rounds];
-        for (var round = 0; round < rounds; round++)
-        {
-            new LocalTrainer { Epochs = EpochsPerRound }.Train(network, data.Train, seed + round);
-            accuracies[round] = LocalTrainer.Evaluate(network, data.Test).Accuracy;
-        }
-        return accuracies;
+        new LocalTrainer { Epochs = EpochsPerRound }.Train(_network, data.Train, seed + _accuracies.Count);
+        _accuracies.Add(LocalTrainer.Evaluate(_network, data.Test).Accuracy);
+        return _accuracies[^1];
     }
 
     /// <summary>The share of held-out digits that a model gets right.</summary>

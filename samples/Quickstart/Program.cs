@@ -18,8 +18,8 @@ if (Options.Parse(args, out var error) is not { } options)
 var clock = Stopwatch.StartNew();
 var digits = Datasets.Digits();
 var shards = digits.Train.SplitDirichlet(options.Sites, options.Alpha, options.Seed);
-var central = CentralBaseline.Train(digits, options.Rounds, options.Seed);
-var table = new RoundTable(options, shards, central);
+var central = new CentralBaseline(digits, options.Seed);
+var table = new RoundTable(options, shards);
 
 await using var federation = Federation.InProcess(f =>
 {
@@ -31,19 +31,20 @@ await using var federation = Federation.InProcess(f =>
     if (options.Journal is { } journal) f.UseJournal(journal);
 });
 
-await foreach (var round in federation.RunAsync(Models.DigitsCnn(options.Seed).StateDict())) table.Add(round);
+await foreach (var round in federation.RunAsync(Models.DigitsCnn(options.Seed).StateDict())) table.Add(round, central.Advance());
 
+var centralAccuracy = central.Accuracies[^1];
 var accuracy = CentralBaseline.Evaluate(federation.Model, digits.Test);
 await federation.Model.SaveAsync("digits.safetensors");
 await new HtmlReport("Digits, trained by a federation", federation.Rounds)
     .AddFact("sites", $"{options.Sites}, Dirichlet α = {options.Alpha}")
-    .AddFact("accuracy on held-out digits", $"{accuracy:P1} (trained centrally: {central[^1]:P1})")
+    .AddFact("accuracy on held-out digits", $"{RoundTable.Percent(accuracy)} (trained centrally: {RoundTable.Percent(centralAccuracy)})")
     .AddFact("seed", $"{options.Seed}")
     .AddFact("model", federation.Model.Sha256())
-    .AddReference("accuracy", "trained centrally", central)
+    .AddReference("accuracy", "trained centrally", central.Accuracies)
     .SaveAsync("report.html");
 var seconds = clock.Elapsed.TotalSeconds;
-Console.WriteLine($"\nfederation {accuracy:P1}, trained centrally {central[^1]:P1}, {seconds:F1} s. Written: digits.safetensors, report.html");
+Console.WriteLine($"\nfederation {RoundTable.Percent(accuracy)}, trained centrally {RoundTable.Percent(centralAccuracy)}, {seconds:F1} s. Written: digits.safetensors, report.html");
 if (options.Json)
-    Console.WriteLine(JsonSerializer.Serialize(new { rounds = federation.Rounds.Count, sites = options.Sites, accuracy, centralAccuracy = central[^1], seconds, modelSha256 = federation.Model.Sha256() }));
+    Console.WriteLine(JsonSerializer.Serialize(new { rounds = federation.Rounds.Count, sites = options.Sites, accuracy, centralAccuracy, seconds, modelSha256 = federation.Model.Sha256() }));
 return 0;

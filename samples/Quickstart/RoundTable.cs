@@ -4,11 +4,8 @@ using Flare.Learning;
 /// <summary>Prints a row a round; on a terminal, the running round's progress in its last line.</summary>
 internal sealed class RoundTable
 {
-    private readonly double[] _central;
-
-    public RoundTable(Options options, IReadOnlyList<Dataset> shards, double[] central)
+    public RoundTable(Options options, IReadOnlyList<Dataset> shards)
     {
-        _central = central;
         Progress = new ProgressLine(options.Sites);
         Console.WriteLine($"{options.Sites} sites, digits split by Dirichlet α = {options.Alpha}: {string.Join(", ", shards.Select(s => s.Count))} samples\n");
         Console.WriteLine("round   sites   accuracy   central     loss   seconds");
@@ -16,11 +13,13 @@ internal sealed class RoundTable
 
     public ProgressLine Progress { get; }
 
-    public void Add(RoundReport round)
+    public void Add(RoundReport round, double central)
     {
         Progress.Clear();
-        Console.WriteLine($"{round.Number,5}   {$"{round.Accepted}/{round.Targets}",5}   {round.Metrics["accuracy"],8:P1}   {_central[Math.Min(round.Number, _central.Length) - 1],7:P1}   {round.Metrics["loss"],6:F3}   {round.Elapsed.TotalSeconds,7:F2}{(round.IsBest ? "  *" : "")}");
+        Console.WriteLine($"{round.Number,5}   {$"{round.Accepted}/{round.Targets}",5}   {Percent(round.Metrics["accuracy"]),8}   {Percent(central),7}   {round.Metrics["loss"],6:F3}   {round.Elapsed.TotalSeconds,7:F2}{(round.IsBest ? "  *" : "")}");
     }
+
+    public static string Percent(double share) => $"{share * 100:F1}%";
 }
 
 /// <summary>A component of the server that draws a bar as contributions are accepted.</summary>

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Numerics;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
 
 namespace Flare.Crypto;
 
@@ -94,9 +95,11 @@ internal sealed class Ntt
             paths.Add(NttPath.Vector512);
         if (VectorNtt<Lanes256, Vector256<double>>.Fits(degree, modulus))
             paths.Add(NttPath.Vector256);
-        if (VectorNtt<Lanes128, Vector128<double>>.Fits(degree, modulus))
-            paths.Add(NttPath.Vector128);
         paths.Add(NttPath.Scalar);
+
+        // On x64 two lanes lose to the 64-bit multiplier; on Arm64, whose high product is slow, they are expected to win.
+        if (VectorNtt<Lanes128, Vector128<double>>.Fits(degree, modulus))
+            paths.Insert(AdvSimd.Arm64.IsSupported ? paths.Count - 1 : paths.Count, NttPath.Vector128);
         return [.. paths];
     }
 

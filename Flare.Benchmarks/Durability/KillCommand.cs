@@ -16,7 +16,7 @@ internal static class KillCommand
         var quickstart = Path.Combine(AppContext.BaseDirectory, "Quickstart.dll");
         var folder = Directory.CreateTempSubdirectory("flare-kills");
         // Long enough that the kills fall into its rounds: it is started anew until it has been killed so often.
-        string[] job = ["--json", "--rounds", "400", "--sites", "4"];
+        string[] job = ["--json", "--rounds", "150", "--sites", "4"];
 
         Console.WriteLine("an undisturbed run …");
         var expected = Sha256Of(Start(quickstart, folder.FullName, job));

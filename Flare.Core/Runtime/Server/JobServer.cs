@@ -16,6 +16,7 @@ public sealed partial class JobServer : IDisposable
     private readonly List<TaskRun> _running = [];
     private readonly Channel<RoundReport> _reports = Channel.CreateUnbounded<RoundReport>();
     private readonly CancellationTokenSource _abort = new();
+    private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Journal? _journal;
     private LoopTimer? _sweep;
@@ -63,6 +64,9 @@ public sealed partial class JobServer : IDisposable
     internal RunEngine Engine => _engine;
     internal JobServerOptions Options => _options;
 
+    /// <summary>Completes when the server hears its sites: its journal is open. Completes too if the job ends before.</summary>
+    public Task Started => _started.Task;
+
     /// <summary>How often the job's server has started, this start included.</summary>
     public int Epoch { get; private set; } = 1;
 
@@ -78,6 +82,7 @@ public sealed partial class JobServer : IDisposable
             await OpenJournalAsync();
             Log.JobStarts(_options.Logger, _options.JobId, Epoch, _options.Seed, _siteNames.Count, _options.Limits.MaxConcurrentUploads);
             _options.Link.Start(Receive);
+            _started.TrySetResult();
             if (!_options.Link.IsReliable) Sweep();
             var context = new FLContext(_engine);
             _engine.Fire(EventTypes.StartRun, context);
@@ -92,6 +97,7 @@ public sealed partial class JobServer : IDisposable
             failure = _panic ?? e;
             reason = failure is OperationCanceledException ? "the job was aborted" : $"the job failed: {failure.Message}";
         }
+        _started.TrySetResult();
         foreach (var run in _running.ToArray()) run.Complete(failure is null ? CompletionStatus.Cancelled : CompletionStatus.Aborted, reason);
         try
         {

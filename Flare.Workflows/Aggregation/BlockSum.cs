@@ -74,10 +74,10 @@ internal struct BlockSum
         {
             Form = BlockForm.One;
         }
-        else if (form <= BlockForm.Two && widest >= BlockForm.Two && FindGrid(top, terms))
+        else if (form <= BlockForm.Two && widest >= BlockForm.Two && FindGrid(top, terms, out var moves))
         {
             Form = BlockForm.Two;
-            if (form != BlockForm.Zero && bias != Bias) kernels.Regrid(cells, cells + BlockKernels.BlockLength, form == BlockForm.Two, bias, Bias, count);
+            if (moves && form != BlockForm.Zero) kernels.Regrid(cells, cells + BlockKernels.BlockLength, form == BlockForm.Two, bias, Bias, count);
         }
         else
         {
@@ -91,14 +91,15 @@ internal struct BlockSum
     }
 
     /// <summary>Keeps the grid while it serves; else looks for one in the middle of those that would.</summary>
-    private bool FindGrid(int top, int terms)
+    private bool FindGrid(int top, int terms, out bool moves)
     {
-        if (Form == BlockForm.Two && Fits(top, _fineSteps + terms))
+        moves = Form != BlockForm.Two || !Fits(top, _fineSteps + terms);
+        if (!moves)
         {
             _fineSteps += terms;
             return true;
         }
-        // After moving, a fine sum is below 0.75 g, in the steps of g/2 that a term adds: two.
+        // After moving, even to the same grid, a fine sum is below 0.75 g, in the steps of g/2 that a term adds: two.
         _fineSteps = terms + (Form == BlockForm.Zero ? 0 : 2);
         _grid = (LowestGrid(top) + HighestGrid(_fineSteps)) >> 1;
         return Fits(top, _fineSteps);

@@ -11,10 +11,12 @@ public class ExactnessTests
     public void Floats_are_the_exact_mean_correctly_rounded(
         [ValueSource(typeof(Models), nameof(Models.Kinds))] string kind,
         [ValueSource(nameof(WeightKinds))] string weightKind,
-        [Values(1, 2, 3, 8, 9, 40)] int contributions)
+        [Values(1, 2, 3, 8, 25)] int contributions)
     {
         var random = new Random(HashCode.Combine(1, contributions));
         var layout = Models.Floats(37, 1, 530);
+        // All of a short tensor, some of a long one, and both sides of a block's end.
+        static bool Checked(int i) => i < 40 || i > 508 || i % 16 == 3;
         var models = Enumerable.Range(0, contributions).Select(k => (Model: Models.Of(layout, random, kind, k), Weight: Models.AnyWeight(random, weightKind))).ToArray();
 
         using var mean = new ExactWeightedMean(layout);
@@ -26,6 +28,7 @@ public class ExactnessTests
         for (var t = 0; t < layout.Count; t++)
             for (var i = 0; i < layout[t].Length; i++)
             {
+                if (!Checked(i)) continue;
                 var expected = (float)Oracle.Mean(models.Select(m => ((double)m.Model[t].AsReadOnlySpan<float>()[i], m.Weight)), DType.Float32);
                 var actual = result[t].AsReadOnlySpan<float>()[i];
                 if (exactDivisor) Assert.That(BitConverter.SingleToInt32Bits(actual), Is.EqualTo(BitConverter.SingleToInt32Bits(expected)), $"tensor {t}, element {i}: {actual:R}, not {expected:R}");

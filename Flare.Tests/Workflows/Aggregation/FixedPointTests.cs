@@ -38,4 +38,23 @@ public unsafe class FixedPointTests
 
         static BigInteger Scaled(double value) => Oracle.Fixed(value) << (2000 - 1074);
     }
+
+    [Test]
+    public void A_bit_far_below_decides_a_tie([Values(70, 100, 133, 200, 250)] int below, [Values(0, 17, 31)] int shift, [Values] bool up, [Values] bool negative)
+    {
+        // 1 + 2^-53 lies between two doubles; a bit more or less far below decides.
+        var words = new long[12];
+        var top = 256 + shift;
+        fixed (long* pointer = words)
+        {
+            FixedPoint.Add(pointer, top, 1, negative);
+            FixedPoint.Add(pointer, top - 53, 1, negative);
+            FixedPoint.Add(pointer, top - below, 1, up ? negative : !negative);
+        }
+        FixedPoint.Round(words, 0, out var nearest, out var rest, out var exponent);
+        var sign = negative ? -1 : 1;
+        Assert.That(nearest, Is.EqualTo(sign * (up ? Math.BitIncrement(1.0) : 1.0)));
+        Assert.That(rest, Is.EqualTo(sign * (up ? -1 : 1) * (Math.ScaleB(1, -53) - Math.ScaleB(1, -below))));
+        Assert.That(exponent, Is.EqualTo(top));
+    }
 }

@@ -41,14 +41,25 @@ internal static class Oracle
 
     private static (BigInteger Numerator, BigInteger Denominator) Sums(IEnumerable<(double Value, double Weight)> terms)
     {
+        var parts = terms.Select(term => (Value: Parts(term.Value), Weight: Parts(term.Weight))).ToArray();
+        // Units that all products and all weights are multiples of.
+        var unit = parts.Min(part => part.Value.Exponent + part.Weight.Exponent);
+        var weightUnit = parts.Min(part => part.Weight.Exponent);
         var (numerator, denominator) = (BigInteger.Zero, BigInteger.Zero);
-        foreach (var (value, weight) in terms)
+        foreach (var (value, weight) in parts)
         {
-            numerator += Fixed(value) * Fixed(weight);
-            denominator += Fixed(weight);
+            numerator += value.Mantissa * (BigInteger)weight.Mantissa << (value.Exponent + weight.Exponent - unit);
+            denominator += (BigInteger)weight.Mantissa << (weight.Exponent - weightUnit);
         }
-        // The numerator counts 2^-2148, the denominator 2^-1074.
-        return (numerator, denominator << 1074);
+        return unit > weightUnit ? (numerator << (unit - weightUnit), denominator) : (numerator, denominator << (weightUnit - unit));
+    }
+
+    private static (long Mantissa, int Exponent) Parts(double value)
+    {
+        var bits = BitConverter.DoubleToInt64Bits(value);
+        var exponent = (int)(bits >> 52) & 0x7FF;
+        var mantissa = (bits & 0xFFFFFFFFFFFFF) | (exponent == 0 ? 0 : 1L << 52);
+        return (bits < 0 ? -mantissa : mantissa, Math.Max(exponent, 1) - 1075);
     }
 
     /// <summary>Rounds to a binary format: so many significant bits, and no bit below 2^lowest; ties to even.</summary>

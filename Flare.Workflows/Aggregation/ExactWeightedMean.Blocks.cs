@@ -32,7 +32,7 @@ public sealed unsafe partial class ExactWeightedMean
     private Action<int>? _runPart;
     private Action<int>? _undoPart;
 
-    // The sums kept between calls: their form, and the memory of the narrow ones.
+    // The sums kept between calls: their forms, and the memory of those held in doubles.
     private BlockSum[] _sums = [];
     private TensorMemory? _cells;
     private bool _sumsUsed;

@@ -32,7 +32,7 @@ public sealed unsafe partial class ExactWeightedMean
     private Action<int>? _runPart;
     private Action<int>? _undoPart;
 
-    // The sums kept between calls: their form, and the memory of the narrow ones.
+    // The sums kept between calls: their forms, and the memory of those held in doubles.
     private BlockSum[] _sums = [];
     private TensorMemory? _cells;
     private bool _sumsUsed;
@@ -197,9 +197,7 @@ public sealed unsafe partial class ExactWeightedMean
         if (sum.Form != BlockForm.Wide)
             _kernels.Fold(cells, sum.Fine(cells), sum.Bias, fresh, sources, scratch->Factors, members, at.Padded);
         else
-            for (var k = 0; k < members; k++)
-                for (var i = 0; i < at.Count; i++)
-                    sum.Wide!.Add(i, sources[k][i], scratch->Weights[k]);
+            for (var k = 0; k < members; k++) sum.Wide!.Add(sources[k], at.Count, scratch->Weights[k]);
         return true;
     }
 
@@ -214,7 +212,7 @@ public sealed unsafe partial class ExactWeightedMean
         if (sum.Form != BlockForm.Wide)
             _kernels.Fold(cells, sum.Fine(cells), sum.Bias, fresh, &source, scratch->Factors, 1, at.Padded);
         else
-            for (var i = 0; i < at.Count; i++) sum.Wide!.Add(i, source[i], scratch->Weights[0]);
+            sum.Wide!.Add(source, at.Count, scratch->Weights[0]);
         return true;
     }
 
@@ -222,8 +220,7 @@ public sealed unsafe partial class ExactWeightedMean
     {
         var weight = scratch->Weights[0];
         sum.MakeRoom(_kernels, cells, at.Padded, new ValueRange(64, 0), Math.Abs(weight.Value), weight.Exponent, 1, BlockForm.Zero);
-        var signed = (long*)scratch->Sources[0];
-        for (var i = 0; i < at.Count; i++) sum.Wide!.AddInteger(i, at.DType == DType.Int64 ? (Int128)signed[i] : (Int128)(ulong)signed[i], weight);
+        sum.Wide!.Add((long*)scratch->Sources[0], at.DType == DType.Int64, at.Count, weight);
     }
 
     private BlockForm Widest(int bitsOfProducts) =>

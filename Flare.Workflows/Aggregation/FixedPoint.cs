@@ -14,19 +14,27 @@ internal static unsafe class FixedPoint
 
     private const uint WordMask = uint.MaxValue;
 
-    /// <summary>Adds an integer times two to some power.</summary>
+    /// <summary>Adds an integer of up to 127 bits times two to some power.</summary>
     /// <param name="words">The sum.</param>
     /// <param name="position">The power, from the sum's lowest bit; not negative.</param>
-    /// <param name="magnitude">The integer's magnitude.</param>
+    /// <param name="high">The upper 64 bits of the integer's magnitude.</param>
+    /// <param name="low">The lower 64 bits of it.</param>
     /// <param name="negative">The integer's sign.</param>
-    public static void Add(long* words, int position, UInt128 magnitude, bool negative)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Add(long* words, int position, ulong high, ulong low, bool negative)
     {
         var sign = negative ? -1L : 0L;
         var shift = position & 31;
         var word = words + (position >> 5);
-        *word += ((uint)magnitude << shift ^ sign) - sign;
-        for (var rest = magnitude >> (32 - shift); rest != 0; rest >>= 32)
-            *++word += ((long)(uint)rest ^ sign) - sign;
+        *word += ((long)(uint)(low << shift) ^ sign) - sign;
+        low = (low >> (32 - shift)) | (high << (32 + shift));
+        high >>= 32 - shift;
+        while ((low | high) != 0)
+        {
+            *++word += ((long)(uint)low ^ sign) - sign;
+            low = (low >> 32) | (high << 32);
+            high >>= 32;
+        }
     }
 
     /// <summary>

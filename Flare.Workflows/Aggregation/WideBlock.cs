@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace Flare.Workflows;
 
@@ -42,22 +43,45 @@ internal sealed unsafe class WideBlock
         (Low, Words) = (newLow, newWords);
     }
 
-    /// <summary>An element's words.</summary>
-    public long* this[int element] => (long*)Unsafe.AsPointer(ref _words[element * Words]);
-
     /// <summary>Adds what the block held in doubles.</summary>
     public void AddDoubles(double* coarse, double* fine, double bias, int count)
     {
         var one = new Weight(1);
         for (var i = 0; i < count; i++)
         {
-            Add(i, coarse[i] - bias, one);
-            if (fine is not null) Add(i, fine[i], one);
+            Add(At(i), coarse[i] - bias, one);
+            if (fine is not null) Add(At(i), fine[i], one);
         }
     }
 
-    /// <summary>Adds weight times value, a float or a double, to an element.</summary>
-    public void Add(int element, double value, in Weight weight)
+    /// <summary>Adds weight times value for each element.</summary>
+    public void Add(float* values, int count, Weight weight)
+    {
+        var words = At(0);
+        for (var i = 0; i < count; i++, words += Words) Add(words, values[i], weight);
+    }
+
+    /// <inheritdoc cref="Add(float*, int, Weight)"/>
+    public void Add(double* values, int count, Weight weight)
+    {
+        for (var i = 0; i < count; i++) Add(At(i), values[i], weight);
+    }
+
+    /// <inheritdoc cref="Add(float*, int, Weight)"/>
+    public void Add(long* values, bool signed, int count, Weight weight)
+    {
+        for (var i = 0; i < count; i++)
+        {
+            var negative = signed && values[i] < 0;
+            Add(At(i), (ulong)(negative ? -values[i] : values[i]), 0, negative, weight);
+        }
+    }
+
+    // The words are pinned.
+    private long* At(int element) => (long*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_words)) + element * Words;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Add(long* words, double value, in Weight weight)
     {
         var bits = BitConverter.DoubleToUInt64Bits(value);
         var exponent = (int)(bits >> 52) & 0x7FF;
@@ -66,13 +90,14 @@ internal sealed unsafe class WideBlock
         else mantissa |= 1UL << 52;
         if (mantissa == 0) return;
         var zeros = System.Numerics.BitOperations.TrailingZeroCount(mantissa);
-        Add(element, mantissa >> zeros, exponent - 1075 + zeros, value < 0, weight);
+        Add(words, mantissa >> zeros, exponent - 1075 + zeros, value < 0, weight);
     }
 
-    /// <summary>Adds weight times an integer to an element.</summary>
-    public void AddInteger(int element, Int128 value, in Weight weight)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void Add(long* words, ulong mantissa, int exponent, bool negative, in Weight weight)
     {
-        if (value != 0) Add(element, (ulong)(value < 0 ? -value : value), 0, value < 0, weight);
+        var high = Math.BigMul(mantissa, weight.Mantissa, out var low);
+        FixedPoint.Add(words, exponent + weight.Exponent - Low, high, low, negative != weight.IsNegative);
     }
 
     /// <summary>Divides an element: rounded to nearest, or to odd for one more rounding to a shorter type.</summary>
@@ -80,7 +105,7 @@ internal sealed unsafe class WideBlock
     {
         var words = stackalloc long[Words];
         var sum = new Span<long>(words, Words);
-        new ReadOnlySpan<long>(this[element], Words).CopyTo(sum);
+        new ReadOnlySpan<long>(At(element), Words).CopyTo(sum);
         FixedPoint.Round(sum, Low, out var dividend, out var dividendRest, out var exponent);
         var result = quotient.Divide(dividend, dividendRest, out var rest);
         return Math.ScaleB(toOdd ? Quotient.RoundToOdd(result, rest) : result, exponent);
@@ -97,7 +122,7 @@ internal sealed unsafe class WideBlock
         Span<long> left = stackalloc long[length];
         Span<long> copy = stackalloc long[length];
         left.Clear();
-        new ReadOnlySpan<long>(this[element], Words).CopyTo(left[offset..]);
+        new ReadOnlySpan<long>(At(element), Words).CopyTo(left[offset..]);
         Int128 result = 0;
         for (var pass = 0; pass < 2; pass++)
         {
@@ -121,12 +146,9 @@ internal sealed unsafe class WideBlock
     {
         fixed (long* pointer = words)
             for (var i = 0; i < divisor.Length; i++)
-                FixedPoint.Add(pointer, 32 * i, (UInt128)(factor < 0 ? -factor : factor) * (UInt128)divisor[i], negative: factor > 0);
-    }
-
-    private void Add(int element, ulong mantissa, int exponent, bool negative, in Weight weight)
-    {
-        var high = Math.BigMul(mantissa, weight.Mantissa, out var low);
-        FixedPoint.Add(this[element], exponent + weight.Exponent - Low, new UInt128(high, low), negative != weight.IsNegative);
+            {
+                var product = (UInt128)Int128.Abs(factor) * (UInt128)divisor[i];
+                FixedPoint.Add(pointer, 32 * i, (ulong)(product >> 64), (ulong)product, negative: factor > 0);
+            }
     }
 }

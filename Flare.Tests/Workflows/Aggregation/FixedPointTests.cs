@@ -18,7 +18,7 @@ public unsafe class FixedPointTests
                 var magnitude = new UInt128((ulong)random.NextInt64(1L << random.Next(1, 53)), (ulong)random.NextInt64(long.MinValue, long.MaxValue)) >> random.Next(100);
                 var position = random.Next(32 * (words.Length - 5));
                 var negative = random.Next(2) == 0;
-                fixed (long* pointer = words) FixedPoint.Add(pointer, position, magnitude, negative);
+                fixed (long* pointer = words) FixedPoint.Add(pointer, position, (ulong)(magnitude >> 64), (ulong)magnitude, negative);
                 exact += (negative ? -1 : 1) * ((BigInteger)magnitude << position);
             }
 
@@ -47,9 +47,9 @@ public unsafe class FixedPointTests
         var top = 256 + shift;
         fixed (long* pointer = words)
         {
-            FixedPoint.Add(pointer, top, 1, negative);
-            FixedPoint.Add(pointer, top - 53, 1, negative);
-            FixedPoint.Add(pointer, top - below, 1, up ? negative : !negative);
+            FixedPoint.Add(pointer, top, 0, 1, negative);
+            FixedPoint.Add(pointer, top - 53, 0, 1, negative);
+            FixedPoint.Add(pointer, top - below, 0, 1, up ? negative : !negative);
         }
         FixedPoint.Round(words, 0, out var nearest, out var rest, out var exponent);
         var sign = negative ? -1 : 1;

@@ -64,7 +64,7 @@ public sealed partial class JobServer
             foreach (var assignment in session.Open.Values.ToArray())
             {
                 // What the earlier incarnation held is lost; the permit it may have held is not.
-                if (!assignment.ResultArrived && !_options.Faults.HasFlag(PlantedFaults.LeakedUploadPermit)) _gate.Release(assignment);
+                if (!assignment.ResultArrived) _gate.Release(assignment);
                 Repeat(assignment);
             }
         }
@@ -89,7 +89,7 @@ public sealed partial class JobServer
     private void OnResult(SiteSession session, TaskResult result)
     {
         var assignment = Find(session, result.Token);
-        if (_options.Faults != PlantedFaults.None) assignment = FindWithFaults(session, result, assignment);
+        if (_options.Faults != PlantedFaults.None && (assignment is null || assignment.IsFinal || assignment.ResultArrived)) AdmitUnchecked(session, result);
         if (assignment is null || assignment.IsFinal || assignment.ResultArrived)
         {
             Refuse(session, result.Token, assignment);
@@ -102,14 +102,13 @@ public sealed partial class JobServer
     }
 
     // What the checks would let through if they were missing; see PlantedFaults.
-    private Assignment? FindWithFaults(SiteSession session, TaskResult result, Assignment? assignment)
+    private void AdmitUnchecked(SiteSession session, TaskResult result)
     {
-        var run = _running.LastOrDefault(r => r.Task.Name == result.Result.TaskName);
-        var isOld = assignment is null || assignment.IsFinal;
-        var wanted = (_options.Faults.HasFlag(PlantedFaults.NoDuplicateCheck) && assignment is { ResultArrived: true })
-            || (_options.Faults.HasFlag(PlantedFaults.NoDuplicateCheck) && session.TryGetAnswer(result.Token, Epoch, out _))
-            || (_options.Faults.HasFlag(PlantedFaults.StaleRoundAccepted) && isOld && !session.TryGetAnswer(result.Token, Epoch, out _));
-        return wanted && run is not null ? Assign(run, session) : assignment;
+        var isDuplicate = session.TryGetAnswer(result.Token, Epoch, out var refusal) && refusal is null;
+        var isLetThrough = _options.Faults.HasFlag(isDuplicate ? PlantedFaults.NoDuplicateCheck : PlantedFaults.StaleRoundAccepted);
+        if (!isLetThrough || _running.LastOrDefault(r => r.Task.Name == result.Result.TaskName) is not { } run) return;
+        var contribution = new Contribution(session.Name, result.Token, run.Task, result.Result, static _ => { });
+        run.Deliver(new Assignment(run, session.Name, result.Token, 0) { Contribution = contribution });
     }
 
     /// <summary>A result that is not wanted: it came late, again, or for an earlier start of the server. It is counted and never used.</summary>

@@ -192,7 +192,7 @@ public sealed partial class JobServer
         else if (status == SiteStatus.Failed) Log.SiteFailed(_options.Logger, assignment.Site, assignment.Task.Name, assignment.Task.Round, reason ?? "");
         var first = !assignment.IsFinal;
         assignment.End(status, reason, error, _options.Time.GetTimestamp());
-        if (status != SiteStatus.Accepted) _gate.Release(assignment);
+        if (status != SiteStatus.Accepted && !_options.Faults.HasFlag(PlantedFaults.LeakedUploadPermit)) _gate.Release(assignment);
         // After a failure only a little later, so that it cannot spin.
         if (first && status != SiteStatus.Accepted && assignment.Run is { IsStanding: true, IsComplete: false }) After(_options.Limits.RetryInterval, () => AssignAgain(assignment));
     }

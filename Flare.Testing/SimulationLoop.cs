@@ -53,6 +53,9 @@ public sealed class SimulationLoop : SynchronizationContext
     /// <summary>Callbacks that other threads posted: work that had left the simulation. Zero, or the run cannot be repeated.</summary>
     public int Escapes => Volatile.Read(ref _escapes);
 
+    /// <summary>Where the first of them came from; null without any.</summary>
+    public string? FirstEscape { get; private set; }
+
     /// <summary>Exceptions of callbacks that nobody awaited.</summary>
     public IReadOnlyList<Exception> Unhandled => _unhandled;
 
@@ -128,7 +131,8 @@ public sealed class SimulationLoop : SynchronizationContext
     /// <inheritdoc/>
     public override void Post(SendOrPostCallback d, object? state)
     {
-        if (_thread != 0 && Environment.CurrentManagedThreadId != _thread) Interlocked.Increment(ref _escapes);
+        // The first stack is worth keeping: it names who came back from elsewhere.
+        if (_thread != 0 && Environment.CurrentManagedThreadId != _thread && Interlocked.Increment(ref _escapes) == 1) FirstEscape = Environment.StackTrace;
         lock (_gate) _ready.Add((d, state));
     }
 

@@ -23,7 +23,8 @@ internal static class Fold
         var random = new SimulationRandom(Seeds.Derive(2, site, "diff", round));
         for (var t = 0; t < model.Count; t++)
         {
-            var (from, to) = (model[t].AsReadOnlySpan<float>(), diff[t].AsSpan<float>());
+            var from = model[t].AsReadOnlySpan<float>();
+            var to = diff[t].AsSpan<float>();
             for (var i = 0; i < to.Length; i++)
             {
                 var noise = (float)((random.NextDouble() * 2 - 1) * Math.ScaleB(1, random.NextInt32(24) - 14));
@@ -60,7 +61,8 @@ internal static class Fold
             Diff(site, report.Number, model, next);
             for (var t = 0; t < model.Count; t++)
             {
-                var (from, to) = (model[t].AsReadOnlySpan<float>(), next[t].AsSpan<float>());
+                var from = model[t].AsReadOnlySpan<float>();
+                var to = next[t].AsSpan<float>();
                 for (var i = 0; i < to.Length; i++) to[i] = from[i] + to[i];
             }
             model = next;

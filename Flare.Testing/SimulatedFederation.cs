@@ -153,11 +153,13 @@ internal sealed class SimulatedFederation
         var running = server.RunAsync(CancellationToken.None);
         try
         {
-            await foreach (var report in server.Reports.ReadAllAsync())
-            {
-                if (_server != server) Fail($"round {report.Number} was announced by a server that had crashed");
-                else Announced(report);
-            }
+            // Not ReadAllAsync, which leaves the loop: it awaits with ConfigureAwait(false).
+            while (await server.Reports.WaitToReadAsync())
+                while (server.Reports.TryRead(out var report))
+                {
+                    if (_server != server) Fail($"round {report.Number} was announced by a server that had crashed");
+                    else Announced(report);
+                }
         }
         catch (Exception e)
         {
@@ -176,6 +178,7 @@ internal sealed class SimulatedFederation
         foreach (var site in Sites) site.Start();
         var server = NewServer();
         if (await RunToEndAsync(server) is { } failure) Fail($"the completed job, opened again, failed: {failure}");
+        _network.DisconnectServer();
         _ledger.ServerEnds();
         if (_ledger.Announced.Count != rounds) Fail($"the completed job, opened again, went on with round {_ledger.Announced[^1].Number}");
         if (!server.Model.ContentEquals(_model!)) Fail("the completed job, opened again, has another model");

@@ -38,7 +38,7 @@ public sealed partial class JobServer : IDisposable
             Compute = options.Compute,
             Components = [.. options.Controllers.SelectMany(c => c.Components.Prepend(c)).Concat(options.Components).Distinct(ReferenceEqualityComparer.Instance).Cast<FLComponent>()],
         };
-        _engine.SendFederated = (type, data) => options.Loop.Post(_ => SendEvent(type, data), null);
+        _engine.SendFederatedOn(options.Loop, SendEvent);
         _engine.StopJob = reason => options.Loop.Post(_ => Stop("server", reason), null);
         _gate = new UploadGate(options.Limits.MaxConcurrentUploads, a => Say(a.Site, new UploadPermit(a.Token)));
         Model = options.InitialModel.Freeze();
@@ -75,9 +75,10 @@ public sealed partial class JobServer : IDisposable
         var reason = "the job is done";
         try
         {
+            _options.Link.Start(Receive);
             await OpenJournalAsync();
             Log.JobStarts(_options.Logger, _options.JobId, Epoch, _options.Seed, _siteNames.Count, _options.Limits.MaxConcurrentUploads);
-            _options.Link.Start(Receive);
+            BeginReceiving();
             if (!_options.Link.IsReliable) Sweep();
             var context = new FLContext(_engine);
             _engine.Fire(EventTypes.StartRun, context);
@@ -117,6 +118,7 @@ public sealed partial class JobServer : IDisposable
     {
         _dead = true;
         _sweep?.Dispose();
+        _drained.TrySetResult();
         _abort.Cancel();
     }
 
@@ -147,16 +149,16 @@ public sealed partial class JobServer : IDisposable
     {
         _ending = true;
         foreach (var session in _sessions.Values)
-            if (session.Connected) Say(session.Name, new JobEnd(Epoch, reason));
+            if (session.IsAwaited) Say(session.Name, new JobEnd(Epoch, reason));
         CheckDrained();
         using (After(_options.Limits.DrainTimeout, () => _drained.TrySetResult())) await _drained.Task;
-        var silent = _sessions.Values.Count(s => s.Connected && !s.EndConfirmed);
+        var silent = _sessions.Values.Count(s => s.IsAwaited);
         if (silent > 0) Log.DrainIncomplete(_options.Logger, silent, _options.JobId, _options.Limits.DrainTimeout.TotalSeconds);
     }
 
     private void CheckDrained()
     {
-        if (_ending && _sessions.Values.All(s => !s.Connected || s.EndConfirmed)) _drained.TrySetResult();
+        if (_ending && !_sessions.Values.Any(s => s.IsAwaited)) _drained.TrySetResult();
     }
 
     internal LoopTimer After(TimeSpan due, Action callback) => new(_options.Loop, _options.Time, due, () => { if (!_dead) callback(); });

@@ -20,6 +20,7 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
     {
         _held.Clear();
         _settled.Clear();
+        _epoch = 0; // until it speaks, it takes nothing
     }
 
     public void SiteStarts(string site) => _permitted.RemoveWhere(p => p.Site == site);

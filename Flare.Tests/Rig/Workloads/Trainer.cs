@@ -1,3 +1,5 @@
+using Flare.Testing;
+
 namespace Flare.Tests.Rig.Workloads;
 
 /// <summary>
@@ -10,7 +12,8 @@ internal sealed class Trainer(string site, bool handsOver = false) : Executor
 
     public override async ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort)
     {
-        var mood = context.Seed("mood");
+        // Luck changes with time: a job that failed for want of it can succeed when it is started again.
+        var mood = new SimulationRandom(context.Seed("mood") ^ (ulong)context.Time.GetTimestamp()).NextUInt64();
         var patience = mood % 40 == 0 ? 3000 : 20 + mood % 600;
         // One in twenty is deaf: it works on whatever it is told.
         await Task.Delay(TimeSpan.FromMilliseconds(patience), context.Time, mood / 40 % 20 == 0 ? CancellationToken.None : abort);

@@ -9,7 +9,7 @@ namespace Flare.Testing;
 internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : FLComponent
 {
     private readonly Dictionary<long, Contribution?> _held = [];
-    private readonly HashSet<long> _settled = [];
+    private readonly HashSet<long> _arrived = [];
     private readonly HashSet<(string Site, int Epoch, long Number)> _permitted = [];
     private int _epoch;
 
@@ -19,7 +19,7 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
     public void ServerStarts()
     {
         _held.Clear();
-        _settled.Clear();
+        _arrived.Clear();
         _epoch = 0; // until it speaks, it takes nothing
     }
 
@@ -38,9 +38,7 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
 
     public void OnServerReceives(SiteMessage message)
     {
-        if (message is not TaskResult result || !IsLarge(result) || result.Token.Epoch != _epoch) return;
-        if (_settled.Contains(result.Token.Number)) return;
-        _held.TryAdd(result.Token.Number, null);
+        if (message is TaskResult result && IsLarge(result) && result.Token.Epoch == _epoch) _arrived.Add(result.Token.Number);
     }
 
     public void OnServerSends(string site, ServerMessage message)
@@ -48,18 +46,13 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
         _epoch = message.Epoch;
         if (message is not ResultReceipt { Refusal: not null } receipt || receipt.Token.Epoch != _epoch) return;
         _held.Remove(receipt.Token.Number);
-        _settled.Add(receipt.Token.Number);
     }
 
     /// <summary>Looks whether the bound holds. Called once the server has dealt with a message.</summary>
     public void Check()
     {
         foreach (var (number, contribution) in _held)
-        {
-            if (contribution is not { IsConsumed: true }) continue;
-            _held.Remove(number);
-            _settled.Add(number);
-        }
+            if (contribution is { IsConsumed: true }) _held.Remove(number);
         Most = Math.Max(Most, _held.Count);
         if (_held.Count > limits.MaxConcurrentUploads)
             fail($"the server held {_held.Count} large results at once, of tasks {string.Join(", ", _held.Keys)}, where {limits.MaxConcurrentUploads} are allowed");
@@ -67,8 +60,10 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
 
     protected internal override void HandleEvent(string eventType, FLContext context)
     {
-        if (eventType == EventTypes.AfterProcessSubmission && context.Token is { } token && _held.ContainsKey(token.Number) && context.TryGet(ContextKeys.Contribution, out var contribution))
-            _held[token.Number] = contribution;
+        if (context.Token is not { } token || !_arrived.Contains(token.Number)) return;
+        // The first event of a result that the server takes; stragglers that it ignores fire none.
+        if (eventType == EventTypes.BeforeTaskResultFilter) _held[token.Number] = null;
+        else if (eventType == EventTypes.AfterProcessSubmission && _held.ContainsKey(token.Number) && context.TryGet(ContextKeys.Contribution, out var contribution)) _held[token.Number] = contribution;
     }
 
     private bool IsLarge(TaskResult result) => result.Result.TensorBytes() > limits.SmallResultBytes;

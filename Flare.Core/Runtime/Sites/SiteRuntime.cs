@@ -126,6 +126,9 @@ public sealed partial class SiteRuntime : IDisposable
         if (!_working) _work = WorkAsync();
     }
 
+    // By the whole token: a receipt may be for the same number in an earlier epoch.
+    private SiteTask? Find(TaskToken token) => _tasks.TryGetValue(token.Number, out var task) && task.Token == token ? task : null;
+
     private async Task WorkAsync()
     {
         _working = true;
@@ -179,7 +182,7 @@ public sealed partial class SiteRuntime : IDisposable
 
     private void Upload(TaskToken token)
     {
-        if (!_tasks.TryGetValue(token.Number, out var task) || task.State is not (SiteTaskState.Ready or SiteTaskState.Sent)) return;
+        if (Find(token) is not { State: SiteTaskState.Ready or SiteTaskState.Sent } task) return;
         if (task.State == SiteTaskState.Ready) _worker.Fire(EventTypes.BeforeSendTaskResult, task);
         task.State = SiteTaskState.Sent;
         task.Repetition.Restart();
@@ -188,7 +191,7 @@ public sealed partial class SiteRuntime : IDisposable
 
     private void Settle(ResultReceipt receipt)
     {
-        if (!_tasks.TryGetValue(receipt.Token.Number, out var task) || task.State == SiteTaskState.Done) return;
+        if (Find(receipt.Token) is not { } task || task.State == SiteTaskState.Done) return;
         if (task.State == SiteTaskState.Sent) _worker.Fire(EventTypes.AfterSendTaskResult, task);
         Stop(task);
         Forget();
@@ -196,7 +199,7 @@ public sealed partial class SiteRuntime : IDisposable
 
     private void Cancel(TaskToken token)
     {
-        if (!_tasks.TryGetValue(token.Number, out var task))
+        if (Find(token) is not { } task)
         {
             Say(new TaskStopped(Name, _options.Incarnation, token));
             return;

@@ -1,12 +1,14 @@
 using BenchmarkDotNet.Running;
 using Flare.Benchmarks.Durability;
 using Flare.Benchmarks.Ratios;
+using Flare.Benchmarks.Soak;
 
 return args switch
 {
     ["ratios", .. var rest] => RatiosCommand.Run(rest),
     ["kills", .. var rest] => KillCommand.Run(rest),
     ["memory"] => MemoryCommand.Run(),
+    ["soak", .. var rest] => Soak.Run(rest),
     _ => RunSuites(args),
 };
 

@@ -93,8 +93,12 @@ public sealed class Contribution : IDisposable
     /// <summary>The stream moves on: what nobody retained is done with.</summary>
     internal void MoveOn()
     {
+        IsConsumed = true;
         if (!_retained) Dispose();
     }
+
+    /// <summary>Whether the controller has had it.</summary>
+    internal bool IsConsumed { get; private set; }
 
     // They go into reports and into the journal: nothing but numbers may, and not any number of them.
     private static FlareMap? NumbersOf(Dxo data)

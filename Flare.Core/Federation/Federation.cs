@@ -162,7 +162,6 @@ public sealed class Federation : IAsyncDisposable
                 Slots = slots,
             })).ToArray();
             var running = _server!.RunAsync(_stop.Token);
-            await _server.Started; // a link without losses repeats nothing: nobody must speak before the server hears
             foreach (var site in sites) site.Start();
             await running;
             done.SetResult();

@@ -15,6 +15,6 @@ internal enum PlantedFaults
     AnnounceBeforeFlush = 4,
     /// <summary>A site that finishes a task does not look whether another one came meanwhile.</summary>
     LostWakeup = 8,
-    /// <summary>The upload permit of a site that starts again is not taken back.</summary>
+    /// <summary>The upload permit of a task that ended before its result arrived is not taken back.</summary>
     LeakedUploadPermit = 16,
 }

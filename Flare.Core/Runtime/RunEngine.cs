@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 
 namespace Flare.Runtime;
@@ -18,8 +19,20 @@ internal sealed class RunEngine
     public required ComputeScheduler Compute { get; init; }
     public required IReadOnlyList<FLComponent> Components { get; init; }
 
-    /// <summary>Sends an event to the other side; set by the server or site that owns this engine.</summary>
-    public Action<string, Shareable> SendFederated { get; set; } = static (_, _) => { };
+    /// <summary>Sends an event to the other side.</summary>
+    public Action<string, Shareable> SendFederated { get; private set; } = static (_, _) => { };
+
+    /// <summary>Has events for the other side sent on the loop, in the order in which they were fired, whatever thread fires them.</summary>
+    public void SendFederatedOn(SynchronizationContext loop, Action<string, Shareable> send)
+    {
+        // Not in the closure of what is posted: that the loop runs it in order of posting is the loop's business.
+        var fired = new ConcurrentQueue<(string Type, Shareable Data)>();
+        SendFederated = (type, data) =>
+        {
+            fired.Enqueue((type, data));
+            loop.Post(_ => { if (fired.TryDequeue(out var e)) send(e.Type, e.Data); }, null);
+        };
+    }
 
     /// <summary>Stops the job with a reason, from any thread; set by the server or site that owns this engine.</summary>
     public Action<string> StopJob { get; set; } = static _ => { };

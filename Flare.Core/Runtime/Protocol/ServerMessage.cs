@@ -4,7 +4,7 @@ namespace Flare.Runtime;
 /// <param name="Epoch">How often the job's server has started. A site that sees a higher epoch drops all tasks of the lower one.</param>
 public abstract record ServerMessage(int Epoch);
 
-/// <summary>Answers <see cref="SiteHello"/>, and any message of a site that the server does not know.</summary>
+/// <summary>Answers <see cref="SiteHello"/>, and any message of a site that the server does not know, or not in this incarnation.</summary>
 /// <param name="Epoch">The server's epoch.</param>
 /// <param name="HelloNeeded">Whether the site is to say hello (again).</param>
 public sealed record ServerWelcome(int Epoch, bool HelloNeeded = false) : ServerMessage(Epoch);
@@ -25,10 +25,13 @@ public sealed record ResultReceipt(int Epoch, TaskToken Token, string? Refusal) 
 public sealed record TaskCancel(TaskToken Token, string Reason) : ServerMessage(Token.Epoch);
 
 /// <summary>A federated event of the server. Repeated until <see cref="SiteEventReceipt"/>.</summary>
-public sealed record ServerEvent(int Epoch, FederatedEvent Event) : ServerMessage(Epoch);
+/// <param name="Epoch">The server's epoch.</param>
+/// <param name="Incarnation">The site's incarnation that the event's number belongs to: for the next one, what is pending is numbered anew.</param>
+/// <param name="Event">The event.</param>
+public sealed record ServerEvent(int Epoch, long Incarnation, FederatedEvent Event) : ServerMessage(Epoch);
 
 /// <summary>Answers <see cref="SiteEvent"/>: all events up to the number have arrived.</summary>
-public sealed record ServerEventReceipt(int Epoch, long Sequence) : ServerMessage(Epoch);
+public sealed record ServerEventReceipt(int Epoch, long Incarnation, long Sequence) : ServerMessage(Epoch);
 
 /// <summary>The job is over. Repeated until <see cref="JobEndReceived"/>, for a bounded time.</summary>
 public sealed record JobEnd(int Epoch, string Reason) : ServerMessage(Epoch);

@@ -14,6 +14,9 @@ internal sealed class Assignment(TaskRun run, string site, TaskToken token, long
     /// <summary>Whether the site has confirmed that it has the task.</summary>
     public bool Taken { get; private set; }
 
+    /// <summary>When the task is offered again.</summary>
+    public Backoff Repetition { get; } = new();
+
     /// <summary>Whether a result has arrived; a second one is a duplicate.</summary>
     public bool ResultArrived { get; set; }
 
@@ -57,6 +60,9 @@ internal sealed class Assignment(TaskRun run, string site, TaskToken token, long
             return _ended.Task;
         }
     }
+
+    /// <summary>The site has started again, and lost the task with everything else.</summary>
+    public void Drop() => Taken = false;
 
     public void Take()
     {

@@ -2,38 +2,54 @@ namespace Flare.Runtime;
 
 public sealed partial class JobServer
 {
+    private readonly Queue<SiteMessage> _early = new();
+    private bool _isReceiving;
     private int _late;
     private int _duplicates;
 
     private void Receive(SiteMessage message)
     {
         if (_dead) return;
+        if (!_isReceiving)
+        {
+            // The journal is being opened. On a reliable link nothing comes twice: it is kept.
+            if (_options.Link.IsReliable) _early.Enqueue(message);
+            return;
+        }
         if (message is SiteHello hello)
         {
             Welcome(hello);
             return;
         }
-        if (!_sessions.TryGetValue(message.Site, out var session) || session.Incarnation == 0)
+        if (!_sessions.TryGetValue(message.Site, out var session) || (message.Incarnation > session.Incarnation && message is not JobEndReceived))
         {
             Say(message.Site, new ServerWelcome(Epoch, HelloNeeded: true));
             return;
         }
+        if (message.Incarnation < session.Incarnation) return; // a straggler of a site that has started again since
         session.LastHeard = _options.Time.GetTimestamp();
         session.Connected = true;
         switch (message)
         {
-            case SiteHeartbeat beat when beat.Incarnation != session.Incarnation: Say(session.Name, new ServerWelcome(Epoch, HelloNeeded: true)); break;
             case TaskReceived received: Find(session, received.Token)?.Take(); break;
             case ResultReady ready: OnReady(session, ready); break;
             case TaskResult result: OnResult(session, result); break;
             case TaskStopped stopped: OnStopped(session, stopped.Token); break;
             case SiteEvent e: OnEvent(session, e); break;
             case SiteEventReceipt receipt when receipt.Epoch == Epoch: session.Events.Confirm(receipt.Sequence); break;
-            case JobEndReceived:
+            case JobEndReceived when _ending:
                 session.EndConfirmed = true;
                 CheckDrained();
                 break;
         }
+    }
+
+    private void BeginReceiving()
+    {
+        if (!_options.Link.IsReliable && Epoch > 1)
+            foreach (var session in _sessions.Values) session.IsInherited = true;
+        _isReceiving = true;
+        while (_early.TryDequeue(out var message)) Receive(message);
     }
 
     private void Welcome(SiteHello hello)
@@ -53,7 +69,7 @@ public sealed partial class JobServer
         }
         Say(hello.Site, new ServerWelcome(Epoch));
         // What was fired before the site was there; a reliable link repeats nothing, so this is its one chance.
-        if (fresh) foreach (var e in session.Events.Pending) Say(hello.Site, new ServerEvent(Epoch, e));
+        if (fresh) foreach (var e in session.Events.Pending) Say(hello.Site, new ServerEvent(Epoch, session.Incarnation, e));
         if (_ending)
         {
             Say(hello.Site, new JobEnd(Epoch, "the job is over"));
@@ -64,7 +80,8 @@ public sealed partial class JobServer
             foreach (var assignment in session.Open.Values.ToArray())
             {
                 // What the earlier incarnation held is lost; the permit it may have held is not.
-                if (!assignment.ResultArrived && !_options.Faults.HasFlag(PlantedFaults.LeakedUploadPermit)) _gate.Release(assignment);
+                if (!assignment.ResultArrived) _gate.Release(assignment);
+                assignment.Drop();
                 Repeat(assignment);
             }
         }
@@ -72,7 +89,7 @@ public sealed partial class JobServer
     }
 
     private Assignment? Find(SiteSession session, TaskToken token) =>
-        token.Job == _options.JobId && token.Epoch == Epoch && session.Open.TryGetValue(token.Number, out var assignment) ? assignment : null;
+        session.Open.TryGetValue(token.Number, out var assignment) && assignment.Token == token ? assignment : null;
 
     private void OnReady(SiteSession session, ResultReady ready)
     {
@@ -89,27 +106,32 @@ public sealed partial class JobServer
     private void OnResult(SiteSession session, TaskResult result)
     {
         var assignment = Find(session, result.Token);
-        if (_options.Faults != PlantedFaults.None) assignment = FindWithFaults(session, result, assignment);
+        if (_options.Faults != PlantedFaults.None && (assignment is null || assignment.IsFinal || assignment.ResultArrived)) AdmitUnchecked(session, result);
         if (assignment is null || assignment.IsFinal || assignment.ResultArrived)
         {
             Refuse(session, result.Token, assignment);
             return;
         }
         assignment.Take();
-        assignment.ResultArrived = true;
         assignment.Bytes = result.Result.TensorBytes();
+        if (assignment.Bytes > _options.Limits.SmallResultBytes && !_gate.TryTake(assignment))
+        {
+            // Sent on a permit that was taken back since, or of an incarnation before: it is asked for again when there is room.
+            _gate.Request(assignment);
+            return;
+        }
+        assignment.ResultArrived = true;
         _ = AdmitAsync(assignment, result.Result);
     }
 
     // What the checks would let through if they were missing; see PlantedFaults.
-    private Assignment? FindWithFaults(SiteSession session, TaskResult result, Assignment? assignment)
+    private void AdmitUnchecked(SiteSession session, TaskResult result)
     {
-        var run = _running.LastOrDefault(r => r.Task.Name == result.Result.TaskName);
-        var isOld = assignment is null || assignment.IsFinal;
-        var wanted = (_options.Faults.HasFlag(PlantedFaults.NoDuplicateCheck) && assignment is { ResultArrived: true })
-            || (_options.Faults.HasFlag(PlantedFaults.NoDuplicateCheck) && session.TryGetAnswer(result.Token, Epoch, out _))
-            || (_options.Faults.HasFlag(PlantedFaults.StaleRoundAccepted) && isOld && !session.TryGetAnswer(result.Token, Epoch, out _));
-        return wanted && run is not null ? Assign(run, session) : assignment;
+        var isDuplicate = session.TryGetAnswer(result.Token, Epoch, out var refusal) && refusal is null;
+        var isLetThrough = _options.Faults.HasFlag(isDuplicate ? PlantedFaults.NoDuplicateCheck : PlantedFaults.StaleRoundAccepted);
+        if (!isLetThrough || _running.LastOrDefault(r => r.Task.Name == result.Result.TaskName) is not { } run) return;
+        var contribution = new Contribution(session.Name, result.Token, run.Task, result.Result, static _ => { });
+        run.Deliver(new Assignment(run, session.Name, result.Token, 0) { Contribution = contribution });
     }
 
     /// <summary>A result that is not wanted: it came late, again, or for an earlier start of the server. It is counted and never used.</summary>
@@ -128,7 +150,9 @@ public sealed partial class JobServer
         {
             _late++;
             if (assignment is not null) Close(session, assignment);
-            Say(session.Name, new ResultReceipt(Epoch, token, token.Epoch != Epoch ? "the task is of an earlier start of the server" : "the task has ended"));
+            refusal = token.Epoch != Epoch ? "the task is of an earlier start of the server" : "the task has ended";
+            if (token.Epoch == Epoch && !_options.Link.IsReliable) session.RememberAnswer(token.Number, refusal); // its repetitions are no further late results
+            Say(session.Name, new ResultReceipt(Epoch, token, refusal));
         }
     }
 
@@ -141,14 +165,15 @@ public sealed partial class JobServer
 
     private void OnEvent(SiteSession session, SiteEvent e)
     {
-        if (e.Incarnation != session.Incarnation) return;
+        // Numbers of an earlier epoch mean other events. A reliable link has only one, and may deliver before the site has heard of it.
+        if (e.Epoch != Epoch && !_options.Link.IsReliable) return;
         if (e.Event.Sequence == session.EventsSeen + 1)
         {
             session.EventsSeen = e.Event.Sequence;
             _engine.AnnounceFederated(e.Event, session.Name);
             if (e.Event.EventType == EventTypes.FatalSystemError) Stop(session.Name, e.Event.Data.Error?.Message ?? "no reason given");
         }
-        if (!_options.Link.IsReliable) Say(session.Name, new ServerEventReceipt(Epoch, session.EventsSeen));
+        if (!_options.Link.IsReliable) Say(session.Name, new ServerEventReceipt(Epoch, session.Incarnation, session.EventsSeen));
     }
 
     private void SendEvent(string type, Shareable data)
@@ -156,7 +181,7 @@ public sealed partial class JobServer
         foreach (var session in _sessions.Values)
         {
             var e = session.Events.Add(type, data);
-            if (session.Connected) Say(session.Name, new ServerEvent(Epoch, e));
+            if (session.Connected) Say(session.Name, new ServerEvent(Epoch, session.Incarnation, e));
         }
     }
 
@@ -166,22 +191,23 @@ public sealed partial class JobServer
         if (_dead) return;
         foreach (var session in _sessions.Values)
         {
+            if (_ending && session.IsAwaited) Say(session.Name, new JobEnd(Epoch, "the job is over"));
             if (!session.Connected) continue;
             if (_options.Time.GetElapsedTime(session.LastHeard) > _options.Limits.SiteLease)
             {
                 Lose(session);
                 continue;
             }
-            if (_ending && !session.EndConfirmed) Say(session.Name, new JobEnd(Epoch, "the job is over"));
-            foreach (var assignment in session.Open.Values.ToArray()) Repeat(assignment);
-            foreach (var e in session.Events.Pending) Say(session.Name, new ServerEvent(Epoch, e));
+            foreach (var assignment in session.Open.Values.ToArray())
+                if (assignment.Repetition.Tick(isLarge: IsOffered(assignment) && assignment.Message!.TensorBytes() > _options.Limits.SmallResultBytes)) Repeat(assignment);
+            foreach (var e in session.Events.Pending) Say(session.Name, new ServerEvent(Epoch, session.Incarnation, e));
         }
         _sweep = After(_options.Limits.RetryInterval, Sweep);
     }
 
     private void Lose(SiteSession session)
     {
-        session.Connected = false;
+        (session.Connected, session.IsInherited) = (false, false);
         Log.SiteLost(_options.Logger, session.Name, _options.Limits.SiteLease.TotalSeconds);
         foreach (var assignment in session.Open.Values.ToArray())
         {

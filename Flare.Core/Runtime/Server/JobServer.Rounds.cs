@@ -38,10 +38,10 @@ public sealed partial class JobServer
         context.Set(ContextKeys.GlobalModel, model);
         _engine.Fire(EventTypes.BeforeLearnablePersist, context);
         var report = Report(round, result);
-        if (_options.Faults.HasFlag(PlantedFaults.AnnounceBeforeFlush)) _reports.Writer.TryWrite(report);
         if (_journal is not null)
         {
             report = report with { ModelSha256 = await _options.Compute.RunAsync(model.Sha256) };
+            if (_options.Faults.HasFlag(PlantedFaults.AnnounceBeforeFlush)) _reports.Writer.TryWrite(report);
             var snapshots = State.Tensors.ToDictionary(t => StatePrefix + t.Key, t => t.Value, StringComparer.Ordinal);
             snapshots[JournalCommit.Model] = model;
             await _journal.CommitRoundAsync(new JournalCommit { Workflow = _workflow, Round = round, Snapshots = snapshots, Values = new FlareMap(State.Values), Report = report.ToMap() });

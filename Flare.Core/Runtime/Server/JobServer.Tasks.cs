@@ -87,17 +87,12 @@ public sealed partial class JobServer
     /// <summary>Says what the assignment's state calls for; saying it again does no harm.</summary>
     private void Repeat(Assignment assignment)
     {
-        if (assignment.Message is null) return;
-        if (!assignment.IsFinal)
-        {
-            // A fresh incarnation has lost the task, whatever its predecessor confirmed; a known offer is only confirmed again.
-            if (!assignment.ResultArrived) Say(assignment.Site, new TaskOffer(assignment.Token, assignment.Task.Name, assignment.Message));
-        }
-        else if (!assignment.ResultArrived)
-        {
-            Say(assignment.Site, new TaskCancel(assignment.Token, assignment.Reason ?? ""));
-        }
+        if (IsOffered(assignment)) Say(assignment.Site, new TaskOffer(assignment.Token, assignment.Task.Name, assignment.Message!));
+        else if (assignment is { IsFinal: true, ResultArrived: false, Message: not null }) Say(assignment.Site, new TaskCancel(assignment.Token, assignment.Reason ?? ""));
     }
+
+    // Once the site has it, the offer is not made again, unless the site starts again: it carries a model.
+    private static bool IsOffered(Assignment assignment) => assignment is { IsFinal: false, Taken: false, ResultArrived: false, Message: not null };
 
     private async Task AdmitAsync(Assignment assignment, Shareable message)
     {
@@ -192,7 +187,8 @@ public sealed partial class JobServer
         else if (status == SiteStatus.Failed) Log.SiteFailed(_options.Logger, assignment.Site, assignment.Task.Name, assignment.Task.Round, reason ?? "");
         var first = !assignment.IsFinal;
         assignment.End(status, reason, error, _options.Time.GetTimestamp());
-        if (status != SiteStatus.Accepted) _gate.Release(assignment);
+        // A result that is here keeps its permit until it has been looked at, and, if it was admitted, until the controller has had it.
+        if (!assignment.ResultArrived && !_options.Faults.HasFlag(PlantedFaults.LeakedUploadPermit)) _gate.Release(assignment);
         // After a failure only a little later, so that it cannot spin.
         if (first && status != SiteStatus.Accepted && assignment.Run is { IsStanding: true, IsComplete: false }) After(_options.Limits.RetryInterval, () => AssignAgain(assignment));
     }

@@ -16,7 +16,6 @@ public sealed partial class JobServer : IDisposable
     private readonly List<TaskRun> _running = [];
     private readonly Channel<RoundReport> _reports = Channel.CreateUnbounded<RoundReport>();
     private readonly CancellationTokenSource _abort = new();
-    private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Journal? _journal;
     private LoopTimer? _sweep;
@@ -39,7 +38,7 @@ public sealed partial class JobServer : IDisposable
             Compute = options.Compute,
             Components = [.. options.Controllers.SelectMany(c => c.Components.Prepend(c)).Concat(options.Components).Distinct(ReferenceEqualityComparer.Instance).Cast<FLComponent>()],
         };
-        _engine.SendFederated = (type, data) => options.Loop.Post(_ => SendEvent(type, data), null);
+        _engine.SendFederatedOn(options.Loop, SendEvent);
         _engine.StopJob = reason => options.Loop.Post(_ => Stop("server", reason), null);
         _gate = new UploadGate(options.Limits.MaxConcurrentUploads, a => Say(a.Site, new UploadPermit(a.Token)));
         Model = options.InitialModel.Freeze();
@@ -64,9 +63,6 @@ public sealed partial class JobServer : IDisposable
     internal RunEngine Engine => _engine;
     internal JobServerOptions Options => _options;
 
-    /// <summary>Completes when the server hears its sites: its journal is open. Completes too if the job ends before.</summary>
-    public Task Started => _started.Task;
-
     /// <summary>How often the job's server has started, this start included.</summary>
     public int Epoch { get; private set; } = 1;
 
@@ -79,10 +75,10 @@ public sealed partial class JobServer : IDisposable
         var reason = "the job is done";
         try
         {
+            _options.Link.Start(Receive);
             await OpenJournalAsync();
             Log.JobStarts(_options.Logger, _options.JobId, Epoch, _options.Seed, _siteNames.Count, _options.Limits.MaxConcurrentUploads);
-            _options.Link.Start(Receive);
-            _started.TrySetResult();
+            BeginReceiving();
             if (!_options.Link.IsReliable) Sweep();
             var context = new FLContext(_engine);
             _engine.Fire(EventTypes.StartRun, context);
@@ -97,7 +93,6 @@ public sealed partial class JobServer : IDisposable
             failure = _panic ?? e;
             reason = failure is OperationCanceledException ? "the job was aborted" : $"the job failed: {failure.Message}";
         }
-        _started.TrySetResult();
         foreach (var run in _running.ToArray()) run.Complete(failure is null ? CompletionStatus.Cancelled : CompletionStatus.Aborted, reason);
         try
         {
@@ -123,6 +118,7 @@ public sealed partial class JobServer : IDisposable
     {
         _dead = true;
         _sweep?.Dispose();
+        _drained.TrySetResult();
         _abort.Cancel();
     }
 
@@ -153,16 +149,16 @@ public sealed partial class JobServer : IDisposable
     {
         _ending = true;
         foreach (var session in _sessions.Values)
-            if (session.Connected) Say(session.Name, new JobEnd(Epoch, reason));
+            if (session.IsAwaited) Say(session.Name, new JobEnd(Epoch, reason));
         CheckDrained();
         using (After(_options.Limits.DrainTimeout, () => _drained.TrySetResult())) await _drained.Task;
-        var silent = _sessions.Values.Count(s => s.Connected && !s.EndConfirmed);
+        var silent = _sessions.Values.Count(s => s.IsAwaited);
         if (silent > 0) Log.DrainIncomplete(_options.Logger, silent, _options.JobId, _options.Limits.DrainTimeout.TotalSeconds);
     }
 
     private void CheckDrained()
     {
-        if (_ending && _sessions.Values.All(s => !s.Connected || s.EndConfirmed)) _drained.TrySetResult();
+        if (_ending && !_sessions.Values.Any(s => s.IsAwaited)) _drained.TrySetResult();
     }
 
     internal LoopTimer After(TimeSpan due, Action callback) => new(_options.Loop, _options.Time, due, () => { if (!_dead) callback(); });

@@ -9,7 +9,13 @@ internal sealed class SiteSession(string name)
     /// <summary>Whether the site is there: it has said hello and is not lost.</summary>
     public bool Connected { get; set; }
 
+    /// <summary>Whether a server before this one had the site, which may not have heard of the job's end from it.</summary>
+    public bool IsInherited { get; set; }
+
     public bool EndConfirmed { get; set; }
+
+    /// <summary>Whether the end of the job waits for the site's confirmation.</summary>
+    public bool IsAwaited => (Connected || IsInherited) && !EndConfirmed;
     public long LastHeard { get; set; }
 
     /// <summary>Assignments that are not final, and final ones whose site still has to be told.</summary>

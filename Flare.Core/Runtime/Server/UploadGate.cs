@@ -19,6 +19,15 @@ internal sealed class UploadGate(int capacity, Action<Assignment> grant)
         else if (!_places.ContainsKey(assignment)) _places.Add(assignment, _waiting.AddLast(assignment));
     }
 
+    /// <summary>For a result that is here already: takes a permit if it has none and one is free. False if none is.</summary>
+    public bool TryTake(Assignment assignment)
+    {
+        if (_holders.Contains(assignment)) return true;
+        if (_holders.Count >= capacity) return false;
+        if (_places.Remove(assignment, out var place)) _waiting.Remove(place);
+        return _holders.Add(assignment);
+    }
+
     /// <summary>Gives a permit back, or the place in the queue. Without effect where the assignment has neither.</summary>
     public void Release(Assignment assignment)
     {

@@ -14,8 +14,8 @@ public sealed partial class SiteRuntime
 
         if (!_welcomed) Say(new SiteHello(Name, _options.Incarnation));
         foreach (var task in _tasks.Values)
-            if (task.State is SiteTaskState.Ready or SiteTaskState.Sent) Repeat(task);
-        foreach (var e in _events.Pending) Say(new SiteEvent(Name, _options.Incarnation, e));
+            if (task.State == SiteTaskState.Ready || (task.State == SiteTaskState.Sent && task.Repetition.Tick(IsLarge(task.Result!)))) Repeat(task);
+        foreach (var e in _events.Pending) Say(new SiteEvent(Name, _options.Incarnation, _epoch, e));
         var beatsPerHeartbeat = Math.Max(1, _options.Limits.HeartbeatInterval / _options.Limits.RetryInterval);
         if (_beats % (long)beatsPerHeartbeat == 0) Say(new SiteHeartbeat(Name, _options.Incarnation));
         Forget();
@@ -25,17 +25,17 @@ public sealed partial class SiteRuntime
     {
         switch (task.State)
         {
-            case SiteTaskState.Queued or SiteTaskState.Running: Say(new TaskReceived(Name, task.Token)); break;
-            case SiteTaskState.Ready: Say(new ResultReady(Name, task.Token, task.Result!.TensorBytes())); break;
-            case SiteTaskState.Sent: Say(new TaskResult(Name, task.Token, task.Result!)); break;
-            case SiteTaskState.Done: Say(new TaskStopped(Name, task.Token)); break;
+            case SiteTaskState.Queued or SiteTaskState.Running: Say(new TaskReceived(Name, _options.Incarnation, task.Token)); break;
+            case SiteTaskState.Ready: Say(new ResultReady(Name, _options.Incarnation, task.Token, task.Result!.TensorBytes())); break;
+            case SiteTaskState.Sent: Say(new TaskResult(Name, _options.Incarnation, task.Token, task.Result!)); break;
+            case SiteTaskState.Done: Say(new TaskStopped(Name, _options.Incarnation, task.Token)); break;
         }
     }
 
     private void SendEvent(string type, Shareable data)
     {
         var e = _events.Add(type, data);
-        Say(new SiteEvent(Name, _options.Incarnation, e));
+        Say(new SiteEvent(Name, _options.Incarnation, _epoch, e));
         if (_options.Link.IsReliable) _events.Confirm(e.Sequence);
     }
 
@@ -47,7 +47,7 @@ public sealed partial class SiteRuntime
             _eventsSeen = e.Sequence;
             _engine.AnnounceFederated(e, "server");
         }
-        Say(new SiteEventReceipt(Name, _epoch, _eventsSeen));
+        Say(new SiteEventReceipt(Name, _options.Incarnation, _epoch, _eventsSeen));
     }
 
     /// <summary>Forgets settled tasks that no repetition can ask for any more: on a link that repeats, those far behind the newest.</summary>

@@ -28,6 +28,7 @@ public sealed partial class SiteRuntime : IDisposable
     {
         ArgumentNullException.ThrowIfNull(definition);
         ArgumentNullException.ThrowIfNull(options);
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.Incarnation, 1, nameof(options));
         (_definition, _options) = (definition, options);
         _engine = new RunEngine
         {
@@ -39,7 +40,7 @@ public sealed partial class SiteRuntime : IDisposable
             Compute = options.Compute,
             Components = definition.Components,
         };
-        _engine.SendFederated = (type, data) => options.Loop.Post(_ => SendEvent(type, data), null);
+        _engine.SendFederatedOn(options.Loop, SendEvent);
         // A site stops the job through the server, by an event that arrives in order and once like any other.
         _engine.StopJob = reason => _engine.SendFederated(EventTypes.FatalSystemError, Shareable.Reply(ReturnCode.Error, reason).Freeze());
         _worker = new SiteWorker(definition, _engine);
@@ -73,9 +74,14 @@ public sealed partial class SiteRuntime : IDisposable
 
     private void Receive(ServerMessage message)
     {
-        if (_stopped) return;
+        if (_stopped || message.Epoch < _epoch) return; // a straggler of a server that is no more
+        if (_ending)
+        {
+            // For this site the job is over, whoever offers tasks: a straggler, or a server that resumes a job that failed.
+            if (message is JobEnd && _ended.Task.IsCompleted) Say(new JobEndReceived(Name, _options.Incarnation)); // the first confirmation was lost
+            return;
+        }
         if (message.Epoch > _epoch) EnterEpoch(message.Epoch);
-        else if (message.Epoch < _epoch) return; // a straggler of a server that is no more
         switch (message)
         {
             case ServerWelcome welcome:
@@ -86,8 +92,8 @@ public sealed partial class SiteRuntime : IDisposable
             case UploadPermit permit: Upload(permit.Token); break;
             case ResultReceipt receipt: Settle(receipt); break;
             case TaskCancel cancel: Cancel(cancel.Token); break;
-            case ServerEvent e: ReceiveEvent(e.Event); break;
-            case ServerEventReceipt receipt: _events.Confirm(receipt.Sequence); break;
+            case ServerEvent e when e.Incarnation == _options.Incarnation: ReceiveEvent(e.Event); break;
+            case ServerEventReceipt receipt when receipt.Incarnation == _options.Incarnation: _events.Confirm(receipt.Sequence); break;
             case JobEnd end: _ = EndAsync(end.Reason); break;
         }
     }
@@ -116,9 +122,12 @@ public sealed partial class SiteRuntime : IDisposable
         var task = new SiteTask(offer.Token, offer.TaskName, offer.Data);
         _tasks.Add(offer.Token.Number, task);
         _queue.Enqueue(task);
-        Say(new TaskReceived(Name, task.Token));
+        Say(new TaskReceived(Name, _options.Incarnation, task.Token));
         if (!_working) _work = WorkAsync();
     }
+
+    // By the whole token: a receipt may be for the same number in an earlier epoch.
+    private SiteTask? Find(TaskToken token) => _tasks.TryGetValue(token.Number, out var task) && task.Token == token ? task : null;
 
     private async Task WorkAsync()
     {
@@ -155,13 +164,13 @@ public sealed partial class SiteRuntime : IDisposable
             if (task.StopRequested)
             {
                 task.Settle();
-                Say(new TaskStopped(Name, task.Token));
+                Say(new TaskStopped(Name, _options.Incarnation, task.Token));
                 return;
             }
             task.Result = result;
             task.State = SiteTaskState.Ready;
-            if (result.TensorBytes() <= _options.Limits.SmallResultBytes) Upload(task.Token);
-            else Repeat(task);
+            if (IsLarge(result)) Repeat(task);
+            else Upload(task.Token);
             // The slot is kept until the result is delivered, so that results waiting for a permit cannot pile up in one process.
             await task.Settled.Task;
         }
@@ -173,15 +182,16 @@ public sealed partial class SiteRuntime : IDisposable
 
     private void Upload(TaskToken token)
     {
-        if (!_tasks.TryGetValue(token.Number, out var task) || task.State is not (SiteTaskState.Ready or SiteTaskState.Sent)) return;
+        if (Find(token) is not { State: SiteTaskState.Ready or SiteTaskState.Sent } task) return;
         if (task.State == SiteTaskState.Ready) _worker.Fire(EventTypes.BeforeSendTaskResult, task);
         task.State = SiteTaskState.Sent;
-        Say(new TaskResult(Name, token, task.Result!));
+        task.Repetition.Restart();
+        Say(new TaskResult(Name, _options.Incarnation, token, task.Result!));
     }
 
     private void Settle(ResultReceipt receipt)
     {
-        if (!_tasks.TryGetValue(receipt.Token.Number, out var task) || task.State == SiteTaskState.Done) return;
+        if (Find(receipt.Token) is not { } task || task.State == SiteTaskState.Done) return;
         if (task.State == SiteTaskState.Sent) _worker.Fire(EventTypes.AfterSendTaskResult, task);
         Stop(task);
         Forget();
@@ -189,9 +199,9 @@ public sealed partial class SiteRuntime : IDisposable
 
     private void Cancel(TaskToken token)
     {
-        if (!_tasks.TryGetValue(token.Number, out var task))
+        if (Find(token) is not { } task)
         {
-            Say(new TaskStopped(Name, token));
+            Say(new TaskStopped(Name, _options.Incarnation, token));
             return;
         }
         if (task.State == SiteTaskState.Running)
@@ -202,7 +212,7 @@ public sealed partial class SiteRuntime : IDisposable
             return; // TaskStopped follows when the executor has stopped
         }
         Stop(task);
-        Say(new TaskStopped(Name, token));
+        Say(new TaskStopped(Name, _options.Incarnation, token));
     }
 
     /// <summary>Ends a task without an answer.</summary>
@@ -228,20 +238,16 @@ public sealed partial class SiteRuntime : IDisposable
 
     private async Task EndAsync(string reason)
     {
-        if (_ended.Task.IsCompleted)
-        {
-            Say(new JobEndReceived(Name)); // the first confirmation was lost
-            return;
-        }
-        if (_ending) return;
         _ending = true;
         foreach (var task in _tasks.Values) Stop(task);
         await _work; // until the executor has stopped or was abandoned: its end must not run beside its last task
         await _worker.EndRunAsync(_options.Limits.AbortGrace, _options);
         _heartbeat?.Dispose();
         _ended.TrySetResult(reason);
-        Say(new JobEndReceived(Name));
+        Say(new JobEndReceived(Name, _options.Incarnation));
     }
+
+    private bool IsLarge(Shareable result) => result.TensorBytes() > _options.Limits.SmallResultBytes;
 
     private void Say(SiteMessage message)
     {

@@ -24,6 +24,9 @@ internal sealed class SiteTask(TaskToken token, string name, Shareable data) : I
     public CancellationTokenSource Abort { get; } = new();
     public bool StopRequested { get; set; }
 
+    /// <summary>When the result is sent again.</summary>
+    public Backoff Repetition { get; } = new();
+
     /// <summary>Completes when the site need not keep the result any longer.</summary>
     public TaskCompletionSource Settled { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 

@@ -1,0 +1,70 @@
+using Flare.Runtime;
+
+namespace Flare.Testing;
+
+/// <summary>
+/// Watches large results on the network and at the server's events: none is sent without a permit, and never are more of them at the
+/// server, arrived and not consumed by the controller yet, than there are permits. It knows nothing of how the server keeps count.
+/// </summary>
+internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : FLComponent
+{
+    private readonly Dictionary<long, Contribution?> _held = [];
+    private readonly HashSet<long> _arrived = [];
+    private readonly HashSet<(string Site, int Epoch, long Number)> _permitted = [];
+    private int _epoch;
+
+    /// <summary>The most that were held at once.</summary>
+    public int Most { get; private set; }
+
+    public void ServerStarts()
+    {
+        _held.Clear();
+        _arrived.Clear();
+        _epoch = 0; // until it speaks, it takes nothing
+    }
+
+    public void SiteStarts(string site) => _permitted.RemoveWhere(p => p.Site == site);
+
+    public void OnSiteReceives(string site, ServerMessage message)
+    {
+        if (message is UploadPermit permit) _permitted.Add((site, permit.Token.Epoch, permit.Token.Number));
+    }
+
+    public void OnSiteSends(SiteMessage message)
+    {
+        if (message is TaskResult result && IsLarge(result) && !_permitted.Contains((result.Site, result.Token.Epoch, result.Token.Number)))
+            fail($"{result.Site} sent the large result of task {result.Token.Number} without a permit");
+    }
+
+    public void OnServerReceives(SiteMessage message)
+    {
+        if (message is TaskResult result && IsLarge(result) && result.Token.Epoch == _epoch) _arrived.Add(result.Token.Number);
+    }
+
+    public void OnServerSends(string site, ServerMessage message)
+    {
+        _epoch = message.Epoch;
+        if (message is not ResultReceipt { Refusal: not null } receipt || receipt.Token.Epoch != _epoch) return;
+        _held.Remove(receipt.Token.Number);
+    }
+
+    /// <summary>Looks whether the bound holds. Called once the server has dealt with a message.</summary>
+    public void Check()
+    {
+        foreach (var (number, contribution) in _held)
+            if (contribution is { IsConsumed: true }) _held.Remove(number);
+        Most = Math.Max(Most, _held.Count);
+        if (_held.Count > limits.MaxConcurrentUploads)
+            fail($"the server held {_held.Count} large results at once, of tasks {string.Join(", ", _held.Keys)}, where {limits.MaxConcurrentUploads} are allowed");
+    }
+
+    protected internal override void HandleEvent(string eventType, FLContext context)
+    {
+        if (context.Token is not { } token || !_arrived.Contains(token.Number)) return;
+        // The first event of a result that the server takes; stragglers that it ignores fire none.
+        if (eventType == EventTypes.BeforeTaskResultFilter) _held[token.Number] = null;
+        else if (eventType == EventTypes.AfterProcessSubmission && _held.ContainsKey(token.Number) && context.TryGet(ContextKeys.Contribution, out var contribution)) _held[token.Number] = contribution;
+    }
+
+    private bool IsLarge(TaskResult result) => result.Result.TensorBytes() > limits.SmallResultBytes;
+}

@@ -1,0 +1,48 @@
+using System.Diagnostics.CodeAnalysis;
+using Flare.Runtime;
+
+namespace Flare.Testing;
+
+/// <summary>A site's process: it starts, crashes, and starts again with a higher incarnation and a new executor.</summary>
+[SuppressMessage("Design", "CA1001", Justification = "A site ends in a crash or by itself.")]
+internal sealed class SimulatedSite(Simulation plan, SiteInfo info, SimulationLoop loop, SimulatedNetwork network, UploadWatch uploads, Action<string> fail)
+{
+    private SiteRuntime? _runtime;
+    private long _incarnation;
+
+    public string Name => info.Name;
+    public bool IsUp => _runtime is not null;
+    public bool HasEnded => _runtime is { Ended.IsCompleted: true };
+
+    public void Start()
+    {
+        if (IsUp) return;
+        loop.Trace("starts", Name, ++_incarnation);
+        uploads.SiteStarts(Name);
+        var executor = new GuardedExecutor(plan.Executor(info), Name, loop.Time, plan.Limits.AbortGrace, fail);
+        var definition = new SiteDefinition(Name, executor);
+        plan.ConfigureSite?.Invoke(definition, info);
+        _runtime = new SiteRuntime(definition, new SiteRuntimeOptions
+        {
+            JobId = SimulatedFederation.JobId,
+            Seed = plan.Seed,
+            Loop = loop,
+            Link = network.ConnectSite(Name),
+            Time = loop.Time,
+            Compute = loop.Compute,
+            Limits = plan.Limits,
+            Incarnation = _incarnation,
+            Faults = plan.Planted,
+        });
+        _runtime.Start();
+    }
+
+    public void Crash()
+    {
+        if (_runtime is null) return;
+        loop.Trace("crashes", Name, _incarnation);
+        network.DisconnectSite(Name);
+        _runtime.Dispose();
+        _runtime = null;
+    }
+}

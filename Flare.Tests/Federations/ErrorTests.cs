@@ -6,7 +6,7 @@ namespace Flare.Tests.Federations;
 /// <summary>What goes wrong at a site: the operator reads site, tensor and remedy, and nothing of it reaches the model.</summary>
 public class ErrorTests
 {
-    private static readonly StateDict Initial = StateDict.Create(("first", [1f, 2f, 3f]), ("second", [4f]));
+    private static StateDict Initial => StateDict.Create(("first", [1f, 2f, 3f]), ("second", [4f]));
 
     private static async Task<(SiteOutcome Outcome, string Sha)> WithBadSiteAsync(Executor bad, int rounds = 2)
     {
@@ -34,7 +34,7 @@ public class ErrorTests
     [
         new TestCaseData((StateDict m) => Poisoned(m, "second", float.NaN), new[] { "'second'", "NaN", "learning rate" }) { TestName = "NaN" },
         new TestCaseData((StateDict m) => Poisoned(m, "first", float.NegativeInfinity), new[] { "'first'", "infinity", "learning rate" }) { TestName = "Infinity" },
-        new TestCaseData((StateDict _) => Dxo.WeightDiff(StateDict.Create(("first", [1f, 2f, 3f]), ("head", [4f]))).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(), new[] { "head", "layout", "send the tensors that the task brought" }) { TestName = "Name" },
+        new TestCaseData((StateDict _) => Dxo.WeightDiff(StateDict.Create(("first", [1f, 2f, 3f]), ("head", [4f]))).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(), new[] { "'second' is missing", "layout", "send the tensors that the task brought" }) { TestName = "Name" },
         new TestCaseData((StateDict _) => Dxo.WeightDiff(StateDict.Create(("first", [1f, 2f]), ("second", [4f]))).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(), new[] { "first", "layout", "send the tensors that the task brought" }) { TestName = "Shape" },
         new TestCaseData((StateDict m) => Dxo.Weights(m.Clone()).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(), new[] { "kind Weights", "WeightDiff is expected", "have the executor answer" }) { TestName = "Kind" },
         new TestCaseData((StateDict m) => Dxo.WeightDiff(new StateDict(m.Layout)).ToShareable(), new[] { "no training steps", "num_steps_current_round" }) { TestName = "No steps" },
@@ -42,6 +42,7 @@ public class ErrorTests
         new TestCaseData((StateDict m) => Sites.Diff(m, 1, steps: -5), new[] { "-5 training steps", "at least 1" }) { TestName = "Negative steps" },
         new TestCaseData((StateDict m) => Dxo.WeightDiff(new StateDict(m.Layout)).WithMeta(MetaKey.NumStepsCurrentRound, "many").ToShareable(), new[] { "num_steps_current_round", "Text", "integer" }) { TestName = "Steps of another kind" },
         new TestCaseData((StateDict m) => Dxo.WeightDiff(new StateDict(m.Layout)).WithMeta(MetaKey.NumStepsCurrentRound, 1).WithMeta(MetaKey.InitialMetrics, "good").ToShareable(), new[] { "Map is expected" }) { TestName = "Metrics that are no map" },
+        new TestCaseData((StateDict m) => { var answer = Sites.Diff(m, 1); Dxo.From(answer).Tensors.Dispose(); return answer; }, new[] { "disposed" }) { TestName = "Disposed tensors" },
         new TestCaseData((StateDict _) => new Shareable(), new[] { "carries no DXO", "Dxo.ToShareable()" }) { TestName = "No DXO" },
         new TestCaseData((StateDict _) => new Dxo(DataKind.WeightDiff).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(), new[] { "no tensors" }) { TestName = "No tensors" },
     ];
@@ -72,9 +73,8 @@ public class ErrorTests
     private static readonly TestCaseData[] Malformed =
     [
         new TestCaseData((Func<StateDict, Shareable>)(_ => null!), ReturnCode.EmptyResult) { TestName = "null" },
-        new TestCaseData((Func<StateDict, Shareable>)(m => { var diff = new StateDict(m.Layout); var message = Dxo.WeightDiff(diff).ToShareable(); diff.Dispose(); return message; }), ReturnCode.ExecutionResultError) { TestName = "Disposed tensors" },
         new TestCaseData((Func<StateDict, Shareable>)(_ => { var reply = Shareable.Reply(ReturnCode.Error); reply.Headers[HeaderNames.Error] = "oops"; return reply; }), ReturnCode.ExecutionResultError) { TestName = "Error header of another kind" },
-        new TestCaseData((Func<StateDict, Shareable>)(_ => { var reply = new Shareable(); reply.Headers[HeaderNames.ReturnCode] = "fine"; return reply; }), ReturnCode.ExecutionException) { TestName = "Return code of another kind" },
+        new TestCaseData((Func<StateDict, Shareable>)(_ => { var reply = new Shareable(); reply.Headers[HeaderNames.ReturnCode] = "fine"; return reply; }), ReturnCode.ExecutionResultError) { TestName = "Return code of another kind" },
     ];
 
     [TestCaseSource(nameof(Malformed))]

@@ -5,7 +5,7 @@ namespace Flare.Tests.Federations;
 /// <summary>Who hears of what, in which order.</summary>
 public class EventTests
 {
-    private static readonly StateDict Initial = Sites.Model(1);
+    private static StateDict Initial => Sites.Model(1);
 
     [Test]
     public async Task The_server_fires_in_the_order_of_the_reference()
@@ -54,7 +54,7 @@ public class EventTests
             await started.Task;
             responses.Cancel();
             await foreach (var _ in responses) { }
-            await stopped.Task.WaitAsync(Patience.Long);
+            await stopped.Task.WaitAsync(Patience.Long, abort);
         }), Initial, f => f.UseParallelism(2).ConfigureSites((site, info) => site.AddComponent(info.Index == 0 ? failing : aborted).AddComponent(new LambdaComponent((type, context) =>
         {
             // Trap 23: an aborted task answers TaskAborted, never Ok with an empty body.

@@ -3,7 +3,7 @@ namespace Flare.Tests.Federations;
 /// <summary>Filters at their four places.</summary>
 public class FilterTests
 {
-    private static readonly StateDict Initial = Sites.Model(1);
+    private static StateDict Initial => Sites.Model(1);
 
     /// <summary>Passes every message on as a new one, and notes that it was there.</summary>
     private sealed class Noting(List<string> notes, string name) : Filter

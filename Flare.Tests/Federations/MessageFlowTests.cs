@@ -3,7 +3,7 @@ namespace Flare.Tests.Federations;
 /// <summary>What the runtime attaches to messages, and what reaches the peer.</summary>
 public class MessageFlowTests
 {
-    private static readonly StateDict Initial = Sites.Model(1);
+    private static StateDict Initial => Sites.Model(1);
 
     private static readonly TestCaseData[] Replies =
     [

@@ -13,7 +13,7 @@ public class ResumeTests
     [TearDown]
     public void Remove() => Directory.Delete(_directory, recursive: true);
 
-    private static readonly StateDict Initial = StateDict.Create(("a", [0.1f, 0.2f, 0.3f]), ("b", [1f]));
+    private static StateDict Initial => StateDict.Create(("a", [0.1f, 0.2f, 0.3f]), ("b", [1f]));
 
     /// <summary>Trains by seed; the last of the sites stops at a round until it is aborted.</summary>
     private static Scripted Training(SiteInfo site, int stopAt, Action stopped) => new(async (task, input, context, abort) =>

@@ -3,7 +3,7 @@ namespace Flare.Tests.Federations;
 /// <summary>The verbs of a controller, in process.</summary>
 public class TaskVerbTests
 {
-    private static readonly StateDict Initial = Sites.Model(0);
+    private static StateDict Initial => Sites.Model(0);
 
     private static Task<Federation> RunAsync(Func<ControllerContext, CancellationToken, Task> body, params Executor[] executors) => Sites.RunAsync(new Workflow(body), Initial, executors);
 
@@ -11,6 +11,20 @@ public class TaskVerbTests
         Sites.RunAsync(new Workflow(body), Initial, f => f.UseTime(time).UseParallelism(executors.Length), executors);
 
     private static FlareTask Train(ControllerContext federation, int round = 1) => FlareTask.Train(round, federation.Model);
+
+    // NUnit's own waits for the task, which on the job's loop never ends.
+    private static async Task<T> ThrowsAsync<T>(Task task) where T : Exception
+    {
+        try
+        {
+            await task;
+        }
+        catch (T expected)
+        {
+            return expected;
+        }
+        throw new AssertionException($"{typeof(T).Name} was expected.");
+    }
 
     private static async Task<List<string>> NamesAsync(IAsyncEnumerable<Contribution> responses)
     {
@@ -153,7 +167,7 @@ public class TaskVerbTests
             var responses = federation.BroadcastAsync(Train(federation), abort: abort);
             await foreach (var _ in responses) break;
             Assert.That((responses.Status, responses.Sites[1].Status), Is.EqualTo((CompletionStatus.Cancelled, SiteStatus.Cancelled)));
-            await stopped.Task.WaitAsync(Patience.Long);
+            await stopped.Task.WaitAsync(Patience.Long, abort);
             // The site is free for the next task.
             Assert.That(await NamesAsync(federation.BroadcastAsync(new("echo", 0, new Shareable()), new() { Targets = ["site-1"] }, abort)), Is.EqualTo(new[] { "site-1" }));
         }), Initial, f => f.UseParallelism(2), new Scripted(async (task, input, _, abort) =>
@@ -173,7 +187,7 @@ public class TaskVerbTests
     {
         var responses = federation.BroadcastAsync(Train(federation), abort: abort);
         await NamesAsync(responses);
-        Assert.ThrowsAsync<InvalidOperationException>(() => NamesAsync(responses));
+        await ThrowsAsync<InvalidOperationException>(NamesAsync(responses));
     }, Sites.Adding(1));
 
     [Test]
@@ -181,7 +195,7 @@ public class TaskVerbTests
     {
         var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         using var own = new CancellationTokenSource();
-        var running = RunAsync(async (federation, _) =>
+        var running = RunAsync(async (federation, abort) =>
         {
             var responses = federation.BroadcastAsync(Train(federation), abort: own.Token);
             try
@@ -193,7 +207,7 @@ public class TaskVerbTests
             {
                 Assert.That(responses.Status, Is.EqualTo(CompletionStatus.Aborted));
             }
-            await federation.CommitAsync(1, federation.Model);
+            await federation.CommitAsync(1, federation.Model, abort);
         }, Sites.Hanging(() => started.SetResult()));
         await started.Task.WaitAsync(Patience.Long);
         own.Cancel();
@@ -233,8 +247,9 @@ public class TaskVerbTests
         {
             var read = 0;
             var responses = federation.BroadcastUntilCancelledAsync(new("poll", 0, new Shareable()), TimeSpan.FromMinutes(1), abort);
-            await foreach (var _ in responses)
+            await foreach (var answer in responses)
             {
+                Assert.That(answer.TaskName, Is.EqualTo("poll"));
                 read++;
                 // The second call failed, and the task comes again a little later.
                 if (read == 1)
@@ -280,10 +295,10 @@ public class TaskVerbTests
         Assert.That((contribution.Site, contribution.Tensors.Values()[0]), Is.EqualTo(("site-2", 2)));
         using var any = await federation.SendAsync(Train(federation), new() { Targets = ["site-1", "site-2"], Order = SendOrder.Any }, abort);
         Assert.That(any.Site, Is.EqualTo("site-1"));
-        var failure = Assert.ThrowsAsync<TaskFailedException>(() => federation.SendAsync(Train(federation, round: 4), new() { Targets = ["site-3", "site-1"] }, abort))!;
+        var failure = await ThrowsAsync<TaskFailedException>(federation.SendAsync(Train(federation, round: 4), new() { Targets = ["site-3", "site-1"] }, abort));
         Assert.That(failure.Message, Does.Contain("'train' of round 4").And.Contain("site-3: Failed").And.Contain("broken"));
         Assert.That(failure.Attempts, Has.Count.EqualTo(1), "who took the task has the word");
-        Assert.That(() => federation.SendAsync(Train(federation), new() { Targets = ["x"] }, abort), Throws.ArgumentException);
+        await ThrowsAsync<ArgumentException>(federation.SendAsync(Train(federation), new() { Targets = ["x"] }, abort));
     }, Sites.Adding(1), Sites.Adding(2), Sites.Throwing("broken"));
 
     [Test]
@@ -332,8 +347,8 @@ public class TaskVerbTests
         Assert.That(federation.LastCommittedRound, Is.EqualTo(3));
         Assert.That(federation.LastReport, Is.SameAs(report));
         foreach (var round in new[] { 3, 2, 0, -1 })
-            Assert.That(() => federation.CommitAsync(round, Sites.Model(1), abort), Throws.InvalidOperationException.With.Message.Contains("round 3 is committed already"));
-        Assert.That(() => federation.CommitAsync(4, Sites.Model(1), new CancellationToken(true)), Throws.InstanceOf<OperationCanceledException>());
+            Assert.That((await ThrowsAsync<InvalidOperationException>(federation.CommitAsync(round, Sites.Model(1), abort))).Message, Does.Contain("round 3 is committed already"));
+        await ThrowsAsync<OperationCanceledException>(federation.CommitAsync(4, Sites.Model(1), new CancellationToken(true)));
     }, Sites.Adding(1));
 
     [Test]
@@ -349,14 +364,14 @@ public class TaskVerbTests
     {
         var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         TaskResponses? forgotten = null;
-        await RunAsync(async (federation, _) =>
+        await RunAsync(async (federation, abort) =>
         {
-            forgotten = federation.BroadcastAsync(Train(federation));
+            forgotten = federation.BroadcastAsync(Train(federation), abort: abort);
             await started.Task;
         }, Sites.Hanging(() => started.SetResult()));
         Assert.That(forgotten!.Status, Is.EqualTo(CompletionStatus.Cancelled));
         Assert.That(forgotten.Sites[0].Reason, Does.Contain("workflow has ended"));
     }
 
-    private static Executor Echo() => new Scripted((_, input, _, _) => ValueTask.FromResult(input));
+    private static Scripted Echo() => new Scripted((_, input, _, _) => ValueTask.FromResult(input));
 }

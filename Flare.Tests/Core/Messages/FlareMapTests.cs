@@ -5,7 +5,7 @@ public class FlareMapTests
     [Test]
     public void Names_keep_the_order_of_their_first_setting()
     {
-        var map = new FlareMap { ["b"] = 1, ["a"] = 2, { "c", 3 } };
+        var map = new FlareMap { { "b", 1 }, { "a", 2 }, { "c", 3 } };
         map["b"] = 4;
         for (var i = 0; i < 20; i++) map[$"{i}"] = i;
         Assert.That(map.Take(3).Select(m => $"{m.Key}={m.Value}"), Is.EqualTo(new[] { "b=4", "a=2", "c=3" }));

@@ -2,7 +2,9 @@ namespace Flare.Tests.Core.Messages;
 
 public class FlareValueTests
 {
-    private static readonly StateDict Tensors = StateDict.Create(("w", [1f]));
+    private static readonly StateDict[] Kept = [StateDict.Create(("w", [1f]))];
+
+    private static StateDict Tensors => Kept[0];
 
     private static readonly (FlareValue Value, FlareValueKind Kind)[] OneOfEach =
     [
@@ -53,8 +55,9 @@ public class FlareValueTests
     public void Equality_is_structural_and_agrees_with_the_hash()
     {
         FlareValue Nested() => FlareValue.List(new FlareMap { ["a"] = 1, ["b"] = new byte[] { 1 } }, "x", 0.5);
-        Assert.That(Nested(), Is.EqualTo(Nested()));
-        Assert.That(Nested().GetHashCode(), Is.EqualTo(Nested().GetHashCode()));
+        var (one, other) = (Nested(), Nested());
+        Assert.That(one, Is.EqualTo(other));
+        Assert.That(one.GetHashCode(), Is.EqualTo(other.GetHashCode()));
         Assert.That((FlareValue)new FlareMap { ["a"] = 1, ["b"] = 2 } == new FlareMap { ["b"] = 2, ["a"] = 1 });
         Assert.That((FlareValue)new FlareMap { ["a"] = 1 } != new FlareMap { ["a"] = 1, ["b"] = 2 });
         Assert.That((FlareValue)1 != 1.0, "an integer is no number");

@@ -17,7 +17,9 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
     private readonly string[] _sites;
     private Action<SiteMessage>? _receive;
 
-    public ServerBench(Func<ControllerContext, CancellationToken, Task> workflow, params string[] sites)
+    public ServerBench(Func<ControllerContext, CancellationToken, Task> workflow, params string[] sites) : this(TimeSpan.FromDays(1), workflow, sites) { }
+
+    public ServerBench(TimeSpan lease, Func<ControllerContext, CancellationToken, Task> workflow, params string[] sites)
     {
         _sites = sites;
         _server = new JobServer(new()
@@ -30,6 +32,7 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
             InitialModel = Sites.Model(1, 2),
             Sites = sites,
             Time = Time,
+            Limits = new() { SiteLease = lease },
         });
         Ended = RunAsync();
     }

@@ -241,12 +241,10 @@ public class FederationTests
     {
         const int sites = 10_000;
         var clock = Stopwatch.StartNew();
-        var marks = new List<string>();
-        await using var federation = Federation.InProcess(f => f.AddSites(sites, site => Sites.Adding(site.Index % 7, 1 + site.Index % 3)).UseController(Sites.Training(rounds: 2, minSites: sites))
-            .AddServerComponent(new LambdaComponent((type, _) => { if (type is EventTypes.StartRun or EventTypes.RoundStarted or EventTypes.RoundDone or EventTypes.EndRun) marks.Add($"{type} {clock.Elapsed.TotalSeconds:F2} s, cpu {Environment.CpuUsage.TotalTime.TotalSeconds:F2}, gc {GC.CollectionCount(0)} {GC.CollectionCount(2)}"); })));
+        await using var federation = Federation.InProcess(f => f.AddSites(sites, site => Sites.Adding(site.Index % 7, 1 + site.Index % 3)).UseController(Sites.Training(rounds: 2, minSites: sites)));
         var threads = ThreadPool.ThreadCount;
         await federation.RunToEndAsync(Initial).WaitAsync(Patience.Long);
-        TestContext.Out.WriteLine($"{clock.Elapsed.TotalSeconds:F1} s, pool threads {threads} → {ThreadPool.ThreadCount}; {string.Join("; ", marks)}; end cpu {Environment.CpuUsage.TotalTime.TotalSeconds:F2}");
+        TestContext.Out.WriteLine($"{clock.Elapsed.TotalSeconds:F1} s, pool threads {threads} → {ThreadPool.ThreadCount}");
         Assert.That(federation.Rounds.Select(r => r.Accepted), Is.All.EqualTo(sites));
         double sum = 0, weight = 0;
         for (var i = 0; i < sites; i++) (sum, weight) = (sum + i % 7 * (1 + i % 3), weight + 1 + i % 3);

@@ -21,6 +21,7 @@ public sealed partial class JobServer : IDisposable
     private Journal? _journal;
     private LoopTimer? _sweep;
     private FlarePanicException? _panic;
+    private int _firstMissing;
     private bool _ending;
     private bool _dead;
 
@@ -162,7 +163,12 @@ public sealed partial class JobServer : IDisposable
 
     private void CheckDrained()
     {
-        if (_ending && _sessions.Values.All(s => !s.Connected || s.EndConfirmed)) _drained.TrySetResult();
+        if (!_ending) return;
+        // Ten thousand sites are not gone through for each confirmation: those before the first that is missing are done.
+        while (_firstMissing < _siteNames.Count && IsDone(_sessions[_siteNames[_firstMissing]])) _firstMissing++;
+        if (_firstMissing == _siteNames.Count && _sessions.Values.All(IsDone)) _drained.TrySetResult();
+
+        static bool IsDone(SiteSession session) => !session.Connected || session.EndConfirmed;
     }
 
     internal LoopTimer After(TimeSpan due, Action callback) => new(_options.Loop, _options.Time, due, () => { if (!_dead) callback(); });

@@ -148,6 +148,7 @@ public sealed class Federation : IAsyncDisposable
 
         async Task RunAsync()
         {
+            ThreadPoolScheduler.ReserveThreads(_settings.Parallelism);
             var slots = new AsyncSlots(_settings.Parallelism);
             var sites = _sites.Select(site => new SiteRuntime(site, new SiteRuntimeOptions
             {

@@ -112,7 +112,10 @@ public sealed class FederationBuilder
         return this;
     }
 
-    /// <summary>Sets how many executors run at once; as many as there are cores unless set. The result does not depend on it.</summary>
+    /// <summary>
+    /// Sets how many executors run at once; as many as there are cores unless set. The result does not depend on it. The thread pool's minimum
+    /// is raised to a little more, so that the job's loop finds a thread while they compute.
+    /// </summary>
     public FederationBuilder UseParallelism(int executors)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(executors, 1);

@@ -54,5 +54,10 @@ public sealed record ErrorRecord
     };
 
     // Records go into reports and the journal: a site cannot make those grow at will.
-    private static string Clipped(string text) => text.Length <= MaxText ? text : $"{text.AsSpan(0, char.IsHighSurrogate(text[MaxText - 1]) ? MaxText - 1 : MaxText)}… ({text.Length:N0} characters)";
+    private static string Clipped(string text)
+    {
+        if (text.Length <= MaxText) return text;
+        var end = MaxText - 64; // so that what was clipped and is told its length is not clipped again on its way
+        return $"{text.AsSpan(0, char.IsHighSurrogate(text[end - 1]) ? end - 1 : end)}… ({text.Length:N0} characters)";
+    }
 }

@@ -43,7 +43,7 @@ internal sealed class RunEngine
         if (Interlocked.Exchange(ref _panicked, 1) == 0)
         {
             StopJob(reason);
-            Fire(EventTypes.FatalSystemError, context);
+            Announce(EventTypes.FatalSystemError, context);
         }
         return new FlarePanicException(Identity, reason);
     }

@@ -20,6 +20,7 @@ public sealed partial class JobServer : IDisposable
     private Journal? _journal;
     private LoopTimer? _sweep;
     private FlarePanicException? _panic;
+    private int _firstMissing;
     private bool _ending;
     private bool _dead;
 
@@ -158,7 +159,10 @@ public sealed partial class JobServer : IDisposable
 
     private void CheckDrained()
     {
-        if (_ending && !_sessions.Values.Any(s => s.IsAwaited)) _drained.TrySetResult();
+        if (!_ending) return;
+        // Ten thousand sites are not gone through for each confirmation: those before the first that is missing are done.
+        while (_firstMissing < _siteNames.Count && !_sessions[_siteNames[_firstMissing]].IsAwaited) _firstMissing++;
+        if (_firstMissing == _siteNames.Count && !_sessions.Values.Any(s => s.IsAwaited)) _drained.TrySetResult();
     }
 
     internal LoopTimer After(TimeSpan due, Action callback) => new(_options.Loop, _options.Time, due, () => { if (!_dead) callback(); });

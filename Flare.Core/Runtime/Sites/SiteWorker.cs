@@ -104,8 +104,10 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
             context.Set(ContextKeys.Message, result);
             engine.Fire(EventTypes.AfterTaskExecution, context);
 
+            stage = ReturnCode.ExecutionResultError;
+            var code = result.ReturnCode;
             stage = ReturnCode.TaskResultFilterError;
-            if (result.ReturnCode == ReturnCode.Ok)
+            if (code == ReturnCode.Ok)
             {
                 engine.Fire(EventTypes.BeforeTaskResultFilter, context);
                 result = await definition.FiltersOut.ProcessAsync(task.Name, result, context, abort);

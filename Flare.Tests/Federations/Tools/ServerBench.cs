@@ -1,0 +1,137 @@
+using System.Threading.Channels;
+using Flare.Runtime;
+
+namespace Flare.Tests.Federations;
+
+/// <summary>
+/// A server alone, with sites played by the test: it reads what the server says and says what it likes. The link claims to lose messages, so
+/// that the server answers everything; its clock stands still, so that nothing is repeated unless the test lets time pass.
+/// </summary>
+internal sealed class ServerBench : IServerLink, IAsyncDisposable
+{
+    private readonly Dictionary<string, Channel<ServerMessage>> _said = new(StringComparer.Ordinal);
+    private readonly JobLoop _loop = new(e => TestContext.Error.WriteLine(e));
+    private readonly CancellationTokenSource _stop = new();
+    private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly JobServer _server;
+    private readonly string[] _sites;
+    private Action<SiteMessage>? _receive;
+
+    public ServerBench(Func<ControllerContext, CancellationToken, Task> workflow, params string[] sites) : this(TimeSpan.FromDays(1), workflow, sites) { }
+
+    public ServerBench(TimeSpan lease, Func<ControllerContext, CancellationToken, Task> workflow, params string[] sites)
+    {
+        _sites = sites;
+        _server = new JobServer(new()
+        {
+            JobId = "job",
+            Loop = _loop,
+            Link = this,
+            Controllers = [new Workflow(workflow)],
+            Components = [Events],
+            InitialModel = Sites.Model(1, 2),
+            Sites = sites,
+            Time = Time,
+            Limits = new() { SiteLease = lease },
+        });
+        Ended = RunAsync();
+    }
+
+    public ManualTime Time { get; } = new();
+    public EventRecorder Events { get; } = new();
+    public StateDict Model => _server.Model;
+
+    /// <summary>The reports; throws what ended the job.</summary>
+    public Task<List<RoundReport>> Ended { get; }
+
+    public bool IsReliable => false;
+
+    void IServerLink.Start(Action<SiteMessage> receive)
+    {
+        _receive = receive;
+        _started.TrySetResult();
+    }
+
+    void IServerLink.Send(string site, ServerMessage message) => Box(site).Writer.TryWrite(message);
+
+    /// <summary>A site says something.</summary>
+    public async Task SayAsync(SiteMessage message)
+    {
+        await _started.Task;
+        _loop.Post(_ => _receive!(message), null);
+    }
+
+    /// <summary>The next message of a kind to a site; others before it are passed over.</summary>
+    public async Task<T> NextAsync<T>(string site) where T : ServerMessage
+    {
+        using var patience = new CancellationTokenSource(Patience.Long);
+        await foreach (var message in Box(site).Reader.ReadAllAsync(patience.Token))
+            if (message is T wanted) return wanted;
+        throw new InvalidOperationException("The server was disposed of.");
+    }
+
+    /// <summary>Everything said to a site so far that was not read.</summary>
+    public IReadOnlyList<ServerMessage> Unread(string site)
+    {
+        var messages = new List<ServerMessage>();
+        while (Box(site).Reader.TryRead(out var message)) messages.Add(message);
+        return messages;
+    }
+
+    /// <summary>A site joins and gets its task.</summary>
+    public async Task<TaskOffer> JoinAsync(string site, long incarnation = 1)
+    {
+        await SayAsync(new SiteHello(site, incarnation));
+        return await NextAsync<TaskOffer>(site);
+    }
+
+    /// <summary>Waits until the server has done all that was posted before.</summary>
+    public Task SettleAsync()
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Post(64);
+        return done.Task;
+
+        void Post(int hops) => _loop.Post(_ => { if (hops == 0) done.SetResult(); else Post(hops - 1); }, null);
+    }
+
+    /// <summary>An answer as a site's runtime would send it.</summary>
+    public static TaskResult Answer(string site, TaskOffer offer, float value, long steps = 1)
+    {
+        var result = Dxo.WeightDiff(Sites.Model(value, value)).WithMeta(MetaKey.NumStepsCurrentRound, steps).ToShareable();
+        result.Headers[HeaderNames.TaskName] = offer.TaskName;
+        return new(site, offer.Token, result.Freeze());
+    }
+
+    /// <summary>The sites confirm the job's end.</summary>
+    public async Task EndAsync(params string[] extra)
+    {
+        foreach (var site in _sites.Concat(extra)) await SayAsync(new JobEndReceived(site));
+        await Ended.WaitAsync(Patience.Long);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _stop.Cancel();
+        _loop.Post(_ => _server.Dispose(), null);
+        await SettleAsync();
+        _stop.Dispose();
+    }
+
+    private Channel<ServerMessage> Box(string site)
+    {
+        lock (_said)
+        {
+            if (!_said.TryGetValue(site, out var box)) _said[site] = box = Channel.CreateUnbounded<ServerMessage>();
+            return box;
+        }
+    }
+
+    private async Task<List<RoundReport>> RunAsync()
+    {
+        _loop.Post(_ => _ = _server.RunAsync(_stop.Token), null);
+        var reports = new List<RoundReport>();
+        await foreach (var report in _server.Reports.ReadAllAsync()) reports.Add(report);
+        return reports;
+    }
+}

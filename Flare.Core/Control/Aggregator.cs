@@ -23,6 +23,12 @@ public abstract class Aggregator : FLComponent
     /// <param name="abort">Aborts the round.</param>
     public abstract ValueTask AcceptAsync(Contribution contribution, CancellationToken abort);
 
+    /// <summary>
+    /// What there is to say of the round last completed, for its report beside the model's metrics; names that start with the aggregator's
+    /// kind, such as <c>encryption.bytes_up</c>. Empty unless overridden.
+    /// </summary>
+    public virtual IReadOnlyDictionary<string, double> RoundMetrics => new Dictionary<string, double>();
+
     /// <summary>The new global model, made from what was accepted.</summary>
     /// <exception cref="FlareException">Nothing was accepted, or the result cannot be formed.</exception>
     public abstract ValueTask<StateDict> CompleteAsync(CancellationToken abort);

@@ -15,7 +15,7 @@ public abstract class Controller : FLComponent
     /// </summary>
     /// <param name="make">Makes an aggregator.</param>
     /// <returns>Whether the workflow does: one that only adds contributions up does, one that reads their values cannot. No unless overridden.</returns>
-    protected internal virtual bool UseAggregator(Func<Aggregator> make) => false;
+    public virtual bool UseAggregator(Func<Aggregator> make) => false;
 
     /// <summary>Runs the workflow to its end. After a resume <see cref="ControllerContext.LastCommittedRound"/> says where to go on.</summary>
     /// <param name="federation">The sites, the model, and the verbs.</param>

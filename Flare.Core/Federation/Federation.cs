@@ -15,6 +15,7 @@ public sealed class Federation : IAsyncDisposable
     private readonly IReadOnlyList<Controller> _controllers;
     private readonly IReadOnlyList<FLComponent> _components;
     private readonly IReadOnlyList<(FilterPlace Place, Filter Filter, string[] Tasks)> _serverFilters;
+    private readonly IReadOnlyDictionary<Type, (object Feature, bool Owned)> _features;
     private readonly CancellationTokenSource _stop = new();
     private readonly List<RoundReport> _rounds = [];
     private int _outcomes;
@@ -22,8 +23,8 @@ public sealed class Federation : IAsyncDisposable
     private JobServer? _server;
     private Task? _running;
 
-    internal Federation(FederationBuilder settings, IReadOnlyList<SiteDefinition> sites, IReadOnlyList<Controller> controllers, IReadOnlyList<FLComponent> components, IReadOnlyList<(FilterPlace, Filter, string[])> serverFilters) =>
-        (_settings, _sites, _controllers, _components, _serverFilters) = (settings, sites, controllers, components, serverFilters);
+    internal Federation(FederationBuilder settings, IReadOnlyList<SiteDefinition> sites, IReadOnlyList<Controller> controllers, IReadOnlyList<FLComponent> components, IReadOnlyList<(FilterPlace, Filter, string[])> serverFilters, IReadOnlyDictionary<Type, (object, bool)> features) =>
+        (_settings, _sites, _controllers, _components, _serverFilters, _features) = (settings, sites, controllers, components, serverFilters, features);
 
     /// <summary>Builds a federation whose server and sites live in this process.</summary>
     /// <param name="configure">Adds sites and a workflow; see <see cref="FederationBuilder"/>.</param>
@@ -90,8 +91,19 @@ public sealed class Federation : IAsyncDisposable
         return _rounds;
     }
 
-    /// <summary>Aborts the run if it goes on, and waits until everything has stopped.</summary>
-    public async ValueTask DisposeAsync() => await StopAsync();
+    /// <summary>What an extension added to the federation, such as <c>HomomorphicEncryption</c>.</summary>
+    /// <exception cref="InvalidOperationException">None was added of this type.</exception>
+    public T Feature<T>() where T : class => _features.TryGetValue(typeof(T), out var entry)
+        ? (T)entry.Feature
+        : throw new InvalidOperationException($"The federation has no {typeof(T).Name}; add it while the federation is built.");
+
+    /// <summary>Aborts the run if it goes on, waits until everything has stopped, and disposes of the features that the federation owns.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync();
+        foreach (var (feature, owned) in _features.Values)
+            if (owned && feature is IDisposable disposable) disposable.Dispose();
+    }
 
     private void Keep(RoundReport report)
     {

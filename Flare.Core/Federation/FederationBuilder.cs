@@ -11,7 +11,8 @@ public sealed class FederationBuilder
     private readonly HashSet<string> _names = new(StringComparer.Ordinal);
     private readonly List<Action<SiteDefinition, SiteInfo>> _siteParts = [];
     private readonly List<(FilterPlace Place, Filter Filter, string[] Tasks)> _serverFilters = [];
-    private readonly List<Func<FederationBuilder, IEnumerable<string>>> _checks = [];
+    private readonly List<(Func<FederationBuilder, IEnumerable<string>> Check, string ErrorId)> _checks = [];
+    private readonly Dictionary<Type, (object Feature, bool Owned)> _features = [];
     private readonly List<Controller> _controllers = [];
     private readonly List<FLComponent> _components = [];
 
@@ -168,23 +169,45 @@ public sealed class FederationBuilder
     /// Adds a check of the whole configuration, run when the federation is built: it returns what is wrong, and what to do about it. For
     /// packages that extend federations.
     /// </summary>
-    public FederationBuilder AddCheck(Func<FederationBuilder, IEnumerable<string>> check)
+    /// <param name="check">Returns what is wrong; nothing where all is well.</param>
+    /// <param name="errorId">The id of the error that the federation is then refused with. Where several checks find something, the first
+    /// id that is not <see cref="ErrorIds.Configuration"/> counts; the message lists everything.</param>
+    public FederationBuilder AddCheck(Func<FederationBuilder, IEnumerable<string>> check, string errorId = ErrorIds.Configuration)
     {
         ArgumentNullException.ThrowIfNull(check);
-        _checks.Add(check);
+        ArgumentException.ThrowIfNullOrEmpty(errorId);
+        _checks.Add((check, errorId));
+        return this;
+    }
+
+    /// <summary>Adds an object that the application finds again with <see cref="Federation.Feature{T}"/>. For packages that extend federations.</summary>
+    /// <typeparam name="T">What it is looked up by.</typeparam>
+    /// <param name="feature">The object.</param>
+    /// <param name="owned">Whether the federation disposes of it, when it is itself disposed of.</param>
+    /// <exception cref="InvalidOperationException">There is one of the type already.</exception>
+    public FederationBuilder AddFeature<T>(T feature, bool owned = false) where T : class
+    {
+        ArgumentNullException.ThrowIfNull(feature);
+        if (!_features.TryAdd(typeof(T), (feature, owned))) throw new InvalidOperationException($"The federation has a {typeof(T).Name} already; add it once.");
         return this;
     }
 
     internal Federation Build()
     {
         var errors = new List<string>();
+        var errorId = ErrorIds.Configuration;
         if (_sites.Count == 0) errors.Add("there are no sites; call AddSites");
         if (_controllers.Count == 0) errors.Add("there is no workflow; call UseController, with FedAvg for example");
         errors.AddRange(Limits.Errors());
         foreach (var controller in _controllers) errors.AddRange(controller.Validate(_sites.Count).Select(e => $"{controller.Name}: {e}"));
-        foreach (var check in _checks) errors.AddRange(check(this));
+        foreach (var (check, id) in _checks)
+        {
+            var before = errors.Count;
+            errors.AddRange(check(this));
+            if (errors.Count > before && errorId == ErrorIds.Configuration) errorId = id;
+        }
         if (errors.Count > 0)
-            throw new FlareException(ErrorIds.Configuration, $"The federation cannot be built: {string.Join("; ", errors)}.");
-        return new Federation(this, [.. _sites.Select(make => make())], _controllers, _components, _serverFilters);
+            throw new FlareException(errorId, $"The federation cannot be built: {string.Join("; ", errors)}.");
+        return new Federation(this, [.. _sites.Select(make => make())], _controllers, _components, _serverFilters, _features);
     }
 }

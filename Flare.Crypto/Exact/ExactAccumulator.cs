@@ -56,6 +56,9 @@ public sealed class ExactAccumulator
         }
     }
 
+    /// <summary>Throws what <see cref="Add"/> would throw, and adds nothing: of a model in parts, all are taken or none.</summary>
+    internal void Check(ReadOnlySpan<byte> ciphertext) => Admit(CiphertextHeader.Read(ciphertext, _parameters, out _));
+
     /// <summary>Adds an upload, or a sum of other sites' uploads. If it throws, the sum is as it was.</summary>
     /// <param name="ciphertext">The bytes as they came.</param>
     /// <param name="loop">How to run through the chunks; one after another unless told otherwise.</param>

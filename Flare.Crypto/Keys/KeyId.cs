@@ -21,6 +21,14 @@ public readonly record struct KeyId
             ? new(BinaryPrimitives.ReadUInt128BigEndian(bytes))
             : throw new ArgumentException($"A key id has {Size} bytes, not {bytes.Length}.", nameof(bytes));
 
+    /// <summary>Reads the form that <see cref="ToString"/> writes.</summary>
+    /// <param name="text">32 hexadecimal digits.</param>
+    /// <exception cref="FormatException">The text is something else.</exception>
+    public static KeyId Parse(string text)
+        => text is { Length: 2 * Size } && UInt128.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value)
+            ? new(value)
+            : throw new FormatException($"A key id has {2 * Size} hexadecimal digits: '{text}'.");
+
     /// <summary>Writes the binary form.</summary>
     /// <param name="destination">Room for 16 bytes.</param>
     public void CopyTo(Span<byte> destination) => BinaryPrimitives.WriteUInt128BigEndian(destination, _value);

@@ -11,6 +11,7 @@ public sealed class KeyRing : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<KeyId, SecretKey> _keys = [];
+    private readonly List<KeyId> _order = [];
     private SecretKey _current;
 
     /// <summary>A ring with one key.</summary>
@@ -20,6 +21,7 @@ public sealed class KeyRing : IDisposable
         ArgumentNullException.ThrowIfNull(current);
         _current = current;
         _keys.Add(current.Id, current);
+        _order.Add(current.Id);
     }
 
     /// <summary>The key to encrypt with.</summary>
@@ -48,7 +50,9 @@ public sealed class KeyRing : IDisposable
     {
         ArgumentNullException.ThrowIfNull(key);
         lock (_gate)
-            if (!_keys.TryAdd(key.Id, key) && !ReferenceEquals(_keys[key.Id], key))
+            if (_keys.TryAdd(key.Id, key))
+                _order.Add(key.Id);
+            else if (!ReferenceEquals(_keys[key.Id], key))
                 key.Dispose();
     }
 
@@ -60,6 +64,22 @@ public sealed class KeyRing : IDisposable
             _current = _keys.TryGetValue(id, out var key)
                 ? key
                 : throw new ArgumentException($"The ring does not hold key {id}: add it first.", nameof(id));
+    }
+
+    /// <summary>
+    /// Makes the key that a round is announced under the one to encrypt with, if it is that already or was added after it. Never an
+    /// earlier one: who announces rounds must not bring back a key that was given up.
+    /// </summary>
+    /// <returns>Whether <see cref="Current"/> is now the key of this id.</returns>
+    public bool TryMoveTo(KeyId id)
+    {
+        lock (_gate)
+        {
+            if (!_keys.TryGetValue(id, out var key) || _order.IndexOf(id) < _order.IndexOf(_current.Id))
+                return false;
+            _current = key;
+            return true;
+        }
     }
 
     /// <summary>Finds a key.</summary>
@@ -80,6 +100,7 @@ public sealed class KeyRing : IDisposable
                 throw new InvalidOperationException($"Key {id} is the one to encrypt with: call Use with another key first.");
             if (!_keys.Remove(id, out var key))
                 return false;
+            _order.Remove(id);
             key.Dispose();
             return true;
         }

@@ -43,10 +43,12 @@ public class ScatterAndGather : Controller
     }
 
     /// <inheritdoc/>
-    protected internal override bool UseAggregator(Func<Aggregator> make)
+    public override bool UseAggregator(Func<Aggregator> make)
     {
         ArgumentNullException.ThrowIfNull(make);
         if (_aggregator is not null) return false; // one that was chosen reads values in ways of its own
+        Func<ControllerContext, int, StateDict, StateDict> update = UpdateModel;
+        if (update.Method.DeclaringType != typeof(ScatterAndGather)) return false; // an override computes with the aggregate
         _aggregator = make();
         return true;
     }
@@ -54,7 +56,10 @@ public class ScatterAndGather : Controller
     /// <inheritdoc/>
     protected internal override IEnumerable<FLComponent> Components => [Aggregator];
 
-    /// <summary>Makes the new global model from the aggregate. Algorithms with an optimizer at the server (FedOpt) override it.</summary>
+    /// <summary>
+    /// Makes the new global model from the aggregate. Algorithms with an optimizer at the server (FedOpt) override it. They compute with values, so
+    /// homomorphic encryption refuses a workflow that does.
+    /// </summary>
     /// <param name="federation">The old model, the state.</param>
     /// <param name="round">The round.</param>
     /// <param name="aggregate">The mean of the sites' weights; this method owns it.</param>
@@ -117,7 +122,16 @@ public class ScatterAndGather : Controller
             if (Validation == ValidationMode.AfterAggregation) metrics = measured;
             isBest |= Consider(federation, model, round, measured);
         }
-        await federation.CommitAsync(round, model, new RoundResult { Metrics = metrics, IsBest = isBest }, abort);
+        await federation.CommitAsync(round, model, new RoundResult { Metrics = WithAggregator(metrics), IsBest = isBest }, abort);
+    }
+
+    private IReadOnlyDictionary<string, double> WithAggregator(IReadOnlyDictionary<string, double> metrics)
+    {
+        var more = Aggregator.RoundMetrics;
+        if (more.Count == 0) return metrics;
+        var all = new Dictionary<string, double>(metrics, StringComparer.Ordinal);
+        foreach (var (name, value) in more) all[name] = value;
+        return all;
     }
 
     private async Task<IReadOnlyDictionary<string, double>> ValidateAsync(ControllerContext federation, int round, StateDict model, IReadOnlyList<string> targets, CancellationToken abort)

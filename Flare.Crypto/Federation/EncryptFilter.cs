@@ -1,0 +1,86 @@
+namespace Flare.Crypto;
+
+/// <summary>
+/// A site's filter on results: encrypts what was trained. It belongs at <see cref="FilterPlace.SiteOut"/>, for all tasks, behind all filters that
+/// need to see values, with a <see cref="DecryptFilter"/> at <see cref="FilterPlace.SiteIn"/>.
+/// <para>It fails closed: without an agreement, a key, steps, or finite values, nothing is sent; and no tensor leaves the site in another place of
+/// an answer or in the answer to another task than <see cref="TaskNames.Train"/>. Metrics and training steps travel in the clear.</para>
+/// <para>A weight difference becomes weights first, since encrypted sums of weights need nothing but themselves to be opened. Then every value is
+/// multiplied with steps / reference, once, and encrypted.</para>
+/// </summary>
+public sealed class EncryptFilter : Filter, IDisposable
+{
+    private readonly ModelCipher _cipher;
+    private readonly bool _owned;
+    private ModelPlan? _plan;
+
+    /// <summary>A site's filter.</summary>
+    /// <param name="policy">The site's own policy.</param>
+    /// <param name="keys">The site's keys; they stay their owner's, and must outlive the filter.</param>
+    /// <exception cref="ArgumentException">The policy is not usable.</exception>
+    public EncryptFilter(EncryptionPolicy policy, KeyRing keys) : this(new ModelCipher(SumScheme.For(policy), keys ?? throw new ArgumentNullException(nameof(keys)))) => _owned = true;
+
+    internal EncryptFilter(ModelCipher cipher) => _cipher = cipher;
+
+    /// <inheritdoc/>
+    public override ValueTask<Shareable> ProcessAsync(Shareable message, FLContext context, CancellationToken abort)
+    {
+        ArgumentNullException.ThrowIfNull(message);
+        ArgumentNullException.ThrowIfNull(context);
+        if (EncryptionMeta.HoldsTensors(message.Headers)) throw Errors.Crypto("The answer has tensors among its headers; they would leave the site in the clear.");
+        if (context.TaskName != TaskNames.Train)
+            return EncryptionMeta.HoldsTensors(message.Body)
+                ? throw Errors.Crypto($"The answer to task '{context.TaskName}' has tensors, which would leave the site in the clear: with encryption only answers to '{TaskNames.Train}' may have any.")
+                : ValueTask.FromResult(message);
+
+        var data = Dxo.From(message);
+        if (EncryptionMeta.HoldsTensors(data.Values) || EncryptionMeta.HoldsTensors(data.Meta)) throw Errors.Crypto("The answer has tensors among its values or meta values; they would leave the site in the clear.");
+        if (!context.TryGet(DecryptFilter.Seen, out var task)) throw Errors.Crypto($"No {nameof(DecryptFilter)} has seen the task's model: add one at {FilterPlace.SiteIn}, for all tasks.");
+        var steps = StepsOf(data);
+        var result = steps > task.Agreement.Reference ? TooManySteps(data) : Encrypt(data, task, steps, context);
+        foreach (var (name, value) in message.Headers)
+            if (name != HeaderNames.ContentType) result.Headers[name] = value;
+        return ValueTask.FromResult(result);
+    }
+
+    /// <summary>Overwrites what was derived from keys.</summary>
+    public void Dispose()
+    {
+        if (_owned) _cipher.Dispose();
+    }
+
+    private Shareable Encrypt(Dxo data, OpenTask task, long steps, FLContext context)
+    {
+        if (data.Kind is not (DataKind.Weights or DataKind.WeightDiff) || !data.HasTensors)
+            throw Errors.Crypto($"The answer is of kind {data.Kind}; encryption takes {DataKind.Weights} and {DataKind.WeightDiff}.");
+        if (data.Tensors.Layout.DifferenceFrom(task.Model.Layout) is { } difference)
+            throw Errors.Crypto($"The answer's layout differs from the model's: {difference}. Send all of the model's tensors, in their order.");
+        if (data.Tensors.FirstNonFiniteTensor() is { } bad)
+            throw Errors.Crypto($"The trained tensor '{bad}' holds NaN or an infinity, and cannot be encrypted; look at the site's learning rate and data.");
+
+        var begin = context.Time.GetTimestamp();
+        if (_plan is null || !_plan.Model.Equals(task.Model.Layout)) _plan = new ModelPlan(task.Model.Layout, _cipher.Scheme);
+        var sum = data.Kind == DataKind.WeightDiff ? task.Model + data.Tensors : null;
+        if (sum?.FirstNonFiniteTensor() is { } beyond) throw Errors.Crypto($"The trained tensor '{beyond}' leaves the range of its type, and cannot be encrypted; look at the site's learning rate and data.");
+        var (upload, clipped) = _cipher.Encrypt(sum ?? data.Tensors, _plan, context.JobId, task.Agreement, new Member(context.Identity, (int)steps), context.Compute.ForEachPart);
+        sum?.Dispose();
+        var seconds = context.Time.GetElapsedTime(begin).TotalSeconds;
+        return new Dxo(DataKind.Weights, upload.HandOver(), data.Values, new FlareMap(data.Meta))
+            .WithMeta(MetaKey.ProcessedAlgorithm, _cipher.Scheme.Algorithm)
+            .WithMeta(MetaKey.ProcessedKeys, FlareValue.List([.. _plan.EncryptedNames.Select(n => (FlareValue)n)]))
+            .WithMeta(EncryptionMeta.Clipped, clipped)
+            .WithMeta(EncryptionMeta.Seconds, seconds)
+            .WithMeta(EncryptionMeta.DecryptSeconds, task.Seconds)
+            .ToShareable();
+    }
+
+    // Without tensors: the aggregator refuses it by name, and sets the next round's reference by what it says.
+    private static Shareable TooManySteps(Dxo data) => new Dxo(DataKind.Weights, null, data.Values, new FlareMap(data.Meta)).ToShareable();
+
+    private static long StepsOf(Dxo data)
+    {
+        if (!data.TryGetMeta(MetaKey.NumStepsCurrentRound, out var value) || value.Kind != FlareValueKind.Integer || value.AsInteger() < 1)
+            throw Errors.Crypto($"The answer states no training steps: set the meta value {MetaKey.NumStepsCurrentRound} to those of all local epochs, at least 1. They are its weight.");
+        return value.AsInteger();
+    }
+}

@@ -1,0 +1,31 @@
+namespace Flare.Crypto;
+
+/// <summary>Encryption in one line.</summary>
+public static class HomomorphicEncryptionExtensions
+{
+    /// <summary>
+    /// Encrypts what sites send, and the global model with it: the server adds what it cannot read. Any workflow that only averages works as it is,
+    /// FedAvg for one; the federation's model is then opened with <see cref="HomomorphicEncryption.Decrypt"/>. A workflow that reads values is refused
+    /// when the federation is built, with <see cref="ErrorIds.PlaintextNeeded"/>.
+    /// <para>Filters of sites that need to see weights on the way out (privacy) are added before this, on the way in after it.</para>
+    /// </summary>
+    /// <param name="builder">The federation.</param>
+    /// <param name="encryption">Policy and keys, the caller's; if left out the defaults with a new key, which the federation disposes of.</param>
+    /// <exception cref="InvalidOperationException">The federation is encrypted already.</exception>
+    public static FederationBuilder UseHomomorphicEncryption(this FederationBuilder builder, HomomorphicEncryption? encryption = null)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        var owned = encryption is null;
+        var chosen = encryption ?? new HomomorphicEncryption();
+        return builder
+            .AddFeature(chosen, owned)
+            .AddCheck(f => chosen.Fit(f.SiteCount))
+            .AddCheck(f => f.Controllers.Where(c => !c.UseAggregator(chosen.CreateAggregator)).Select(NeedsPlaintext).ToArray(), ErrorIds.PlaintextNeeded)
+            .ConfigureSites((site, _) => site
+                .AddFilter(FilterPlace.SiteIn, new DecryptFilter(chosen.Cipher))
+                .AddFilter(FilterPlace.SiteOut, new EncryptFilter(chosen.Cipher)));
+    }
+
+    private static string NeedsPlaintext(Controller controller) =>
+        $"the workflow {controller.Name} reads contributions, which encryption hides: use one that only averages, such as FedAvg with its own aggregator, or leave encryption out";
+}

@@ -76,7 +76,7 @@ public class TaskTraps
         await bench.NextAsync<TaskCancel>("a");
         Assert.That(responses.Status, Is.EqualTo(CompletionStatus.Timeout));
         Assert.That(responses.Sites.Select(s => s.Elapsed), Is.All.EqualTo(TimeSpan.FromSeconds(60)));
-        await bench.SayAsync(new JobEndReceived("a"));
+        await bench.EndAsync();
     }
 
     [Test]
@@ -104,7 +104,7 @@ public class TaskTraps
         await bench.NextAsync<TaskCancel>("a");
         var offer = await bench.NextAsync<TaskOffer>("b");
         bench.Time.Advance(TimeSpan.FromSeconds(9));
-        await bench.SayAsync(new TaskReceived("b", offer.Token));
+        await bench.SayAsync(new TaskReceived("b", 1, offer.Token));
         await bench.Time.TimerAsync(TimeSpan.FromSeconds(40));
         bench.Time.Advance(TimeSpan.FromSeconds(39));
         await bench.SettleAsync();
@@ -126,12 +126,12 @@ public class TaskTraps
             await foreach (var c in federation.BroadcastAsync(Train(federation), abort: abort)) values.Add(c.Tensors.Values()[0]);
         }, "a", "b");
         var first = await bench.JoinAsync("a", incarnation: 1);
-        await bench.SayAsync(new TaskReceived("a", first.Token));
+        await bench.SayAsync(new TaskReceived("a", 1, first.Token));
         var second = await bench.JoinAsync("a", incarnation: 2);
         Assert.That(second.Token, Is.EqualTo(first.Token));
         Assert.That(second.Data.Headers[HeaderNames.TaskId], Is.EqualTo(first.Data.Headers[HeaderNames.TaskId]));
-        await bench.SayAsync(ServerBench.Answer("a", first, 1));
-        await bench.SayAsync(ServerBench.Answer("a", second, 2));
+        await bench.SayAsync(ServerBench.Answer("a", first, 1, incarnation: 2));
+        await bench.SayAsync(ServerBench.Answer("a", second, 2, incarnation: 2));
         var b = await bench.JoinAsync("b");
         Assert.That(b.Data.Headers[HeaderNames.TaskId], Is.EqualTo(first.Data.Headers[HeaderNames.TaskId]), "one id for all targets");
         Assert.That(b.Token, Is.Not.EqualTo(first.Token));
@@ -156,7 +156,7 @@ public class TaskTraps
             }
         }, "a");
         var offer = await bench.JoinAsync("a");
-        await bench.SayAsync(new TaskReceived("a", offer.Token));
+        await bench.SayAsync(new TaskReceived("a", 1, offer.Token));
         await bench.SettleAsync();
         while (!bench.Ended.IsCompleted)
         {
@@ -184,7 +184,7 @@ public class TaskTraps
             var offer = await bench.JoinAsync(site);
             var message = Sites.Diff(Sites.Model(1, 2), 666);
             spoil(message);
-            await bench.SayAsync(new TaskResult(site, offer.Token, message.Freeze()));
+            await bench.SayAsync(new TaskResult(site, 1, offer.Token, message.Freeze()));
             await bench.NextAsync<ResultReceipt>(site);
         }
         await AnswerAsync("peer", m => { m.Headers[HeaderNames.PeerProperties] = "me"; m.Headers[HeaderNames.ContentType] = 5; });
@@ -192,7 +192,7 @@ public class TaskTraps
         await AnswerAsync("code", m => m.Headers[HeaderNames.ReturnCode] = "OK");
         await AnswerAsync("kind", m => m.Body["kind"] = 1234567);
         await AnswerAsync("metrics", m => m.Body["meta"] = new FlareMap { [MetaKey.InitialMetrics.Name] = 1 });
-        await bench.SayAsync(new SiteEvent("good", 1, new(1, EventTypes.RoundStarted, new Shareable().Freeze())));
+        await bench.SayAsync(new SiteEvent("good", 1, 1, new(1, EventTypes.RoundStarted, new Shareable().Freeze())));
         await bench.SayAsync(ServerBench.Answer("good", await bench.JoinAsync("good"), 3));
         await bench.EndAsync();
         Assert.That(values, Is.EqualTo(new[] { 3f }));
@@ -207,11 +207,11 @@ public class TaskTraps
         await using var bench = new ServerBench(async (federation, abort) => await ready.Task, "a");
         await bench.SayAsync(new SiteHello("a", 1));
         FederatedEvent Event(int number) => new(number, $"event {number}", new Shareable().Freeze());
-        foreach (var number in new[] { 2, 1, 1, 3, 2, 3, 4 }) await bench.SayAsync(new SiteEvent("a", 1, Event(number)));
-        await bench.SayAsync(new SiteEvent("a", 0, Event(5))); // of an earlier start of the site
+        foreach (var number in new[] { 2, 1, 1, 3, 2, 3, 4 }) await bench.SayAsync(new SiteEvent("a", 1, 1, Event(number)));
+        await bench.SayAsync(new SiteEvent("a", 0, 1, Event(5))); // of an earlier start of the site
         await bench.SettleAsync();
         Assert.That(bench.Events.Types.Where(t => t.StartsWith("event", StringComparison.Ordinal)), Is.EqualTo(new[] { "event 1", "event 2", "event 3", "event 4" }), "what came before its turn waits for its repetition");
-        foreach (var number in new[] { 6, 5 }) await bench.SayAsync(new SiteEvent("a", 1, Event(number)));
+        foreach (var number in new[] { 6, 5 }) await bench.SayAsync(new SiteEvent("a", 1, 1, Event(number)));
         ready.SetResult();
         await bench.EndAsync();
         Assert.That(bench.Events.Types.Where(t => t.StartsWith("event", StringComparison.Ordinal)), Is.EqualTo(new[] { "event 1", "event 2", "event 3", "event 4", "event 5" }));

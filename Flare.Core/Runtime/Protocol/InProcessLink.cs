@@ -5,7 +5,6 @@ public sealed class InProcessLink : IServerLink
 {
     private readonly SynchronizationContext _loop;
     private readonly Dictionary<string, Action<ServerMessage>> _sites = new(StringComparer.Ordinal);
-    private readonly Queue<SiteMessage> _early = new();
     private Action<SiteMessage>? _server;
 
     /// <summary>Creates the transport of one job.</summary>
@@ -16,12 +15,7 @@ public sealed class InProcessLink : IServerLink
     public bool IsReliable => true;
 
     /// <inheritdoc/>
-    public void Start(Action<SiteMessage> receive)
-    {
-        _server = receive;
-        // A server that opens its journal first is not there yet when its sites say hello, and nothing is repeated here.
-        while (_early.TryDequeue(out var message)) Post(message);
-    }
+    public void Start(Action<SiteMessage> receive) => _server = receive;
 
     /// <inheritdoc/>
     public void Send(string site, ServerMessage message)
@@ -40,12 +34,9 @@ public sealed class InProcessLink : IServerLink
 
         public void Send(SiteMessage message)
         {
-            if (link._server is null) link._early.Enqueue(message);
-            else link.Post(message);
+            if (link._server is { } receive) link._loop.Post(static s => ((Delivery<SiteMessage>)s!).Run(), new Delivery<SiteMessage>(receive, message));
         }
     }
-
-    private void Post(SiteMessage message) => _loop.Post(static s => ((Delivery<SiteMessage>)s!).Run(), new Delivery<SiteMessage>(_server!, message));
 
     private sealed class Delivery<T>(Action<T> receive, T message)
     {

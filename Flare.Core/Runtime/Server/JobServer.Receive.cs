@@ -88,7 +88,7 @@ public sealed partial class JobServer
         if (!known) OnNewcomer(session);
     }
 
-    private Assignment? Find(SiteSession session, TaskToken token) =>
+    private static Assignment? Find(SiteSession session, TaskToken token) =>
         session.Open.TryGetValue(token.Number, out var assignment) && assignment.Token == token ? assignment : null;
 
     private void OnReady(SiteSession session, ResultReady ready)

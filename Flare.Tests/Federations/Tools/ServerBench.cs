@@ -96,18 +96,25 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
     }
 
     /// <summary>An answer as a site's runtime would send it.</summary>
-    public static TaskResult Answer(string site, TaskOffer offer, float value, long steps = 1)
+    public static TaskResult Answer(string site, TaskOffer offer, float value, long steps = 1, long incarnation = 1)
     {
         var result = Dxo.WeightDiff(Sites.Model(value, value)).WithMeta(MetaKey.NumStepsCurrentRound, steps).ToShareable();
         result.Headers[HeaderNames.TaskName] = offer.TaskName;
-        return new(site, offer.Token, result.Freeze());
+        return new(site, incarnation, offer.Token, result.Freeze());
     }
 
     /// <summary>The sites confirm the job's end.</summary>
     public async Task EndAsync(params string[] extra)
     {
-        foreach (var site in _sites.Concat(extra)) await SayAsync(new JobEndReceived(site));
-        await Ended.WaitAsync(Patience.Long);
+        // The server hears it only once the job ends: it is said again until then, whichever start of the site says it.
+        using var patience = new CancellationTokenSource(Patience.Long);
+        while (!Ended.IsCompleted)
+        {
+            patience.Token.ThrowIfCancellationRequested();
+            foreach (var site in _sites.Concat(extra)) await SayAsync(new JobEndReceived(site, long.MaxValue));
+            await SettleAsync();
+        }
+        await Ended;
     }
 
     public async ValueTask DisposeAsync()

@@ -112,9 +112,42 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
         else FoldTwo(coarse, fine, bias, fresh, sources, weights, sourceCount, count);
     }
 
+    // Four vectors at a time: with so few operations, the turns of the loop over the sources would cost as much.
     private static void FoldOne<T>(double* sums, bool fresh, T** sources, double* weights, int sourceCount, int count) where T : unmanaged
     {
-        for (var i = 0; i < count; i += Stride)
+        var i = 0;
+        for (; i <= count - 2 * Stride; i += 2 * Stride)
+        {
+            TDoubles sum0, sum1, sum2, sum3;
+            if (fresh)
+            {
+                sum0 = sum1 = sum2 = sum3 = TLanes.Create(0);
+            }
+            else
+            {
+                LoadSums(sums + i, out sum0, out sum1);
+                LoadSums(sums + i + Stride, out sum2, out sum3);
+            }
+            for (var k = 0; k < sourceCount; k++)
+            {
+                var source = sources[k] + i;
+                var weight = TLanes.Create(weights[k]);
+                if (typeof(T) == typeof(float))
+                {
+                    ReadAhead(source + BlockLength);
+                    if (TLanes.Width == 8) ReadAhead(source + BlockLength + Stride);
+                }
+                Load(source, out var x0, out var x1);
+                Load(source + Stride, out var x2, out var x3);
+                sum0 = TLanes.MultiplyAdd(x0, weight, sum0);
+                sum1 = TLanes.MultiplyAdd(x1, weight, sum1);
+                sum2 = TLanes.MultiplyAdd(x2, weight, sum2);
+                sum3 = TLanes.MultiplyAdd(x3, weight, sum3);
+            }
+            Store(sum0, sum1, sums + i);
+            Store(sum2, sum3, sums + i + Stride);
+        }
+        for (; i < count; i += Stride)
         {
             TDoubles sum0, sum1;
             if (fresh) sum0 = sum1 = TLanes.Create(0);
@@ -126,8 +159,7 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
                 sum0 = TLanes.MultiplyAdd(x0, weight, sum0);
                 sum1 = TLanes.MultiplyAdd(x1, weight, sum1);
             }
-            TLanes.Store(sum0, sums + i);
-            TLanes.Store(sum1, sums + i + TLanes.Width);
+            Store(sum0, sum1, sums + i);
         }
     }
 
@@ -150,6 +182,7 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
             for (var k = 0; k < sourceCount; k++)
             {
                 var weight = TLanes.Create(weights[k]);
+                if (typeof(T) == typeof(float) && (TLanes.Width == 8 || i % 16 == 0)) ReadAhead(sources[k] + i + BlockLength);
                 Load(sources[k] + i, out var x0, out var x1);
                 var sum0 = TLanes.MultiplyAdd(x0, weight, coarse0);
                 var sum1 = TLanes.MultiplyAdd(x1, weight, coarse1);
@@ -157,10 +190,8 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
                 fine1 = TLanes.Add(fine1, TLanes.MultiplyAdd(x1, weight, TLanes.Subtract(coarse1, sum1)));
                 (coarse0, coarse1) = (sum0, sum1);
             }
-            TLanes.Store(coarse0, coarse + i);
-            TLanes.Store(coarse1, coarse + i + TLanes.Width);
-            TLanes.Store(fine0, fine + i);
-            TLanes.Store(fine1, fine + i + TLanes.Width);
+            Store(coarse0, coarse1, coarse + i);
+            Store(fine0, fine1, fine + i);
         }
     }
 
@@ -169,8 +200,6 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
     {
         if (typeof(T) == typeof(float))
         {
-            // The same place of the next block, while this one is being worked on.
-            ReadAhead(source + BlockLength);
             x0 = TLanes.Widen((float*)source);
             x1 = TLanes.Widen((float*)source + TLanes.Width);
         }
@@ -196,6 +225,13 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
         ReadAhead(sums + 2 * BlockLength + TLanes.Width);
         sum0 = TLanes.Load(sums);
         sum1 = TLanes.Load(sums + TLanes.Width);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(TDoubles sum0, TDoubles sum1, double* sums)
+    {
+        TLanes.Store(sum0, sums);
+        TLanes.Store(sum1, sums + TLanes.Width);
     }
 
     public override void Regrid(double* coarse, double* fine, bool hasFine, double bias, double newBias, int count)
@@ -264,17 +300,20 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
             var dividend = TLanes.Load(coarse + i);
             var dividendRest = TLanes.Create(0);
             if (fine is not null) dividend = Sum(TLanes.Subtract(dividend, _bias), TLanes.Load(fine + i), out dividendRest);
+            var hasRest = fine is not null || _divisorHasRest;
             var first = TLanes.Multiply(dividend, _inverse);
-            var result = TLanes.FusedMultiplyAdd(Left(first, dividend, dividendRest), _inverse, first);
-            rest = Left(result, dividend, dividendRest);
+            var result = TLanes.FusedMultiplyAdd(Left(first, dividend, dividendRest, hasRest), _inverse, first);
+            rest = Left(result, dividend, dividendRest, hasRest);
             return result;
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private TDoubles Left(TDoubles result, TDoubles dividend, TDoubles dividendRest)
+        private TDoubles Left(TDoubles result, TDoubles dividend, TDoubles dividendRest, bool hasRest)
         {
+            var left = TLanes.FusedMultiplyAdd(result, _minusDivisor, dividend);
+            if (!hasRest) return left;
             if (_divisorHasRest) dividendRest = TLanes.FusedMultiplyAdd(result, _minusDivisorRest, dividendRest);
-            return TLanes.Add(TLanes.FusedMultiplyAdd(result, _minusDivisor, dividend), dividendRest);
+            return TLanes.Add(left, dividendRest);
         }
     }
 }

@@ -76,6 +76,8 @@ public sealed class SimulatedDisk
 
     private sealed class Storage(SimulatedDisk disk) : IJournalStorage
     {
+        private static readonly TimeSpan Shortest = TimeSpan.FromMilliseconds(1); // what a delay can be, and still be one
+
         public bool IsOpen { get; set; } = true;
 
         /// <summary>The write on its way, to be done in part: all of it at 1.</summary>
@@ -96,17 +98,17 @@ public sealed class SimulatedDisk
             return read(stream);
         }
 
-        public Task AppendAsync(string name, ReadOnlyMemory<byte> bytes)
+        public async Task AppendAsync(string name, ReadOnlyMemory<byte> bytes)
         {
             Content(name);
             var copy = bytes.ToArray();
-            return WriteAsync("append", done => disk.Tear(name, copy, done), () => disk._files[name] = [.. disk._files[name], .. copy]);
+            await WriteAsync("append", done => disk.Tear(name, copy, done), () => disk._files[name] = [.. disk._files[name], .. copy]);
         }
 
-        public Task TruncateAsync(string name, long length)
+        public async Task TruncateAsync(string name, long length)
         {
             ArgumentOutOfRangeException.ThrowIfGreaterThan(length, Content(name).Length);
-            return WriteAsync("truncate", () => disk._files[name] = disk._files[name][..(int)length]);
+            await WriteAsync("truncate", () => disk._files[name] = disk._files[name][..(int)length]);
         }
 
         public async Task<T> ReplaceAsync<T>(string name, Func<Stream, T> write)
@@ -162,7 +164,7 @@ public sealed class SimulatedDisk
             RequireOpen();
         }
 
-        private TimeSpan Latency() => disk._random.Between(TimeSpan.Zero, disk.Faults.MaxLatency);
+        private TimeSpan Latency() => disk._random.Between(Shortest, disk.Faults.MaxLatency > Shortest ? disk.Faults.MaxLatency : Shortest);
 
         private byte[] Content(string name) => disk._files.GetValueOrDefault(name) ?? throw new FileNotFoundException($"The simulated disk has no file '{name}'.");
 

@@ -6,7 +6,7 @@ public sealed record DiskFaults
     /// <summary>A disk without faults.</summary>
     public static DiskFaults None { get; } = new();
 
-    /// <summary>The longest that a call takes. 20 ms unless set.</summary>
+    /// <summary>The longest that a call takes; at least 1 ms. 20 ms unless set.</summary>
     public TimeSpan MaxLatency { get; init; } = TimeSpan.FromMilliseconds(20);
 
     /// <summary>How likely a call fails with <see cref="IOException"/>, its work done or not; from 0 to 1.</summary>

@@ -129,7 +129,7 @@ public sealed partial class JobServer
     {
         var isDuplicate = session.TryGetAnswer(result.Token, Epoch, out var refusal) && refusal is null;
         var isLetThrough = _options.Faults.HasFlag(isDuplicate ? PlantedFaults.NoDuplicateCheck : PlantedFaults.StaleRoundAccepted);
-        if (!isLetThrough || _running.LastOrDefault(r => r.Task.Name == result.Result.TaskName) is not { } run) return;
+        if (!isLetThrough || result.Result.ReturnCode != ReturnCode.Ok || _running.LastOrDefault(r => r.Task.Name == result.Result.TaskName) is not { } run) return;
         var contribution = new Contribution(session.Name, result.Token, run.Task, result.Result, static _ => { });
         run.Deliver(new Assignment(run, session.Name, result.Token, 0) { Contribution = contribution });
     }

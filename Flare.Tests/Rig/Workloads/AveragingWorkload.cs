@@ -33,13 +33,12 @@ internal static class AveragingWorkload
         };
     }
 
-    /// <summary>Results above the limit for small ones, two permits for six sites, on links that are slow now and then.</summary>
+    /// <summary>Results above the limit for small ones, two permits for six sites, on links that are slow now and then. No time limit hides a permit that is never given back.</summary>
     public static Simulation ConfigureLarge(Simulation plan) => With(plan, rounds: 4, () => new FedAvg
     {
         Rounds = 4,
-        MinSites = 4,
-        Grace = TimeSpan.FromSeconds(2),
-        TrainTimeout = TimeSpan.FromSeconds(25),
+        MinSites = 2,
+        Grace = TimeSpan.FromSeconds(1),
         Validation = ValidationMode.None,
     }) with
     {

@@ -66,8 +66,8 @@ public sealed class Federation : IAsyncDisposable
     public async IAsyncEnumerable<RoundReport> RunAsync(StateDict initialModel, [EnumeratorCancellation] CancellationToken abort = default)
     {
         ArgumentNullException.ThrowIfNull(initialModel);
+        using var registration = abort.Register(_stop.Cancel); // first: a token that is cancelled already runs nothing
         Start(initialModel);
-        using var registration = abort.Register(_stop.Cancel);
         try
         {
             await foreach (var report in _server!.Reports.ReadAllAsync(CancellationToken.None))

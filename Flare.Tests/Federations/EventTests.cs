@@ -118,6 +118,15 @@ public class EventTests
         Assert.That(logged.Select(e => e.Exception), Is.All.InstanceOf<InvalidDataException>());
     }
 
+    [Test]
+    public void The_run_ends_at_both_sides_whatever_ended_it()
+    {
+        var (server, site) = (new EventRecorder(), new EventRecorder());
+        Assert.That(() => Sites.RunAsync(Sites.Training(), Initial, f => f.AddServerComponent(server).ConfigureSites((s, _) => s.AddComponent(site)), Sites.Throwing("x")), Throws.InstanceOf<TooFewResponsesException>());
+        Assert.That(server.Types.TakeLast(3), Is.EqualTo(new[] { EventTypes.EndWorkflow, EventTypes.AboutToEndRun, EventTypes.EndRun }));
+        Assert.That(site.Types.TakeLast(2), Is.EqualTo(new[] { EventTypes.AboutToEndRun, EventTypes.EndRun }));
+    }
+
     private static readonly string[] ServerEvents =
     [
         EventTypes.StartRun, EventTypes.StartWorkflow, EventTypes.RoundStarted, EventTypes.BeforeTrainTask, EventTypes.BeforeTaskDataFilter, EventTypes.AfterTaskDataFilter, EventTypes.BeforeTaskResultFilter,

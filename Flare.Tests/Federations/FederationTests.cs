@@ -77,6 +77,7 @@ public class FederationTests
             await using var federation = Federation.InProcess(f => f.AddSites(1, _ => new Scripted((_, _, _, _) => { calls++; return default; })).UseController(Sites.Training()));
             await federation.RunToEndAsync(Initial, new CancellationToken(true));
         }, Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(calls, Is.Zero);
     }
 
     [Test]

@@ -40,7 +40,7 @@ public sealed partial class JobServer : IDisposable
             Components = [.. options.Controllers.SelectMany(c => c.Components.Prepend(c)).Concat(options.Components).Distinct(ReferenceEqualityComparer.Instance).Cast<FLComponent>()],
         };
         _engine.SendFederatedOn(options.Loop, SendEvent);
-        _engine.StopJob = reason => options.Loop.Post(_ => Stop("server", reason), null);
+        _engine.StopJob = reason => Stop("server", reason);
         _gate = new UploadGate(options.Limits.MaxConcurrentUploads, a => Say(a.Site, new UploadPermit(a.Token)));
         Model = options.InitialModel.Freeze();
         foreach (var site in options.Sites) AddSite(site);
@@ -71,7 +71,10 @@ public sealed partial class JobServer : IDisposable
     /// <param name="abort">Aborts the job: executors are told to stop, and the task is cancelled. May be cancelled from any thread.</param>
     public async Task RunAsync(CancellationToken abort)
     {
+        if (abort.IsCancellationRequested) _abort.Cancel();
         using var registration = abort.Register(() => _options.Loop.Post(_ => _abort.Cancel(), null));
+        var context = new FLContext(_engine);
+        var started = false;
         Exception? failure = null;
         var reason = "the job is done";
         try
@@ -81,12 +84,10 @@ public sealed partial class JobServer : IDisposable
             Log.JobStarts(_options.Logger, _options.JobId, Epoch, _options.Seed, _siteNames.Count, _options.Limits.MaxConcurrentUploads);
             BeginReceiving();
             if (!_options.Link.IsReliable) Sweep();
-            var context = new FLContext(_engine);
+            started = true;
             _engine.Fire(EventTypes.StartRun, context);
             await RunWorkflowsAsync(context);
             if (_journal is not null && !_complete) await _journal.CompleteJobAsync();
-            _engine.Fire(EventTypes.AboutToEndRun, context);
-            _engine.Fire(EventTypes.EndRun, context);
         }
         catch (Exception e)
         {
@@ -95,6 +96,12 @@ public sealed partial class JobServer : IDisposable
             reason = failure is OperationCanceledException ? "the job was aborted" : $"the job failed: {failure.Message}";
         }
         foreach (var run in _running.ToArray()) run.Complete(failure is null ? CompletionStatus.Cancelled : CompletionStatus.Aborted, reason);
+        if (started && !_dead)
+        {
+            // Whatever ended it: components close their files on these.
+            _engine.Announce(EventTypes.AboutToEndRun, context);
+            _engine.Announce(EventTypes.EndRun, context);
+        }
         try
         {
             if (!_dead) await DrainAsync(reason);
@@ -105,13 +112,14 @@ public sealed partial class JobServer : IDisposable
         {
             failure ??= e; // whoever reads the reports would wait for ever otherwise
         }
-        _reports.Writer.TryComplete(failure);
+        _reports.Writer.TryComplete(failure ?? _panic);
     }
 
+    /// <summary>Ends the job with a panic's reason; from any thread.</summary>
     private void Stop(string origin, string reason)
     {
-        _panic ??= new FlarePanicException(origin, reason);
-        _abort.Cancel();
+        Interlocked.CompareExchange(ref _panic, new FlarePanicException(origin, reason), null);
+        _options.Loop.Post(_ => _abort.Cancel(), null);
     }
 
     /// <summary>Stops at once, as a crash would: nothing more is sent, nothing more is written. Call it on the loop.</summary>

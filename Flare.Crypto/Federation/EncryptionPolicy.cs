@@ -31,8 +31,8 @@ public sealed record EncryptionPolicy
     public int Bits { get; init; } = 24;
 
     /// <summary>
-    /// A: weights from -A to A are never clipped, those beyond may be, which the round's report counts (<c>encryption.clipped</c>). 8 unless set. The
-    /// smaller, the finer. Of the exact scheme only.
+    /// A, rounded up to a power of two: weights below it in magnitude are never clipped, others may be, which the round's report counts
+    /// (<c>encryption.clipped</c>). 8 unless set. The smaller, the finer. Of the exact scheme only.
     /// </summary>
     public double Range { get; init; } = 8;
 
@@ -74,12 +74,15 @@ public sealed record EncryptionPolicy
     /// <exception cref="ArgumentException">The policy is not usable.</exception>
     public string Fingerprint => SumScheme.For(this).PolicyFingerprint;
 
+    // ±A itself is one unit beyond the end: a whole bit for it would be a poor bargain.
+    internal FixedPoint Format => new(Bits, Bits - 1 - (int)Math.Ceiling(Math.Log2(Range)));
+
     /// <summary>What is wrong, and what to do about it; nothing where all is well.</summary>
     public IEnumerable<string> Validate()
     {
         if (Scheme is not (EncryptionScheme.Exact or EncryptionScheme.Ckks)) yield return $"{nameof(Scheme)} is {Scheme}; it must be {EncryptionScheme.Exact} or {EncryptionScheme.Ckks}";
         if (Bits is < 2 or > 32) yield return $"{nameof(Bits)} is {Bits}; it must be from 2 to 32";
-        if (!(Range is > 0 and < 1e18)) yield return $"{nameof(Range)} is {Range}; it must be above 0 and below 10^18";
+        if (!(Range is >= 1e-9 and <= 1e9)) yield return $"{nameof(Range)} is {Range}; it must be from 10^-9 to 10^9";
         if (MaxSites is < 1 or > ExactParameters.SummandLimit) yield return $"{nameof(MaxSites)} is {MaxSites}; it must be from 1 to {ExactParameters.SummandLimit}";
         if (MinSites < 1 || MinSites > MaxSites) yield return $"{nameof(MinSites)} is {MinSites}; it must be from 1 to {nameof(MaxSites)}, {MaxSites}";
         if (!Enum.IsDefined(Security)) yield return $"{nameof(Security)} is {Security}; there is no such level";

@@ -7,9 +7,21 @@ internal sealed class ExactScheme : SumScheme
 {
     private readonly ExactParameters _parameters;
 
-    public ExactScheme(EncryptionPolicy policy) : this(policy, ExactParameters.Choose(policy.MaxSites, FixedPoint.ForRange(policy.Range, policy.Bits), policy.Security)) { }
+    public ExactScheme(EncryptionPolicy policy) : this(policy, Choose(policy)) { }
 
     private ExactScheme(EncryptionPolicy policy, ExactParameters parameters) : base(policy, parameters.Id) => _parameters = parameters;
+
+    private static ExactParameters Choose(EncryptionPolicy policy)
+    {
+        try
+        {
+            return ExactParameters.Choose(policy.MaxSites, policy.Format, policy.Security);
+        }
+        catch (ArgumentException e)
+        {
+            throw new ArgumentException($"The encryption policy is refused: {e.Message}", nameof(policy), e);
+        }
+    }
 
     public override string Algorithm => "exact-rlwe";
 

@@ -10,7 +10,7 @@ namespace Flare.Crypto;
 /// </summary>
 internal sealed class ModelPlan
 {
-    public const int PartElements = 1 << 22;
+    public const int PartElements = 1 << 21;
 
     private readonly bool[] _chosen;
 

@@ -62,6 +62,8 @@ public sealed class ControllerContext
     {
         ArgumentNullException.ThrowIfNull(task);
         options ??= new();
+        NotNegative(options.Grace, nameof(BroadcastOptions.Grace));
+        NotNegative(options.Timeout, nameof(BroadcastOptions.Timeout));
         var targets = Known(options.Targets ?? [.. Sites]);
         if (targets.Distinct(StringComparer.Ordinal).Count() != targets.Count) throw new ArgumentException($"A site is named twice among the targets of task '{task.Name}'; it can answer once.", nameof(options));
         var minimum = options.MinResponses ?? targets.Count;
@@ -92,6 +94,8 @@ public sealed class ControllerContext
     {
         ArgumentNullException.ThrowIfNull(task);
         ArgumentNullException.ThrowIfNull(options);
+        NotNegative(options.AssignmentTimeout, nameof(SendOptions.AssignmentTimeout));
+        NotNegative(options.Timeout, nameof(SendOptions.Timeout));
         var targets = Known(options.Targets);
         if (options.Order == SendOrder.Any) targets = [.. targets.OrderByDescending(_server.IsConnected)];
         var attempts = new List<SiteOutcome>();
@@ -116,6 +120,8 @@ public sealed class ControllerContext
     {
         ArgumentNullException.ThrowIfNull(next);
         options ??= new();
+        NotNegative(options.AssignmentTimeout, nameof(RelayOptions.AssignmentTimeout));
+        NotNegative(options.ResultTimeout, nameof(RelayOptions.ResultTimeout));
         var route = new Queue<string>(Known(options.Targets ?? [.. Sites]));
         var seen = Sites.Count;
         Contribution? last = null;
@@ -200,6 +206,11 @@ public sealed class ControllerContext
             if (!await run.Assignments[0].TakenAsync || timeout is null) return;
         }
         using (_server.After(timeout.Value, () => run.Complete(CompletionStatus.Timeout, $"the site did not answer within {timeout.Value}"))) await run.Assignments[0].EndedAsync;
+    }
+
+    private static void NotNegative(TimeSpan? time, string name)
+    {
+        if (time < TimeSpan.Zero && time != Timeout.InfiniteTimeSpan) throw new ArgumentOutOfRangeException(name, time, "A time must not be negative; use null for no limit.");
     }
 
     private List<string> Known(IReadOnlyList<string> targets)

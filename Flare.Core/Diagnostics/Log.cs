@@ -43,4 +43,7 @@ internal static partial class Log
 
     [LoggerMessage(13, LogLevel.Error, "{Site}: what the executor registered with the abort token of task {Task} threw; the task is aborted all the same")]
     public static partial void AbortHandlerFailed(ILogger logger, Exception exception, string site, string task);
+
+    [LoggerMessage(14, LogLevel.Warning, "{Peer}: the federated event {EventType} is dropped, because {Limit} wait to be confirmed")]
+    public static partial void EventDropped(ILogger logger, string peer, string eventType, int limit);
 }

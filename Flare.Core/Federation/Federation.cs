@@ -43,7 +43,7 @@ public sealed class Federation : IAsyncDisposable
 
     /// <summary>What the workflow kept beside the model, such as the best model.</summary>
     /// <exception cref="InvalidOperationException">The federation has not run.</exception>
-    public RunState State => Server.State;
+    public RunState State => Server.CommittedState;
 
     /// <summary>
     /// The reports of the rounds so far. Memory stays flat however many rounds and sites there are: beyond
@@ -177,6 +177,9 @@ public sealed class Federation : IAsyncDisposable
             var running = _server!.RunAsync(_stop.Token);
             foreach (var site in sites) site.Start();
             await running;
+            // A job that failed before it heard its sites, or that they did not hear the end of, leaves none of them at work.
+            foreach (var site in sites)
+                if (!site.Ended.IsCompleted) site.Dispose();
             done.SetResult();
         }
     }

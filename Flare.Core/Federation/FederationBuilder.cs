@@ -192,6 +192,15 @@ public sealed class FederationBuilder
         return this;
     }
 
+    // A site runs one task at a time, and that is all the locking an executor has: two sites would run a shared one side by side.
+    private static void RequireOwnExecutors(SiteDefinition[] sites)
+    {
+        var owners = new Dictionary<Executor, string>(ReferenceEqualityComparer.Instance);
+        foreach (var site in sites)
+            if (!owners.TryAdd(site.Executor, site.Name))
+                throw new FlareException(ErrorIds.Configuration, $"The federation cannot be built: {owners[site.Executor]} and {site.Name} share one {site.Executor.GetType().Name}. Make a new executor for each site: AddSites(n, site => new …).");
+    }
+
     internal Federation Build()
     {
         var errors = new List<string>();
@@ -208,6 +217,8 @@ public sealed class FederationBuilder
         }
         if (errors.Count > 0)
             throw new FlareException(errorId, $"The federation cannot be built: {string.Join("; ", errors)}.");
-        return new Federation(this, [.. _sites.Select(make => make())], _controllers, _components, _serverFilters, _features);
+        SiteDefinition[] sites = [.. _sites.Select(make => make())];
+        RequireOwnExecutors(sites);
+        return new Federation(this, sites, _controllers, _components, _serverFilters, _features);
     }
 }

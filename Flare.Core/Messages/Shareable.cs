@@ -86,6 +86,9 @@ public sealed class Shareable
         return this;
     }
 
+    /// <summary>A message with the same headers and no body.</summary>
+    internal Shareable WithoutBody() => new([], Headers);
+
     /// <summary>A message with the same body and writable copies of the headers.</summary>
     public Shareable WithOwnHeaders() => new(Body, new FlareMap(Headers));
 }

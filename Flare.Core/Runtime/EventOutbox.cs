@@ -1,12 +1,18 @@
 namespace Flare.Runtime;
 
 /// <summary>Federated events that were sent and not confirmed yet, in their order.</summary>
-internal sealed class EventOutbox
+internal sealed class EventOutbox(int limit)
 {
+    private const int Window = 64;
+
     private readonly Queue<FederatedEvent> _pending = new();
     private long _last;
 
-    public IEnumerable<FederatedEvent> Pending => _pending;
+    /// <summary>The oldest that are not confirmed: what is to be said again. More than so many at once would crowd out the tasks.</summary>
+    public IEnumerable<FederatedEvent> Pending => _pending.Take(Window);
+
+    /// <summary>Whether there is room for another event.</summary>
+    public bool HasRoom => _pending.Count < limit;
 
     public FederatedEvent Add(string type, Shareable data)
     {

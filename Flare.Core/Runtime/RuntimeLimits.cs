@@ -12,6 +12,12 @@ public sealed record RuntimeLimits
     /// <summary>Results whose tensors take at most this many bytes are sent without asking for a permit. 16 KiB unless set.</summary>
     public long SmallResultBytes { get; init; } = 16 * 1024;
 
+    /// <summary>
+    /// How many federated events may wait for one peer to confirm them; at least 1. When so many do, further ones are dropped, with a warning in the
+    /// log: events are for watching, and must not take the memory of a job whose peer is away. 10,000 unless set.
+    /// </summary>
+    public int MaxPendingEvents { get; init; } = 10_000;
+
     /// <summary>On links that lose messages: how long to wait for an answer before repeating a message. 200 ms unless set.</summary>
     public TimeSpan RetryInterval { get; init; } = TimeSpan.FromMilliseconds(200);
 
@@ -30,6 +36,7 @@ public sealed record RuntimeLimits
     internal IEnumerable<string> Errors()
     {
         if (MaxConcurrentUploads < 1) yield return $"{nameof(MaxConcurrentUploads)} is {MaxConcurrentUploads}; it must be at least 1";
+        if (MaxPendingEvents < 1) yield return $"{nameof(MaxPendingEvents)} is {MaxPendingEvents}; it must be at least 1";
         if (SmallResultBytes < 0) yield return $"{nameof(SmallResultBytes)} is {SmallResultBytes}; it must not be negative";
         foreach (var (name, value) in new[] { (nameof(RetryInterval), RetryInterval), (nameof(HeartbeatInterval), HeartbeatInterval), (nameof(SiteLease), SiteLease), (nameof(AbortGrace), AbortGrace), (nameof(DrainTimeout), DrainTimeout) })
             if (value <= TimeSpan.Zero) yield return $"{name} is {value}; it must be positive";

@@ -25,6 +25,7 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
     private RoundAgreement? _agreement;
     private KeyId _key;
     private int _mostSteps;
+    private long _mostRefused;
     private long _bytes, _clipped;
     private double _seconds, _decryptSeconds;
     private Dictionary<string, double> _metrics = [];
@@ -70,8 +71,8 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
             throw Errors.Crypto($"The initial model was encrypted by job '{before.Job}': open it with that job's key, and start from the plain model.");
         if (_plan is null || before is not null || !_plan.Model.Equals(federation.Model.Layout)) SetPlan(before?.Plan ?? new ModelPlan(federation.Model.Layout, _scheme));
         _mean?.Reset();
-        _mostSteps = before?.MostSteps ?? 1;
-        var reference = RoundAgreement.ReferenceFor(before is null ? _scheme.Policy.FirstRoundSteps : 2L * _mostSteps);
+        var reference = RoundAgreement.ReferenceFor(before is null ? _scheme.Policy.FirstRoundSteps : 2L * before.MostSteps);
+        (_mostSteps, _mostRefused) = (1, 0);
         var agreement = new RoundAgreement(_scheme.PolicyFingerprint, Key, (before?.Number ?? 0) + 1, reference);
         var plan = _plan!;
         _sums = [.. Enumerable.Range(0, plan.Parts).Select(part => _scheme.CreateSum(plan.Label(federation.JobId, agreement.Number, reference, part), agreement.Key, plan.ElementsOf(part)))];
@@ -149,6 +150,10 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
         _mean = plan.Plain.Count > 0 ? new ExactWeightedMean(plan.Plain, default, Federation.Compute) : null;
     }
 
+    // What the next round's weight reference follows. A site that was refused gets room, but no site can claim so many steps that the others'
+    // weights lose their bits: at most eight times what an accepted one took.
+    private int MostSteps => (int)Math.Min(EncryptionPolicy.MaxSteps, Math.Max(_mostSteps, Math.Min(_mostRefused, 8L * _mostSteps)));
+
     private string? Refuse(Contribution contribution)
     {
         var (plan, agreement) = (_plan!, _agreement!);
@@ -156,7 +161,7 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
         if (steps > agreement.Reference)
         {
             // The next round has room for it: the site is left out once, not for ever.
-            _mostSteps = (int)Math.Min(EncryptionPolicy.MaxSteps, Math.Max(_mostSteps, steps));
+            _mostRefused = Math.Max(_mostRefused, steps);
             return $"it took {steps} steps, above the round's weight reference of {agreement.Reference}"
                 + (steps > EncryptionPolicy.MaxSteps ? $"; at most {EncryptionPolicy.MaxSteps} are possible" : $"; set {nameof(EncryptionPolicy.FirstRoundSteps)} to at least that. The next round has room for it");
         }
@@ -194,7 +199,7 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
 
     private StateDict Complete(ModelPlan plan, RoundAgreement agreement, StateDict global)
     {
-        var described = new EncryptedModel { Plan = plan, Job = Federation.JobId, Number = agreement.Number, Reference = agreement.Reference, MostSteps = _mostSteps };
+        var described = new EncryptedModel { Plan = plan, Job = Federation.JobId, Number = agreement.Number, Reference = agreement.Reference, MostSteps = MostSteps };
         var model = described.Create(part => _sums[part].SumBytes);
         for (var part = 0; part < _sums.Length; part++) _sums[part].Write(model[EncryptedModel.PartName(part)].AsSpan<byte>(), Federation.Compute.ForEachPart);
         if (_mean is not null)

@@ -2,7 +2,7 @@ namespace Flare.Learning;
 
 /// <summary>
 /// A site's trainer for classifiers: loads the global model, trains it on the site's data, and answers with the difference of the
-/// weights and the number of steps. Before training it measures the global model, so that each round reports <c>accuracy</c> and
+/// weights and the number of steps. Asked to, it measures the global model, so that each round reports <c>accuracy</c> and
 /// <c>loss</c>. The same seed of the run gives the same bits.
 /// </summary>
 /// <param name="model">Makes the network for a seed, such as <see cref="Models.DigitsCnn"/>. Trainers that are given the same method share

@@ -5,7 +5,7 @@ namespace Flare.Workflows;
 /// <summary>
 /// The median of every coordinate (Yin et al. 2018, "Byzantine-Robust Distributed Learning"): fewer than half of the sites, whatever they
 /// send, cannot move a coordinate beyond what the others sent. It keeps every contribution until it is complete, so its memory grows with the
-/// number of sites. Float32 tensors; others take the first site's values, in the order of names.
+/// number of sites. Float32 models; integers and Booleans, which are no weights, take the first site's values, in the order of names.
 /// </summary>
 public sealed class CoordinateMedian
 {
@@ -13,12 +13,14 @@ public sealed class CoordinateMedian
 
     /// <summary>Takes a contribution: weights, or a difference, which is added to the model it was trained from.</summary>
     /// <exception cref="InvalidOperationException">The site has contributed already.</exception>
-    /// <exception cref="ArgumentException">The layout differs from the first contribution's.</exception>
+    /// <exception cref="ArgumentException">The layout differs from the first contribution's, or has floating-point tensors other than Float32.</exception>
     public void Accept(Contribution contribution)
     {
         ArgumentNullException.ThrowIfNull(contribution);
         if (_weights.ContainsKey(contribution.Site)) throw new InvalidOperationException($"{contribution.Site} has contributed already.");
         var weights = contribution.ToWeights();
+        if (weights.Layout.FirstOrDefault(t => t.DType.IsFloatingPoint() && t.DType != DType.Float32) is { } other)
+            throw new ArgumentException($"Tensor '{other.Name}' holds {other.DType}; the median is taken of Float32. Send Float32 weights.", nameof(contribution));
         if (_weights.Count > 0 && weights.Layout.DifferenceFrom(_weights.First().Value.Layout) is { } difference)
             throw new ArgumentException($"The model of {contribution.Site} differs in layout: {difference}.", nameof(contribution));
         _weights.Add(contribution.Site, weights);

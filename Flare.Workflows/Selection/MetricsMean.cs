@@ -7,7 +7,7 @@ internal sealed class MetricsMean
 
     public void Add(Contribution contribution)
     {
-        if (contribution.Metrics is { } metrics) _sites[contribution.Site] = (contribution.NumSteps ?? 1, metrics);
+        if (contribution.Metrics is { } metrics) _sites[contribution.Site] = (Math.Clamp(contribution.NumSteps ?? 1, 1, int.MaxValue), metrics);
     }
 
     public IReadOnlyDictionary<string, double> Result()

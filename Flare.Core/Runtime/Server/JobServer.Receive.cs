@@ -180,6 +180,11 @@ public sealed partial class JobServer
     {
         foreach (var session in _sessions.Values)
         {
+            if (!session.Events.HasRoom)
+            {
+                Log.EventDropped(_options.Logger, session.Name, type, _options.Limits.MaxPendingEvents);
+                continue;
+            }
             var e = session.Events.Add(type, data);
             if (session.Connected) Say(session.Name, new ServerEvent(Epoch, session.Incarnation, e));
         }

@@ -51,6 +51,8 @@ public sealed partial class JobServer
         Model = model;
         LastCommittedRound = round;
         LastReport = report;
+        (_late, _duplicates) = (_late - report.LateResults, _duplicates - report.DuplicateResults);
+        CommittedState = new RunState(State);
         EndRound(round);
         _engine.Fire(EventTypes.AfterLearnablePersist, context);
         if (!_options.Faults.HasFlag(PlantedFaults.AnnounceBeforeFlush)) _reports.Writer.TryWrite(report);
@@ -81,7 +83,6 @@ public sealed partial class JobServer
     private void EndRound(int round)
     {
         _roundRuns.RemoveAll(r => r.Task.Round <= round);
-        (_late, _duplicates) = (0, 0);
         _roundStarted = _options.Time.GetTimestamp();
     }
 
@@ -99,6 +100,7 @@ public sealed partial class JobServer
         foreach (var (name, tensors) in recovered.Snapshots)
             if (name.StartsWith(StatePrefix, StringComparison.Ordinal)) State.Tensors[name[StatePrefix.Length..]] = tensors;
         State.Values = new FlareMap(recovered.Values);
+        CommittedState = new RunState(State);
         foreach (var (workflow, _, map) in recovered.Reports)
         {
             var report = RoundReport.FromMap(map);

@@ -119,7 +119,11 @@ public sealed partial class JobServer
             contribution = new Contribution(assignment.Site, assignment.Token, run.Task, message, reason => EndAssignment(assignment, SiteStatus.Rejected, reason, null));
             context.Set(ContextKeys.Contribution, contribution);
             var refusal = run.Task.Contract.CheckShape(contribution) ?? await FindNonFiniteAsync(run, contribution, assignment.Bytes);
-            if (assignment.IsFinal) return; // the task ended while the answer was looked at
+            if (assignment.IsFinal)
+            {
+                _late++; // the task ended while the answer was looked at
+                return;
+            }
             (assignment.NumSteps, assignment.Metrics) = (contribution.NumSteps, contribution.Metrics);
             if (refusal is not null)
             {

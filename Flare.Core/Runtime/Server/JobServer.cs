@@ -52,6 +52,9 @@ public sealed partial class JobServer : IDisposable
     /// <summary>Tensors and values that the workflows keep beside the model; committed with every round.</summary>
     public RunState State { get; private set; } = new();
 
+    /// <summary>The state as of the last commit; another thread than the loop's may read it.</summary>
+    public RunState CommittedState { get; private set; } = new();
+
     /// <summary>The reports of the rounds, as they are committed. Completes with the job, with its exception if it failed.</summary>
     public ChannelReader<RoundReport> Reports => _reports.Reader;
 
@@ -73,6 +76,8 @@ public sealed partial class JobServer : IDisposable
     {
         if (abort.IsCancellationRequested) _abort.Cancel();
         using var registration = abort.Register(() => _options.Loop.Post(_ => _abort.Cancel(), null));
+        // Tasks that the workflow sent without its token, too.
+        using var endsTasks = _abort.Token.Register(() => EndRunning(CompletionStatus.Aborted, "the job was aborted"));
         var context = new FLContext(_engine);
         var started = false;
         Exception? failure = null;
@@ -95,7 +100,7 @@ public sealed partial class JobServer : IDisposable
             failure = _panic ?? e;
             reason = failure is OperationCanceledException ? "the job was aborted" : $"the job failed: {failure.Message}";
         }
-        foreach (var run in _running.ToArray()) run.Complete(failure is null ? CompletionStatus.Cancelled : CompletionStatus.Aborted, reason);
+        EndRunning(failure is null ? CompletionStatus.Cancelled : CompletionStatus.Aborted, reason);
         if (started && !_dead)
         {
             // Whatever ended it: components close their files on these.
@@ -145,13 +150,19 @@ public sealed partial class JobServer : IDisposable
             }
             finally
             {
-                foreach (var run in _running.ToArray()) run.Complete(CompletionStatus.Cancelled, "its workflow has ended");
+                EndRunning(CompletionStatus.Cancelled, "its workflow has ended");
+                _gate.ReleaseAll(); // answers that nobody read hold permits that the next workflow needs
                 _engine.Fire(EventTypes.EndWorkflow, context);
             }
             if (_journal is not null) await _journal.CompleteWorkflowAsync(_workflow);
             (LastCommittedRound, LastReport) = (0, null);
             _roundRuns.Clear();
         }
+    }
+
+    private void EndRunning(CompletionStatus status, string reason)
+    {
+        foreach (var run in _running.ToArray()) run.Complete(status, reason);
     }
 
     private async Task DrainAsync(string reason)
@@ -177,7 +188,7 @@ public sealed partial class JobServer : IDisposable
 
     private SiteSession AddSite(string name)
     {
-        var session = new SiteSession(name) { LastHeard = _options.Time.GetTimestamp() };
+        var session = new SiteSession(name, _options.Limits.MaxPendingEvents) { LastHeard = _options.Time.GetTimestamp() };
         _sessions.Add(name, session);
         _siteNames.Add(name);
         return session;

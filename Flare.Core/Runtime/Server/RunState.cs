@@ -3,6 +3,14 @@ namespace Flare;
 /// <summary>What a workflow keeps from round to round beside the model; made durable with every commit, and there again after a resume.</summary>
 public sealed class RunState
 {
+    internal RunState() { }
+
+    internal RunState(RunState source)
+    {
+        foreach (var (name, tensors) in source.Tensors) Tensors[name] = tensors;
+        Values = new FlareMap(source.Values);
+    }
+
     /// <summary>Named tensors, such as the best model or a server optimizer's momentum. Frozen when the round is committed; replace, do not change them.</summary>
     public IDictionary<string, StateDict> Tensors { get; } = new SortedDictionary<string, StateDict>(StringComparer.Ordinal);
 

@@ -1,7 +1,7 @@
 namespace Flare.Runtime;
 
 /// <summary>A site, as the server sees it.</summary>
-internal sealed class SiteSession(string name)
+internal sealed class SiteSession(string name, int maxPendingEvents)
 {
     public string Name => name;
     public long Incarnation { get; set; }
@@ -38,6 +38,6 @@ internal sealed class SiteSession(string name)
         return token.Epoch == epoch && _refusals.TryGetValue(token.Number, out refusal);
     }
 
-    public EventOutbox Events { get; } = new();
+    public EventOutbox Events { get; } = new(maxPendingEvents);
     public long EventsSeen { get; set; }
 }

@@ -5,6 +5,8 @@ namespace Flare.Runtime;
 /// <summary>A task on its way to its targets and back: decides when it is complete.</summary>
 internal sealed class TaskRun
 {
+    private const int StandingKept = 512;
+
     private readonly JobServer _server;
     private readonly Channel<Assignment> _accepted = Channel.CreateUnbounded<Assignment>(new() { SingleReader = true, SingleWriter = true });
     private readonly int _minimum;
@@ -48,6 +50,8 @@ internal sealed class TaskRun
 
     public void Add(Assignment assignment)
     {
+        // A standing task goes on for as long as its job: of what has ended it keeps the newest.
+        if (_standing && Assignments.Count >= 2 * Math.Max(StandingKept, _pendingCount)) Assignments.RemoveAll(a => a.IsFinal && a.Contribution is null);
         Assignments.Add(assignment);
         _pendingCount++;
     }

@@ -38,6 +38,13 @@ internal sealed class UploadGate(int capacity, Action<Assignment> grant)
         Grant(next.Value);
     }
 
+    /// <summary>Gives all permits back.</summary>
+    public void ReleaseAll()
+    {
+        while (_holders.Count > 0)
+            foreach (var holder in _holders.ToArray()) Release(holder);
+    }
+
     private void Grant(Assignment assignment)
     {
         _holders.Add(assignment);

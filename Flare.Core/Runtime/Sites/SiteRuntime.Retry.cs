@@ -34,6 +34,11 @@ public sealed partial class SiteRuntime
 
     private void SendEvent(string type, Shareable data)
     {
+        if (!_events.HasRoom)
+        {
+            Log.EventDropped(_options.Logger, Name, type, _options.Limits.MaxPendingEvents);
+            return;
+        }
         var e = _events.Add(type, data);
         Say(new SiteEvent(Name, _options.Incarnation, _epoch, e));
         if (_options.Link.IsReliable) _events.Confirm(e.Sequence);

@@ -12,7 +12,7 @@ public sealed partial class SiteRuntime : IDisposable
     private readonly SiteWorker _worker;
     private readonly Dictionary<long, SiteTask> _tasks = [];
     private readonly Queue<SiteTask> _queue = new();
-    private readonly EventOutbox _events = new();
+    private readonly EventOutbox _events;
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private LoopTimer? _heartbeat;
     private long _eventsSeen;
@@ -43,6 +43,7 @@ public sealed partial class SiteRuntime : IDisposable
         _engine.SendFederatedOn(options.Loop, SendEvent);
         // A site stops the job through the server, by an event that arrives in order and once like any other.
         _engine.StopJob = reason => _engine.SendFederated(EventTypes.FatalSystemError, Shareable.Reply(ReturnCode.Error, reason).Freeze());
+        _events = new EventOutbox(options.Limits.MaxPendingEvents);
         _worker = new SiteWorker(definition, _engine);
     }
 

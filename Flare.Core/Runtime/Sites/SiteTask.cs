@@ -18,7 +18,10 @@ internal sealed class SiteTask(TaskToken token, string name, Shareable data) : I
 {
     public TaskToken Token => token;
     public string Name => name;
-    public Shareable Data => data;
+
+    /// <summary>What the task brought; of a settled one only the headers.</summary>
+    public Shareable Data { get; private set; } = data;
+
     public SiteTaskState State { get; set; }
     public Shareable? Result { get; set; }
     public CancellationTokenSource Abort { get; } = new();
@@ -34,6 +37,7 @@ internal sealed class SiteTask(TaskToken token, string name, Shareable data) : I
     {
         State = SiteTaskState.Done;
         Result = null;
+        Data = Data.WithoutBody();
         Settled.TrySetResult();
     }
 

@@ -35,7 +35,7 @@ internal sealed class SimulatedFederation
         _network.SiteReceives = _uploads.OnSiteReceives;
         _network.SiteSends = _uploads.OnSiteSends;
         _network.ServerReceives = _uploads.OnServerReceives;
-        Sites = [.. Enumerable.Range(0, plan.Sites).Select(i => new SimulatedSite(plan, new SiteInfo(i, $"site-{i + 1}"), loop, _network, _uploads, Fail))];
+        Sites = [.. Enumerable.Range(0, plan.Sites).Select(i => new SimulatedSite(plan, new SiteInfo(i, $"site-{i + 1}"), loop, _network, _uploads, () => _finished.Task.IsCompleted, Fail))];
         _nemesis = new Nemesis(this, faults, plan.AttackTime, loop, _network, _disk);
     }
 

@@ -5,7 +5,7 @@ namespace Flare.Testing;
 
 /// <summary>A site's process: it starts, crashes, and starts again with a higher incarnation and a new executor.</summary>
 [SuppressMessage("Design", "CA1001", Justification = "A site ends in a crash or by itself.")]
-internal sealed class SimulatedSite(Simulation plan, SiteInfo info, SimulationLoop loop, SimulatedNetwork network, UploadWatch uploads, Action<string> fail)
+internal sealed class SimulatedSite(Simulation plan, SiteInfo info, SimulationLoop loop, SimulatedNetwork network, UploadWatch uploads, Func<bool> isOver, Action<string> fail)
 {
     private SiteRuntime? _runtime;
     private long _incarnation;
@@ -35,6 +35,20 @@ internal sealed class SimulatedSite(Simulation plan, SiteInfo info, SimulationLo
             Faults = plan.Planted,
         });
         _runtime.Start();
+        _ = StartAgainAsync(_runtime);
+    }
+
+    /// <summary>
+    /// A site that was told that its job has failed is started again, as its operator would: the server may have died before anyone could see there
+    /// that the job had failed, and have gone on with it since.
+    /// </summary>
+    private async Task StartAgainAsync(SiteRuntime runtime)
+    {
+        await runtime.Ended;
+        await Task.Delay(TimeSpan.FromSeconds(2), loop.Time);
+        if (_runtime != runtime || isOver()) return;
+        Crash();
+        Start();
     }
 
     public void Crash()

@@ -34,4 +34,7 @@ public sealed record ServerEvent(int Epoch, long Incarnation, FederatedEvent Eve
 public sealed record ServerEventReceipt(int Epoch, long Incarnation, long Sequence) : ServerMessage(Epoch);
 
 /// <summary>The job is over. Repeated until <see cref="JobEndReceived"/>, for a bounded time.</summary>
-public sealed record JobEnd(int Epoch, string Reason) : ServerMessage(Epoch);
+/// <param name="Epoch">The server's epoch.</param>
+/// <param name="Incarnation">The site's incarnation that the job is over for: one that has started since may be meant to go on with the resumed job.</param>
+/// <param name="Reason">Why it is over.</param>
+public sealed record JobEnd(int Epoch, long Incarnation, string Reason) : ServerMessage(Epoch);

@@ -21,7 +21,7 @@ public sealed partial class JobServer
             Welcome(hello);
             return;
         }
-        if (!_sessions.TryGetValue(message.Site, out var session) || (message.Incarnation > session.Incarnation && message is not JobEndReceived))
+        if (!_sessions.TryGetValue(message.Site, out var session) || message.Incarnation > session.Incarnation)
         {
             Say(message.Site, new ServerWelcome(Epoch, HelloNeeded: true));
             return;
@@ -72,7 +72,7 @@ public sealed partial class JobServer
         if (fresh) foreach (var e in session.Events.Pending) Say(hello.Site, new ServerEvent(Epoch, session.Incarnation, e));
         if (_ending)
         {
-            Say(hello.Site, new JobEnd(Epoch, "the job is over"));
+            Say(hello.Site, new JobEnd(Epoch, session.Incarnation, "the job is over"));
             return;
         }
         if (fresh)
@@ -196,8 +196,8 @@ public sealed partial class JobServer
         if (_dead) return;
         foreach (var session in _sessions.Values)
         {
-            if (_ending && session.IsAwaited) Say(session.Name, new JobEnd(Epoch, "the job is over"));
             if (!session.Connected) continue;
+            if (_ending && session.IsAwaited) Say(session.Name, new JobEnd(Epoch, session.Incarnation, "the job is over"));
             if (_options.Time.GetElapsedTime(session.LastHeard) > _options.Limits.SiteLease)
             {
                 Lose(session);

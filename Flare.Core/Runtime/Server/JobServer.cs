@@ -169,7 +169,7 @@ public sealed partial class JobServer : IDisposable
     {
         _ending = true;
         foreach (var session in _sessions.Values)
-            if (session.IsAwaited) Say(session.Name, new JobEnd(Epoch, reason));
+            if (session is { IsAwaited: true, Connected: true }) Say(session.Name, new JobEnd(Epoch, session.Incarnation, reason));
         CheckDrained();
         using (After(_options.Limits.DrainTimeout, () => _drained.TrySetResult())) await _drained.Task;
         var silent = _sessions.Values.Count(s => s.IsAwaited);

@@ -79,7 +79,7 @@ public sealed partial class SiteRuntime : IDisposable
         if (_ending)
         {
             // For this site the job is over, whoever offers tasks: a straggler, or a server that resumes a job that failed.
-            if (message is JobEnd && _ended.Task.IsCompleted) Say(new JobEndReceived(Name, _options.Incarnation)); // the first confirmation was lost
+            if (message is JobEnd again && again.Incarnation == _options.Incarnation && _ended.Task.IsCompleted) Say(new JobEndReceived(Name, _options.Incarnation)); // the first confirmation was lost
             return;
         }
         if (message.Epoch > _epoch) EnterEpoch(message.Epoch);
@@ -95,7 +95,7 @@ public sealed partial class SiteRuntime : IDisposable
             case TaskCancel cancel: Cancel(cancel.Token); break;
             case ServerEvent e when e.Incarnation == _options.Incarnation: ReceiveEvent(e.Event); break;
             case ServerEventReceipt receipt when receipt.Incarnation == _options.Incarnation: _events.Confirm(receipt.Sequence); break;
-            case JobEnd end: _ = EndAsync(end.Reason); break;
+            case JobEnd end when end.Incarnation == _options.Incarnation: _ = EndAsync(end.Reason); break;
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Flare.Benchmarks.Aggregation;
+using Flare.Benchmarks.Crypto;
 using Flare.Benchmarks.Rounds;
 using Flare.Benchmarks.Training;
 
@@ -15,6 +16,7 @@ internal static class RatiosCommand
     [
         ("aggregation", "8 × 10M float32 in 60 tensors, two threads", () => AggregationRatios.Measure()),
         ("rounds", "no-op executors in process", RoundRatios.Measure),
+        ("crypto", "8 × 1M float32 encrypted, added, opened, one core", CryptoRatios.Measure),
         ("training", "SGD step of SimpleNetwork, batch 32, one thread", () => TrainingRatios.Measure()),
     ];
 

@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+
 namespace Flare.Runtime;
 
 /// <summary>The production scheduler: .NET's thread pool.</summary>
@@ -28,12 +30,25 @@ internal sealed class ThreadPoolScheduler : ComputeScheduler
 #pragma warning disable RS0030
     public override Task<T> RunAsync<T>(Func<ValueTask<T>> work) => Task.Run(() => work().AsTask());
 
+    private void RunSideBySide(int parts, Action<int> body)
+    {
+        try
+        {
+            Parallel.For(0, parts, _options, body);
+        }
+        catch (AggregateException e)
+        {
+            // Callers see what a part threw, as they do where parts run one after another.
+            ExceptionDispatchInfo.Throw(e.InnerExceptions[0]);
+        }
+    }
+
     public override void ForEachPart(int parts, Action<int> body)
     {
         if (parts <= 1 || MaxParallelism == 1)
             for (var i = 0; i < parts; i++) body(i);
         else
-            Parallel.For(0, parts, _options, body);
+            RunSideBySide(parts, body);
     }
 #pragma warning restore RS0030
 }

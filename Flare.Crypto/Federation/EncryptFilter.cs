@@ -37,7 +37,7 @@ public sealed class EncryptFilter : Filter, IDisposable
         if (EncryptionMeta.HoldsTensors(data.Values) || EncryptionMeta.HoldsTensors(data.Meta)) throw Errors.Crypto("The answer has tensors among its values or meta values; they would leave the site in the clear.");
         if (!context.TryGet(DecryptFilter.Seen, out var task)) throw Errors.Crypto($"No {nameof(DecryptFilter)} has seen the task's model: add one at {FilterPlace.SiteIn}, for all tasks.");
         var steps = StepsOf(data);
-        var result = steps > task.Agreement.Reference ? TooManySteps(data) : Encrypt(data, task, steps, context);
+        var result = steps > task.Agreement.Reference ? TooManySteps(data) : Encrypt(data, task, steps, context, abort);
         foreach (var (name, value) in message.Headers)
             if (name != HeaderNames.ContentType) result.Headers[name] = value;
         return ValueTask.FromResult(result);
@@ -49,7 +49,7 @@ public sealed class EncryptFilter : Filter, IDisposable
         if (_owned) _cipher.Dispose();
     }
 
-    private Shareable Encrypt(Dxo data, OpenTask task, long steps, FLContext context)
+    private Shareable Encrypt(Dxo data, OpenTask task, long steps, FLContext context, CancellationToken abort)
     {
         if (data.Kind is not (DataKind.Weights or DataKind.WeightDiff) || !data.HasTensors)
             throw Errors.Crypto($"The answer is of kind {data.Kind}; encryption takes {DataKind.Weights} and {DataKind.WeightDiff}.");
@@ -62,7 +62,7 @@ public sealed class EncryptFilter : Filter, IDisposable
         if (_plan is null || !_plan.Model.Equals(task.Model.Layout)) _plan = new ModelPlan(task.Model.Layout, _cipher.Scheme);
         var sum = data.Kind == DataKind.WeightDiff ? task.Model + data.Tensors : null;
         if (sum?.FirstNonFiniteTensor() is { } beyond) throw Errors.Crypto($"The trained tensor '{beyond}' leaves the range of its type, and cannot be encrypted; look at the site's learning rate and data.");
-        var (upload, clipped) = _cipher.Encrypt(sum ?? data.Tensors, _plan, context.JobId, task.Agreement, new Member(context.Identity, (int)steps), context.Compute.ForEachPart);
+        var (upload, clipped) = _cipher.Encrypt(sum ?? data.Tensors, _plan, context.JobId, task.Agreement, new Member(context.Identity, (int)steps), Chunks);
         sum?.Dispose();
         var seconds = context.Time.GetElapsedTime(begin).TotalSeconds;
         return new Dxo(DataKind.Weights, upload.HandOver(), data.Values, new FlareMap(data.Meta))
@@ -72,6 +72,12 @@ public sealed class EncryptFilter : Filter, IDisposable
             .WithMeta(EncryptionMeta.Seconds, seconds)
             .WithMeta(EncryptionMeta.DecryptSeconds, task.Seconds)
             .ToShareable();
+
+        void Chunks(int chunks, Action<int> process) => context.Compute.ForEachPart(chunks, chunk =>
+        {
+            abort.ThrowIfCancellationRequested();
+            process(chunk);
+        });
     }
 
     // Without tensors: the aggregator refuses it by name, and sets the next round's reference by what it says.

@@ -1,3 +1,5 @@
+using Flare.Runtime;
+
 namespace Flare.Crypto;
 
 /// <summary>
@@ -71,7 +73,7 @@ public sealed class HomomorphicEncryption : IDisposable
     /// <returns>A plain model, the caller's.</returns>
     /// <exception cref="FlareException">It is malformed, altered, or under a policy or key that is not here.</exception>
     public StateDict Decrypt(StateDict model) => IsEncrypted(model)
-        ? Cipher.Open(model, TimeProvider.System, (chunks, process) => Parallel.For(0, chunks, process)).Model.Clone()
+        ? Cipher.Open(model, TimeProvider.System, ComputeScheduler.ThreadPool.ForEachPart).Model.Clone()
         : model.Clone();
 
     /// <summary>

@@ -37,6 +37,19 @@ public class HostileServerTests
     }
 
     [Test]
+    public async Task A_sum_under_another_weight_reference_does_not_open()
+    {
+        var federation = await Meddling((model, _) => Changed(model, t =>
+        {
+            var bytes = t["flare.encryption"].AsSpan<byte>();
+            var at = bytes.IndexOf("reference"u8) + 9;
+            Assert.That(bytes.Slice(at, 3).ToArray(), Is.EqualTo(new byte[] { 0xCD, 0x10, 0x00 }), "4096 in MessagePack");
+            bytes[at + 1] = 0x20;
+        }));
+        Assert.That(federation.Reasons, Does.Contain("#").And.Contain("not round 1 of job"));
+    }
+
+    [Test]
     public async Task The_sum_of_an_earlier_round_is_refused()
     {
         StateDict? first = null;
@@ -147,6 +160,28 @@ public class HostileServerTests
 
         // The refused left no trace in the clear part either: steps 10 and 31, counts 3 and 12.
         Assert.That(federation.Decrypt()["norm.count"].AsReadOnlySpan<long>()[0], Is.EqualTo((long)Math.Round(((10 * 3) + (31 * 12)) / 41.0)));
+    }
+
+    [Test]
+    public async Task A_ckks_upload_with_a_damaged_ciphertext_is_refused_by_name()
+    {
+        var policy = new EncryptionPolicy { Scheme = EncryptionScheme.Ckks, MaxSites = 3 };
+        var federation = await new TappedFederation
+        {
+            ServerPolicy = policy,
+            SitePolicy = _ => policy,
+            Rounds = 1,
+            Reroute = (message, context) => context.TaskName == TaskNames.Train && context.Peer == "site-2"
+                ? Copy(message, t => t["flare.encryption.0"].AsSpan<byte>()[^2000..^1000].Fill(0xFF)) // in the second of two ciphertexts
+                : message,
+        }.RunAsync();
+        Assert.That(federation.Failure, Is.Null);
+        Assert.That(federation.Reports[0].Accepted, Is.EqualTo(2));
+        Assert.That(federation.Reasons, Does.Contain("site-2: Rejected: "));
+        var weights = new[] { 0, 2 }.Select(site => (EncryptedSites.Train(EncryptedSites.Model(), site, 1)["body.weight"].ToArray<float>(), Steps: EncryptedSites.Steps(site))).ToArray();
+        var opened = federation.Decrypt();
+        for (var i = 0; i < 5000; i += 500)
+            Assert.That(opened["body.weight"].AsReadOnlySpan<float>()[i], Is.EqualTo(weights.Sum(w => w.Item1[i] * w.Steps) / weights.Sum(w => w.Steps)).Within(1e-5));
     }
 
     [Test]

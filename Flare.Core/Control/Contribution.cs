@@ -68,10 +68,20 @@ public sealed class Contribution : IDisposable
         _ => throw new FlareException(ErrorIds.MalformedMessage, $"The answer of {Site} to task '{TaskName}' is of kind {Kind}; it has no weights."),
     };
 
+    /// <summary>Whether it was refused after it had been admitted.</summary>
+    public bool IsRejected { get; private set; }
+
+    /// <summary>The workflow has made it part of its result: from now on it cannot be refused.</summary>
+    public void MarkUsed() => IsUsed = true;
+
+    private bool IsUsed { get; set; }
+
     /// <summary>Refuses the contribution after all: it counts as refused, with the reason, in the round's report.</summary>
     public void Reject(string reason)
     {
         ArgumentException.ThrowIfNullOrEmpty(reason);
+        if (IsUsed) throw new InvalidOperationException($"The contribution of {Site} is part of the sum already; refuse it at {nameof(EventTypes.BeforeContributionAccept)}, or by the task's contract.");
+        IsRejected = true;
         _reject(reason);
     }
 
@@ -101,6 +111,8 @@ public sealed class Contribution : IDisposable
     internal bool IsConsumed { get; private set; }
 
     // They go into reports and into the journal: nothing but numbers may, and not any number of them.
+    private const int MaxMetricName = 256;
+
     private static FlareMap? NumbersOf(Dxo data)
     {
         var source = data.Kind == DataKind.Metrics ? data.Values : data.TryGetMeta(MetaKey.InitialMetrics, out var initial) ? initial.AsMap() : null;
@@ -108,7 +120,7 @@ public sealed class Contribution : IDisposable
         if (source.Count > MaxMetrics) throw new FlareException(ErrorIds.MalformedMessage, $"it carries {source.Count} metrics; at most {MaxMetrics} are taken");
         var numbers = new FlareMap();
         foreach (var (name, value) in source)
-            if (value.Kind is FlareValueKind.Number or FlareValueKind.Integer) numbers[name] = value;
+            if (name.Length <= MaxMetricName && value.Kind is FlareValueKind.Number or FlareValueKind.Integer) numbers[name] = value;
         numbers.Freeze();
         return numbers;
     }

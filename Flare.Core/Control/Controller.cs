@@ -22,6 +22,14 @@ public abstract class Controller : FLComponent
     /// <param name="abort">Cancelled when the job is aborted.</param>
     protected abstract Task RunAsync(ControllerContext federation, CancellationToken abort);
 
+    private int _inUse;
+
+    /// <summary>Takes the controller for a run; false where another run has it.</summary>
+    internal bool TryClaim() => Interlocked.Exchange(ref _inUse, 1) == 0;
+
+    /// <summary>Gives it back.</summary>
+    internal void Release() => Volatile.Write(ref _inUse, 0);
+
     internal Task StartAsync(ControllerContext federation, CancellationToken abort) => RunAsync(federation, abort);
 
     /// <summary>Components of the workflow's own, such as its aggregator, that see the server's events as the workflow itself does. Asked when the job starts.</summary>

@@ -13,7 +13,7 @@ public sealed record RoundReport
     public required int Accepted { get; init; }
 
     /// <summary>The quality of the round's model, as the workflow measured it, such as <c>accuracy</c>; empty where it did not.</summary>
-    public required IReadOnlyDictionary<string, double> Metrics { get; init; }
+    public required IReadOnlyDictionary<string, double> Metrics { get; init => field = new NamedMetrics(value); }
 
     /// <summary>How each of the round's tasks ended for each site.</summary>
     public required IReadOnlyList<SiteOutcome> Sites { get; init; }

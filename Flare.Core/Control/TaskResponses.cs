@@ -47,7 +47,8 @@ public sealed class TaskResponses : IAsyncEnumerable<Contribution>
                 {
                     try
                     {
-                        yield return assignment.Contribution!;
+                        // A component may have refused it when it was admitted.
+                        if (!assignment.Contribution!.IsRejected) yield return assignment.Contribution;
                     }
                     finally
                     {

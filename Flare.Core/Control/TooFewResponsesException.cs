@@ -13,7 +13,7 @@ public sealed class TooFewResponsesException : FlareException
     public IReadOnlyList<SiteOutcome> Sites { get; }
 
     /// <inheritdoc/>
-    public override bool IsTransient => true;
+    public override bool IsTransient => Sites.Any(s => s.Status is SiteStatus.TimedOut or SiteStatus.Lost or SiteStatus.Pending);
 
     private static string Describe(string task, int round, int minimum, CompletionStatus status, IReadOnlyList<SiteOutcome> sites)
     {

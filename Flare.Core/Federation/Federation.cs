@@ -127,6 +127,7 @@ public sealed class Federation : IAsyncDisposable
     private void Start(StateDict initialModel)
     {
         if (_running is not null) throw new InvalidOperationException("A federation runs once; build another for another run.");
+        Claim();
         var logger = _settings.LoggerFactory.CreateLogger("Flare");
         var loop = new JobLoop(e => Log.LoopException(logger, e));
         var link = new InProcessLink(loop);
@@ -150,6 +151,17 @@ public sealed class Federation : IAsyncDisposable
         foreach (var (place, filter, tasks) in _serverFilters) options.AddFilter(place, filter, tasks);
         _server = new JobServer(options);
         _running = RunOnLoopAsync(loop, link, compute, logger);
+    }
+
+    // A workflow keeps its rounds' sums: two runs at once would add to each other's.
+    private void Claim()
+    {
+        for (var i = 0; i < _controllers.Count; i++)
+        {
+            if (_controllers[i].TryClaim()) continue;
+            for (var claimed = 0; claimed < i; claimed++) _controllers[claimed].Release();
+            throw new FlareException(ErrorIds.Configuration, $"The workflow {_controllers[i].Name} is at work in another federation, or was added twice. Make a new one for each: UseController(new …).");
+        }
     }
 
     private Task RunOnLoopAsync(JobLoop loop, InProcessLink link, ComputeScheduler compute, ILogger logger)
@@ -180,6 +192,7 @@ public sealed class Federation : IAsyncDisposable
             // A job that failed before it heard its sites, or that they did not hear the end of, leaves none of them at work.
             foreach (var site in sites)
                 if (!site.Ended.IsCompleted) site.Dispose();
+            foreach (var controller in _controllers) controller.Release();
             done.SetResult();
         }
     }

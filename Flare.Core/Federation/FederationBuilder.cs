@@ -124,7 +124,8 @@ public sealed class FederationBuilder
         return this;
     }
 
-    /// <summary>Keeps a journal in a directory: every round is on disk before it is announced, and a job that died goes on after its last one.</summary>
+    /// <summary>Keeps a journal in a directory: every round is on disk before it is announced, and a job that died goes on after its last one.
+    /// A job that is complete only reports its rounds again: for more rounds, begin another with its model.</summary>
     /// <param name="directory">Created if it does not exist. One job a directory.</param>
     public FederationBuilder UseJournal(string directory)
     {

@@ -71,6 +71,23 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
         for (var i = 0; i < Count; i++) _items[i].Value.Freeze();
     }
 
+    /// <summary>How deep maps and lists may nest in a message.</summary>
+    internal const int MaxDepth = 64;
+
+    /// <summary>Refuses what nests too deep, or holds itself: whatever walks a message would not come back.</summary>
+    /// <exception cref="FlareException">It does.</exception>
+    internal void RequireDepth(int depth = 0)
+    {
+        for (var i = 0; i < Count; i++) RequireDepth(_items[i].Value, depth + 1);
+    }
+
+    private static void RequireDepth(FlareValue value, int depth)
+    {
+        if (depth > MaxDepth) throw new FlareException(ErrorIds.MalformedMessage, $"A message nests maps or lists deeper than {MaxDepth}, or holds itself. Send flatter data.");
+        if (value.Kind == FlareValueKind.Map) value.AsMap().RequireDepth(depth);
+        else if (value.Kind == FlareValueKind.List) foreach (var item in value.AsList()) RequireDepth(item, depth + 1);
+    }
+
     /// <summary>Whether both hold the same names with equal values, in whatever order.</summary>
     public bool ContentEquals([NotNullWhen(true)] FlareMap? other)
     {

@@ -29,7 +29,7 @@ public sealed class Shareable
     /// <summary>How the task went; <see cref="ReturnCode.Ok"/> unless set.</summary>
     public ReturnCode ReturnCode
     {
-        get => Headers.TryGet(HeaderNames.ReturnCode, out var code) ? (ReturnCode)code.AsInteger() : ReturnCode.Ok;
+        get => Headers.TryGet(HeaderNames.ReturnCode, out var code) ? code.AsInteger() is >= 0 and <= int.MaxValue and var known ? (ReturnCode)known : ReturnCode.Error : ReturnCode.Ok;
         set => Headers[HeaderNames.ReturnCode] = (int)value;
     }
 

@@ -83,7 +83,7 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
     /// </summary>
     public StateDict HandOver()
     {
-        _handedOver = true;
+        _handedOver |= !IsReadOnly; // what is frozen already may be shared: it stays the collector's
         return Freeze();
     }
 
@@ -107,6 +107,9 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
     {
         if (_handedOver) Release();
     }
+
+    /// <summary>Takes a handed-over state dict for good: the message that carried it no longer decides over its memory.</summary>
+    internal void Keep() => _handedOver = false;
 
     /// <summary>Returns the memory, frozen or not: for the runtime's own state dicts that nobody else can hold.</summary>
     internal void Release()

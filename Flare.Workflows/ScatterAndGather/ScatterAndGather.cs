@@ -103,8 +103,10 @@ public class ScatterAndGather : Controller
         await foreach (var contribution in federation.BroadcastAsync(CreateTask(federation, round), new() { Targets = targets, MinResponses = MinSites, Grace = Grace, Timeout = TrainTimeout }, abort))
         {
             federation.Fire(EventTypes.BeforeContributionAccept, contribution);
+            if (contribution.IsRejected) continue; // a component refused it
             initial.Add(contribution);
             await Aggregator.AcceptAsync(contribution, abort);
+            if (!contribution.IsRejected) contribution.MarkUsed();
             federation.Fire(EventTypes.AfterContributionAccept, contribution);
         }
         federation.Fire(EventTypes.BeforeAggregation);

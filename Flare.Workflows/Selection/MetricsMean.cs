@@ -23,6 +23,6 @@ internal sealed class MetricsMean
                 sums[name] = (sum + weight * value.AsNumber(), total + weight);
             }
         }
-        return sums.Where(s => s.Value.Weight > 0).ToDictionary(s => s.Key, s => s.Value.Sum / s.Value.Weight, StringComparer.Ordinal);
+        return sums.Select(s => (s.Key, Mean: s.Value.Sum / s.Value.Weight)).Where(s => double.IsFinite(s.Mean)).ToDictionary(s => s.Key, s => s.Mean, StringComparer.Ordinal);
     }
 }

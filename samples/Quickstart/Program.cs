@@ -5,7 +5,7 @@ using Flare;
 using Flare.Learning;
 using Flare.Workflows;
 
-if (args is ["--help" or "-h"])
+if (args.Any(a => a is "--help" or "-h"))
 {
     Console.WriteLine(Options.Usage);
     return 0;
@@ -31,8 +31,17 @@ await using var federation = Federation.InProcess(f =>
     if (options.Journal is { } journal) f.UseJournal(journal);
 });
 
-await foreach (var round in federation.RunAsync(Models.DigitsCnn(options.Seed).StateDict())) table.Add(round, central.Advance());
+try
+{
+    await foreach (var round in federation.RunAsync(Models.DigitsCnn(options.Seed).StateDict())) table.Add(round, central.Advance());
+}
+catch (FlareException e)
+{
+    Console.Error.WriteLine(e.Message);
+    return 1;
+}
 
+if (federation.Rounds.Count < options.Rounds) Console.WriteLine($"The journal's job was complete after {federation.Rounds.Count} rounds; for more, begin another.");
 var centralAccuracy = central.Accuracies[^1];
 var accuracy = CentralBaseline.Evaluate(federation.Model, digits.Test);
 await federation.Model.SaveAsync("digits.safetensors");

@@ -8,6 +8,7 @@ public sealed partial class JobServer
     private readonly List<TaskRun> _roundRuns = [];
     private int _workflow;
     private bool _complete;
+    private bool _committing;
     private long? _roundStarted;
 
     /// <summary>The last round that is durable; 0 before the first of the workflow at hand.</summary>
@@ -24,6 +25,20 @@ public sealed partial class JobServer
     /// <summary>Makes a round durable, then announces it.</summary>
     internal async Task<RoundReport> CommitAsync(int round, StateDict model, RoundResult result, CancellationToken abort)
     {
+        if (_committing) throw new InvalidOperationException($"Round {round} cannot be committed while another commit is on its way: await that one first.");
+        _committing = true;
+        try
+        {
+            return await CommitOneAsync(round, model, result, abort);
+        }
+        finally
+        {
+            _committing = false;
+        }
+    }
+
+    private async Task<RoundReport> CommitOneAsync(int round, StateDict model, RoundResult result, CancellationToken abort)
+    {
         abort.ThrowIfCancellationRequested();
         if (round <= LastCommittedRound)
             throw new InvalidOperationException($"Round {round} cannot be committed: round {LastCommittedRound} is committed already. Begin at {nameof(LastCommittedRound)} + 1.");
@@ -31,8 +46,8 @@ public sealed partial class JobServer
         if (bad is not null)
             throw new FlareException(ErrorIds.Aggregation, $"The model of round {round} cannot be committed: its tensor '{bad}' holds NaN or an infinity. Lower the server's or the sites' learning rate.");
 
-        model.Freeze();
-        foreach (var tensors in State.Tensors.Values) tensors.Freeze();
+        model.Freeze().Keep();
+        foreach (var tensors in State.Tensors.Values) tensors.Freeze().Keep();
         var context = new FLContext(_engine);
         context.Set(ContextKeys.CurrentRound, round);
         context.Set(ContextKeys.GlobalModel, model);
@@ -86,10 +101,22 @@ public sealed partial class JobServer
         _roundStarted = _options.Time.GetTimestamp();
     }
 
+    private static async Task<IJournalStorage> OpenStorageAsync(Func<Task<IJournalStorage>> open)
+    {
+        try
+        {
+            return await open();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new FlareException(ErrorIds.Journal, $"The journal cannot be opened: {e.Message} Name a folder that this process can create and write.", e);
+        }
+    }
+
     private async Task OpenJournalAsync()
     {
         if (_options.Journal is null) return;
-        _journal = await Journal.OpenAsync(await _options.Journal(), new JournalIdentity { JobId = _options.JobId, Seed = unchecked((long)_options.Seed), LayoutFingerprint = Model.Layout.Fingerprint });
+        _journal = await Journal.OpenAsync(await OpenStorageAsync(_options.Journal), new JournalIdentity { JobId = _options.JobId, Seed = unchecked((long)_options.Seed), LayoutFingerprint = Model.Layout.Fingerprint });
         Epoch = checked((int)_journal.Epoch);
         foreach (var warning in _journal.Warnings) Log.JournalWarning(_options.Logger, warning);
         if (_journal.Recovered is not { } recovered) return;

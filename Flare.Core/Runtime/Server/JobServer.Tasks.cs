@@ -187,14 +187,14 @@ public sealed partial class JobServer
 
     private void EndAssignment(Assignment assignment, SiteStatus status, string? reason, ErrorRecord? error)
     {
-        if (status == SiteStatus.Rejected) Log.ContributionRefused(_options.Logger, assignment.Site, assignment.Task.Name, assignment.Task.Round, reason ?? "");
-        else if (status == SiteStatus.Failed) Log.SiteFailed(_options.Logger, assignment.Site, assignment.Task.Name, assignment.Task.Round, reason ?? "");
         var first = !assignment.IsFinal;
         assignment.End(status, reason, error, _options.Time.GetTimestamp());
         // A result that is here keeps its permit until it has been looked at, and, if it was admitted, until the controller has had it.
         if (!assignment.ResultArrived && !_options.Faults.HasFlag(PlantedFaults.LeakedUploadPermit)) _gate.Release(assignment);
         // After a failure only a little later, so that it cannot spin.
         if (first && status != SiteStatus.Accepted && assignment.Run is { IsStanding: true, IsComplete: false }) After(_options.Limits.RetryInterval, () => AssignAgain(assignment));
+        if (status == SiteStatus.Rejected) Log.ContributionRefused(_options.Logger, assignment.Site, assignment.Task.Name, assignment.Task.Round, reason ?? "");
+        else if (status == SiteStatus.Failed) Log.SiteFailed(_options.Logger, assignment.Site, assignment.Task.Name, assignment.Task.Round, reason ?? "");
     }
 
     /// <summary>A standing task goes to its site again once its answer has been read: answers do not pile up at a slow workflow.</summary>

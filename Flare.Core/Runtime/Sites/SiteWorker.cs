@@ -102,6 +102,9 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
                 ?? Shareable.Reply(ReturnCode.EmptyResult, $"The executor returned no message for task '{task.Name}'.");
             if (abort.IsCancellationRequested) result = Shareable.Reply(ReturnCode.TaskAborted);
             context.Set(ContextKeys.Message, result);
+            stage = ReturnCode.ExecutionResultError;
+            result.Body.RequireDepth();
+            result.Headers.RequireDepth();
             engine.Fire(EventTypes.AfterTaskExecution, context);
 
             stage = ReturnCode.ExecutionResultError;

@@ -15,6 +15,7 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
     private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly JobServer _server;
     private readonly string[] _sites;
+    private readonly Dictionary<string, long> _incarnations = new(StringComparer.Ordinal);
     private Action<SiteMessage>? _receive;
 
     public ServerBench(Func<ControllerContext, CancellationToken, Task> workflow, params string[] sites) : this(TimeSpan.FromDays(1), workflow, sites) { }
@@ -58,6 +59,7 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
     public async Task SayAsync(SiteMessage message)
     {
         await _started.Task;
+        if (message is SiteHello hello) _incarnations[hello.Site] = hello.Incarnation;
         _loop.Post(_ => _receive!(message), null);
     }
 
@@ -106,13 +108,14 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
     /// <summary>The sites confirm the job's end.</summary>
     public async Task EndAsync(params string[] extra)
     {
-        // The server hears it only once the job ends: it is said again until then, whichever start of the site says it.
+        // The server hears it only once the job ends: it is said again until then.
         using var patience = new CancellationTokenSource(Patience.Long);
         while (!Ended.IsCompleted)
         {
             patience.Token.ThrowIfCancellationRequested();
-            foreach (var site in _sites.Concat(extra)) await SayAsync(new JobEndReceived(site, long.MaxValue));
+            foreach (var site in _sites.Concat(extra)) await SayAsync(new JobEndReceived(site, _incarnations.GetValueOrDefault(site)));
             await SettleAsync();
+            await Task.Delay(1, CancellationToken.None); // nothing is waited for in a spin
         }
         await Ended;
     }

@@ -130,7 +130,7 @@ internal sealed class SimulatedFederation
             _ledger.ServerEnds();
             _finished.TrySetResult();
         }
-        else if (failure is IOException or FlareException { IsTransient: true } or FlareException { ErrorId: ErrorIds.Journal })
+        else if (failure is IOException or FlareException { IsTransient: true } or FlareException { ErrorId: ErrorIds.Journal or ErrorIds.TooFewResponses })
         {
             _restarts++;
             _lastFailure = failure;

@@ -32,7 +32,7 @@ public static class Soak
             var workload = workloads[(int)(seed % (ulong)workloads.Count)];
             var run = workload.Create(seed, keepLog: isSingle).Run();
             var isReplayed = args.Contains("--once") || workload.Create(seed).Run().TraceHash == run.TraceHash;
-            totals.Add(run, isReplayed);
+            totals.Add(run, args.Contains("--once") ? 1 : 2, isReplayed);
             if (!isReplayed) Console.WriteLine($"seed {seed} ({workload.Name}) did not replay");
             if (!run.IsSuccess || isSingle) Console.WriteLine(run);
             if (isSingle)
@@ -65,12 +65,12 @@ public static class Soak
         public long Rounds, Steps, TornWrites, Messages, Dropped, Duplicated;
         public TimeSpan VirtualTime;
 
-        public void Add(SimulationResult run, bool isReplayed)
+        public void Add(SimulationResult run, int times, bool isReplayed)
         {
             lock (_gate)
             {
                 var s = run.Statistics;
-                Runs += 2;
+                Runs += times;
                 Failed += run.IsSuccess ? 0 : 1;
                 Mismatches += isReplayed ? 0 : 1;
                 Rounds += run.Rounds.Count;

@@ -157,7 +157,7 @@ public sealed class CkksEncoder
         return largest;
     }
 
-    /// <summary>The slots of the coefficients kept here: real parts in place order, as <see cref="Slots"/> reads them.</summary>
+    /// <summary>The slots of the coefficients kept here: real parts in place order, as the decoder reads them.</summary>
     internal ReadOnlySpan<double> ToSlots(double scale)
     {
         Parameters.Embedding.ToSlots(_coefficients, scale);

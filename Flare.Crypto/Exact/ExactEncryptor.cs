@@ -2,7 +2,7 @@ using System.Security.Cryptography;
 
 namespace Flare.Crypto;
 
-/// <summary>What <see cref="ExactEncryptor.Encrypt"/> did.</summary>
+/// <summary>What <see cref="ExactEncryptor"/> did.</summary>
 /// <param name="BytesWritten">The upload's size.</param>
 /// <param name="Clipped">How many values lay outside the fixed-point range and were moved to its end.</param>
 public readonly record struct EncryptionReport(int BytesWritten, long Clipped);

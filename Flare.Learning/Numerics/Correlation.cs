@@ -4,7 +4,7 @@ namespace Flare.Learning;
 
 /// <summary>
 /// S[r, k] += Σⱼ D[r, j] · B[offset[k] + j]: a convolution's weight gradient, one row of output pixels a call. Each S[r, k] is
-/// kept as 16 partial sums (j modulo 16) whatever the vectors' width; <see cref="Fold"/> adds them up at the end.
+/// kept as 16 partial sums (j modulo 16) whatever the vectors' width; <c>Fold</c> adds them up at the end.
 /// </summary>
 internal static unsafe class Correlation
 {

@@ -27,7 +27,7 @@ public class SlowLinkTests
 
         Assert.That(run.Failures, Is.Empty, run.ToString());
         // Twice two seconds a round, and as much again for copies that were on their way.
-        Assert.That(run.Rounds.Sum(r => r.Elapsed.TotalSeconds), Is.LessThan(rounds * 4 * 2 + 2));
+        Assert.That(run.Rounds.Max(r => r.Elapsed), Is.LessThan(TimeSpan.FromSeconds(8)));
     }
 
     private sealed class Steady(string site) : Executor

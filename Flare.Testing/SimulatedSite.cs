@@ -44,7 +44,14 @@ internal sealed class SimulatedSite(Simulation plan, SiteInfo info, SimulationLo
     /// </summary>
     private async Task StartAgainAsync(SiteRuntime runtime)
     {
-        await runtime.Ended;
+        try
+        {
+            await runtime.Ended;
+        }
+        catch (OperationCanceledException)
+        {
+            return; // it has crashed, and starts again without being told
+        }
         await Task.Delay(TimeSpan.FromSeconds(2), loop.Time);
         if (_runtime != runtime || isOver()) return;
         Crash();

@@ -75,11 +75,12 @@ public sealed class FLContext
     }
 
     /// <summary>Sets a property.</summary>
-    /// <exception cref="FlareException">A property of this name was set with another type, visibility or lifetime.</exception>
+    /// <exception cref="FlareException">A property of this name was set with another type, visibility or lifetime; or a public one holds tensors.</exception>
     public void Set<T>(FLContextKey<T> key, T value)
     {
         ArgumentNullException.ThrowIfNull(key);
         if ((_own is not null && _own.TryGetValue(key.Name, out var existing)) || _engine.TryGetRunProperty(key.Name, out existing)) RequireSame(key, existing);
+        if (key.Visibility == Visibility.Public) PublicValue.From(value);
         var property = new ContextProperty(typeof(T), value, key.Visibility, key.Lifetime);
         if (key.Lifetime == Lifetime.Run) _engine.SetRunProperty(key.Name, property);
         else (_own ??= new(StringComparer.Ordinal))[key.Name] = property;
@@ -90,7 +91,7 @@ public sealed class FLContext
 
     /// <summary>
     /// Tells the other side: from a site the server, from the server all sites. Events of one sender arrive in the order in which they
-    /// were fired, each once.
+    /// were fired, each once. They pass no filter: nothing that filters are to see belongs into them.
     /// </summary>
     /// <param name="eventType">The event's name.</param>
     /// <param name="data">What it carries; frozen by this call. Read there with <see cref="ContextKeys.EventData"/>.</param>

@@ -63,8 +63,26 @@ internal static class PublicValue
         double v => v,
         string v => v,
         byte[] v => v,
-        FlareMap v => v,
-        FlareValue v => v,
+        FlareMap v => Checked(v),
+        FlareValue v => Checked(v),
         _ => throw new InvalidOperationException($"{value.GetType()} cannot travel."),
     };
+
+    private static FlareValue Checked(FlareValue value)
+    {
+        new FlareMap { ["property"] = value }.RequireDepth();
+        return WithoutTensors(value);
+    }
+
+    // Public properties pass no filter: what privacy filters are to see goes into the message.
+    private static FlareValue WithoutTensors(FlareValue value)
+    {
+        if (value.Kind == FlareValueKind.Tensors)
+            throw new FlareException(ErrorIds.ContextProperty, "A public property of the context holds tensors. Public properties pass no filter; send tensors in the task's answer.");
+        if (value.Kind == FlareValueKind.Map)
+            foreach (var (_, inner) in value.AsMap()) WithoutTensors(inner);
+        if (value.Kind == FlareValueKind.List)
+            foreach (var inner in value.AsList()) WithoutTensors(inner);
+        return value;
+    }
 }

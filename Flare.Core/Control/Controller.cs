@@ -27,8 +27,11 @@ public abstract class Controller : FLComponent
     /// <summary>Takes the controller for a run; false where another run has it.</summary>
     internal bool TryClaim() => Interlocked.Exchange(ref _inUse, 1) == 0;
 
-    /// <summary>Gives it back.</summary>
-    internal void Release() => Volatile.Write(ref _inUse, 0);
+    /// <summary>Gives it back, unless it is still at work.</summary>
+    internal void Release() => Interlocked.CompareExchange(ref _inUse, 0, 1);
+
+    /// <summary>Its run is over, and it goes on all the same: no other run can have it.</summary>
+    internal void Abandon() => Volatile.Write(ref _inUse, 2);
 
     internal Task StartAsync(ControllerContext federation, CancellationToken abort) => RunAsync(federation, abort);
 

@@ -9,6 +9,7 @@ public sealed class ControllerContext
 {
     private readonly JobServer _server;
     private readonly Controller _controller;
+    private bool _ended;
 
     internal ControllerContext(JobServer server, Controller controller)
     {
@@ -53,6 +54,10 @@ public sealed class ControllerContext
     public int MaxConcurrentUploads => _server.Options.Limits.MaxConcurrentUploads;
 
     /// <summary>Sends a task to several sites at once.</summary>
+    /// <remarks>
+    /// Several tasks may be on their way. A site runs one after the other and keeps a large result until the server takes it, which is when the
+    /// workflow has read those before it: read the answers of tasks that share sites side by side, or in the order in which you sent them.
+    /// </remarks>
     /// <param name="task">The task.</param>
     /// <param name="options">Targets, minimum, times; all sites, all answers and no limit if left out.</param>
     /// <param name="abort">Aborts the task.</param>
@@ -60,6 +65,7 @@ public sealed class ControllerContext
     /// <exception cref="ArgumentException">No target, an unknown one, or more responses than targets.</exception>
     public TaskResponses BroadcastAsync(FlareTask task, BroadcastOptions? options = null, CancellationToken abort = default)
     {
+        RequireUse();
         ArgumentNullException.ThrowIfNull(task);
         options ??= new();
         NotNegative(options.Grace, nameof(BroadcastOptions.Grace));
@@ -81,6 +87,7 @@ public sealed class ControllerContext
     /// <param name="abort">Aborts the task.</param>
     public TaskResponses BroadcastUntilCancelledAsync(FlareTask task, TimeSpan? timeout = null, CancellationToken abort = default)
     {
+        RequireUse();
         ArgumentNullException.ThrowIfNull(task);
         return new(_server, _server.Start(task, [.. Sites], 0, TimeSpan.Zero, timeout, _controller.Name, standing: true, newcomers: true), abort);
     }
@@ -113,9 +120,10 @@ public sealed class ControllerContext
     /// Hands a task from site to site: the next one's task is made from the answer of the one before. A site that does not take the task or
     /// gives no usable answer is passed over, with the reason in the round's report.
     /// </summary>
-    /// <param name="next">Makes the task for the next site from the last answer; null for the first. That answer's tensors stay valid until the next one is there.</param>
+    /// <param name="next">Makes the task for the next site from the last answer, which is null for the first. That answer's tensors stay valid until the next one is there.</param>
     /// <param name="options">Sites and times; all sites once, in order, if left out.</param>
     /// <param name="abort">Aborts the relay.</param>
+    /// <exception cref="TaskFailedException">No site at all gave a usable answer. Thrown at the end of the route.</exception>
     public async IAsyncEnumerable<Contribution> RelayAsync(Func<Contribution?, FlareTask> next, RelayOptions? options = null, [EnumeratorCancellation] CancellationToken abort = default)
     {
         ArgumentNullException.ThrowIfNull(next);
@@ -124,6 +132,8 @@ public sealed class ControllerContext
         NotNegative(options.ResultTimeout, nameof(RelayOptions.ResultTimeout));
         var route = new Queue<string>(Known(options.Targets ?? [.. Sites]));
         var seen = Sites.Count;
+        var attempts = new List<SiteOutcome>();
+        FlareTask? task = null;
         Contribution? last = null;
         try
         {
@@ -131,15 +141,21 @@ public sealed class ControllerContext
             {
                 if (options.IncludeNewcomers)
                     for (; seen < Sites.Count; seen++) route.Enqueue(Sites[seen]);
-                if (!route.TryDequeue(out var target)) yield break;
-                var responses = SendTo(next(last), target, options.AssignmentTimeout, options.ResultTimeout, abort, out _);
+                if (!route.TryDequeue(out var target)) break;
+                task = next(last) ?? throw new InvalidOperationException($"The relay has no task for {target}: {nameof(next)} returned null. Leave the stream to end the relay early.");
+                var responses = SendTo(task, target, options.AssignmentTimeout, options.ResultTimeout, abort, out _);
                 Contribution? answer = null;
                 await foreach (var contribution in responses) answer = contribution.Retain();
-                if (answer is null) continue;
+                if (answer is null)
+                {
+                    if (last is null) attempts.AddRange(responses.Sites);
+                    continue;
+                }
                 last?.Dispose();
                 last = answer;
                 yield return answer;
             }
+            if (last is null && task is not null) throw new TaskFailedException(task.Name, task.Round, CompletionStatus.Error, attempts);
         }
         finally
         {
@@ -162,6 +178,7 @@ public sealed class ControllerContext
     /// <exception cref="FlareException">The model is not finite, or the journal cannot be written.</exception>
     public Task<RoundReport> CommitAsync(int round, StateDict model, RoundResult result, CancellationToken abort = default)
     {
+        RequireUse();
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(result);
         return _server.CommitAsync(round, model, result, abort);
@@ -190,8 +207,18 @@ public sealed class ControllerContext
         context.Fire(eventType);
     }
 
+    /// <summary>The workflow is over.</summary>
+    internal void End() => _ended = true;
+
+    private void RequireUse()
+    {
+        _server.RequireLoop();
+        if (_ended) throw new InvalidOperationException($"The workflow {_controller.Name} is over: its run has ended or was aborted.");
+    }
+
     private TaskResponses SendTo(FlareTask task, string target, TimeSpan? assignmentTimeout, TimeSpan? timeout, CancellationToken abort, out Task<bool> taken)
     {
+        RequireUse();
         var run = _server.Start(task, [target], 1, TimeSpan.Zero, null, _controller.Name);
         taken = run.Assignments[0].TakenAsync;
         _ = WatchAsync(run, assignmentTimeout, timeout);

@@ -6,13 +6,13 @@ public sealed record ResultContract
     /// <summary>The kinds admitted; empty for messages of any content.</summary>
     public IReadOnlyList<DataKind> Kinds { get; init; } = [];
 
-    /// <summary>The layout that tensors must have; null for any.</summary>
+    /// <summary>The layout that the tensors of a DXO must have; null for any.</summary>
     public TensorLayout? Layout { get; init; }
 
     /// <summary>Whether a site may leave tensors out (those it sends must match <see cref="Layout"/>); they are then averaged over the sites that send them.</summary>
     public bool AllowMissingTensors { get; init; }
 
-    /// <summary>Whether tensors must be free of NaN and infinities; true unless set.</summary>
+    /// <summary>Whether all tensors of the message must be free of NaN and infinities; true unless set.</summary>
     public bool RequireFinite { get; init; } = true;
 
     /// <summary>Whether the answer must state <see cref="MetaKey.NumStepsCurrentRound"/>, at least 1.</summary>
@@ -28,8 +28,8 @@ public sealed record ResultContract
         {
             if (contribution.Data is not { } data) return $"it carries no DXO where one of kind {string.Join(" or ", Kinds)} is expected; answer with Dxo.ToShareable()";
             if (!Kinds.Contains(data.Kind)) return $"it is of kind {data.Kind} where {string.Join(" or ", Kinds)} is expected; have the executor answer with that kind, or the workflow expect what it sends";
-            if (Layout is not null && CheckLayout(data, Layout) is { } difference) return difference;
         }
+        if (Layout is not null && contribution.Data is { } any && (any.HasTensors || Kinds.Count > 0) && CheckLayout(any, Layout) is { } difference) return difference;
         if (RequireNumSteps && contribution.NumSteps is not >= 1)
             return $"it states {(contribution.NumSteps is { } n ? $"{n} training steps" : "no training steps")}; set the meta value {MetaKey.NumStepsCurrentRound} to the steps of all local epochs, at least 1";
         return Rule?.Invoke(contribution);

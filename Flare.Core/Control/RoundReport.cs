@@ -6,6 +6,9 @@ public sealed record RoundReport
     /// <summary>The round, counted from 1.</summary>
     public required int Number { get; init; }
 
+    /// <summary>The name of the workflow whose round it is.</summary>
+    public string Workflow { get; init; } = "";
+
     /// <summary>How many sites the round's task was sent to (the first task of the round, and further ones of its name).</summary>
     public required int Targets { get; init; }
 
@@ -15,7 +18,10 @@ public sealed record RoundReport
     /// <summary>The quality of the round's model, as the workflow measured it, such as <c>accuracy</c>; empty where it did not.</summary>
     public required IReadOnlyDictionary<string, double> Metrics { get; init => field = new NamedMetrics(value); }
 
-    /// <summary>How each of the round's tasks ended for each site.</summary>
+    /// <summary>
+    /// How each of the round's tasks ended for each site. A report that was read back from a journal has, where there were more than 1,000
+    /// of them, only the first 1,000 that were not used.
+    /// </summary>
     public required IReadOnlyList<SiteOutcome> Sites { get; init; }
 
     /// <summary>From the round's first task, or the last commit, to this commit.</summary>
@@ -33,13 +39,26 @@ public sealed record RoundReport
     /// <summary>SHA-256 of the round's model, where the job keeps a journal; else null.</summary>
     public string? ModelSha256 { get; init; }
 
-    internal FlareMap ToMap()
+    // What a report of very many sites keeps in the journal, and in memory for long: a name, a status and a reason of each, and not of all.
+    private const int MostOutcomes = 1000;
+
+    /// <summary>The report with none but the first of the sites whose answer was not used, and without their stacks.</summary>
+    internal RoundReport Thinned() => this with
+    {
+        Sites = [.. Sites.Where(s => s.Status != SiteStatus.Accepted).Take(MostOutcomes).Select(s => s with { Error = s.Error is { } e ? e with { Stack = "" } : null })],
+    };
+
+    /// <summary>The report as it is journalled: thinned out if it is of more than a thousand outcomes.</summary>
+    internal FlareMap ToMap() => Sites.Count > MostOutcomes ? Thinned().AllToMap() : AllToMap();
+
+    private FlareMap AllToMap()
     {
         var metrics = new FlareMap();
         foreach (var (name, value) in Metrics) metrics[name] = value;
         var map = new FlareMap
         {
             ["number"] = Number,
+            ["workflow"] = Workflow,
             ["targets"] = Targets,
             ["accepted"] = Accepted,
             ["metrics"] = metrics,
@@ -56,6 +75,7 @@ public sealed record RoundReport
     internal static RoundReport FromMap(FlareMap map) => new()
     {
         Number = (int)map["number"].AsInteger(),
+        Workflow = map["workflow"].AsText(),
         Targets = (int)map["targets"].AsInteger(),
         Accepted = (int)map["accepted"].AsInteger(),
         Metrics = map["metrics"].AsMap().ToDictionary(m => m.Key, m => m.Value.AsNumber(), StringComparer.Ordinal),

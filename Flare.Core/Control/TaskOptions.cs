@@ -16,7 +16,8 @@ public sealed record BroadcastOptions
     public TimeSpan? Timeout { get; init; }
 
     /// <summary>
-    /// How long to wait for more answers once the minimum is reached; it ends at once when every target has answered. 10 s unless set.
+    /// How long to wait for more answers once the minimum is reached; it ends at once when every target has answered. With a minimum of 0 it
+    /// begins with the task: set it to how long the sites have. 10 s unless set.
     /// </summary>
     public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(10);
 }

@@ -35,6 +35,7 @@ public sealed class TaskResponses : IAsyncEnumerable<Contribution>
     /// <exception cref="OperationCanceledException">The job, or the token that the task was sent with, was aborted.</exception>
     public async IAsyncEnumerator<Contribution> GetAsyncEnumerator(CancellationToken cancellationToken = default)
     {
+        _server.RequireLoop();
         if (_read) throw new InvalidOperationException("The answers to a task are a stream: read it once, and keep what you need.");
         _read = true;
         using var registration = _abort.Register(Abort);

@@ -46,4 +46,7 @@ internal static partial class Log
 
     [LoggerMessage(14, LogLevel.Warning, "{Peer}: the federated event {EventType} is dropped, because {Limit} wait to be confirmed")]
     public static partial void EventDropped(ILogger logger, string peer, string eventType, int limit);
+
+    [LoggerMessage(15, LogLevel.Error, "The workflow {Workflow} did not end within {Seconds} s of being told to; it is abandoned. Pass the abort token on to everything it awaits and look at it in every loop")]
+    public static partial void WorkflowAbandoned(ILogger logger, string workflow, double seconds);
 }

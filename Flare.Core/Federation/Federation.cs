@@ -21,6 +21,7 @@ public sealed class Federation : IAsyncDisposable
     private int _outcomes;
     private int _thinned;
     private JobServer? _server;
+    private JobLoop? _loop;
     private Task? _running;
 
     internal Federation(FederationBuilder settings, IReadOnlyList<SiteDefinition> sites, IReadOnlyList<Controller> controllers, IReadOnlyList<FLComponent> components, IReadOnlyList<(FilterPlace, Filter, string[])> serverFilters, IReadOnlyDictionary<Type, (object, bool)> features) =>
@@ -47,7 +48,7 @@ public sealed class Federation : IAsyncDisposable
 
     /// <summary>
     /// The reports of the rounds so far. Memory stays flat however many rounds and sites there are: beyond
-    /// <see cref="OutcomesKept"/> outcomes the older reports keep only the sites whose answer was not used.
+    /// <see cref="OutcomesKept"/> outcomes the older reports keep only sites whose answer was not used, at most 1,000 each.
     /// </summary>
     public IReadOnlyList<RoundReport> Rounds => _rounds;
 
@@ -98,11 +99,16 @@ public sealed class Federation : IAsyncDisposable
         : throw new InvalidOperationException($"The federation has no {typeof(T).Name}; add it while the federation is built.");
 
     /// <summary>Aborts the run if it goes on, waits until everything has stopped, and disposes of the features that the federation owns.</summary>
+    /// <exception cref="InvalidOperationException">A workflow or one of its components calls: the run would wait for itself.</exception>
     public async ValueTask DisposeAsync()
     {
         await StopAsync();
         foreach (var (feature, owned) in _features.Values)
-            if (owned && feature is IDisposable disposable) disposable.Dispose();
+        {
+            if (!owned) continue;
+            if (feature is IAsyncDisposable asynchronous) await asynchronous.DisposeAsync();
+            else if (feature is IDisposable disposable) disposable.Dispose();
+        }
     }
 
     private void Keep(RoundReport report)
@@ -112,7 +118,7 @@ public sealed class Federation : IAsyncDisposable
         for (; _outcomes > OutcomesKept && _thinned < _rounds.Count - 1; _thinned++)
         {
             var old = _rounds[_thinned];
-            var thin = old with { Sites = [.. old.Sites.Where(s => s.Status != SiteStatus.Accepted)] };
+            var thin = old.Thinned();
             _outcomes -= old.Sites.Count - thin.Sites.Count;
             _rounds[_thinned] = thin;
         }
@@ -120,6 +126,8 @@ public sealed class Federation : IAsyncDisposable
 
     private async Task StopAsync()
     {
+        if (_loop is not null && SynchronizationContext.Current == _loop)
+            throw new InvalidOperationException("A federation cannot be ended from within its own workflow, which it would wait for. Leave the workflow by an exception, or have whoever enumerates RunAsync dispose of it.");
         _stop.Cancel();
         if (_running is not null) await _running;
     }
@@ -128,8 +136,8 @@ public sealed class Federation : IAsyncDisposable
     {
         if (_running is not null) throw new InvalidOperationException("A federation runs once; build another for another run.");
         Claim();
-        var logger = _settings.LoggerFactory.CreateLogger("Flare");
-        var loop = new JobLoop(e => Log.LoopException(logger, e));
+        var logger = new GuardedLogger(_settings.LoggerFactory.CreateLogger("Flare"));
+        var loop = _loop = new JobLoop(e => Log.LoopException(logger, e));
         var link = new InProcessLink(loop);
         var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
         var options = new JobServerOptions
@@ -173,7 +181,7 @@ public sealed class Federation : IAsyncDisposable
         async Task RunAsync()
         {
             ThreadPoolScheduler.ReserveThreads(_settings.Parallelism);
-            var slots = new AsyncSlots(_settings.Parallelism);
+            var slots = new ExecutorSlots(_settings.Parallelism);
             var sites = _sites.Select(site => new SiteRuntime(site, new SiteRuntimeOptions
             {
                 JobId = _settings.JobId,

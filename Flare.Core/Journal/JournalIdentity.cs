@@ -12,7 +12,7 @@ internal sealed record JournalIdentity
     /// <summary><see cref="TensorLayout.Fingerprint"/> of the model; empty where the model comes from the sites.</summary>
     public string LayoutFingerprint { get; init; } = "";
 
-    /// <summary>A fingerprint of the job's configuration. Another one is a warning, not an error: a job may resume with more rounds.</summary>
+    /// <summary>What the job is made of: the names of its workflows. Another one is a warning, not an error: a job may resume with more rounds.</summary>
     public string ConfigurationFingerprint { get; init; } = "";
 
     /// <summary>What keeps a journal's job and this one apart, in words; null where they are one.</summary>

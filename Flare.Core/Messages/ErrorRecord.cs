@@ -3,7 +3,8 @@ namespace Flare;
 /// <summary>A failure at a site, as it reaches the operator: where it happened and all that is known of the cause.</summary>
 public sealed record ErrorRecord
 {
-    private const int MaxText = 16 * 1024;
+    private const int MaxMessage = 4 * 1024;
+    private const int MaxStack = 16 * 1024;
 
     /// <summary>The site; filled in by the runtime.</summary>
     public string Site { get; init; } = "";
@@ -49,15 +50,15 @@ public sealed record ErrorRecord
         Task = map["task"].AsText(),
         Round = checked((int)map["round"].AsInteger()),
         Type = map["type"].AsText(),
-        Message = Clipped(map["message"].AsText()),
-        Stack = Clipped(map["stack"].AsText()),
+        Message = Clipped(map["message"].AsText(), MaxMessage),
+        Stack = Clipped(map["stack"].AsText(), MaxStack),
     };
 
     // Records go into reports and the journal: a site cannot make those grow at will.
-    private static string Clipped(string text)
+    private static string Clipped(string text, int most)
     {
-        if (text.Length <= MaxText) return text;
-        var end = MaxText - 64; // so that what was clipped and is told its length is not clipped again on its way
+        if (text.Length <= most) return text;
+        var end = most - 64; // so that what was clipped and is told its length is not clipped again on its way
         return $"{text.AsSpan(0, char.IsHighSurrogate(text[end - 1]) ? end - 1 : end)}… ({text.Length:N0} characters)";
     }
 }

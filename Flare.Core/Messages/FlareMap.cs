@@ -88,6 +88,22 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
         else if (value.Kind == FlareValueKind.List) foreach (var item in value.AsList()) RequireDepth(item, depth + 1);
     }
 
+    /// <summary>The name of the first tensor, wherever the map holds it, with NaN or an infinity; null where there is none.</summary>
+    internal string? FirstNonFiniteTensor()
+    {
+        for (var i = 0; i < Count; i++)
+            if (FirstNonFiniteTensor(_items[i].Value) is { } name) return $"{_items[i].Key}/{name}";
+        return null;
+    }
+
+    private static string? FirstNonFiniteTensor(FlareValue value) => value.Kind switch
+    {
+        FlareValueKind.Tensors => value.AsTensors().FirstNonFiniteTensor(),
+        FlareValueKind.Map => value.AsMap().FirstNonFiniteTensor(),
+        FlareValueKind.List => value.AsList().Select(FirstNonFiniteTensor).FirstOrDefault(name => name is not null),
+        _ => null,
+    };
+
     /// <summary>Whether both hold the same names with equal values, in whatever order.</summary>
     public bool ContentEquals([NotNullWhen(true)] FlareMap? other)
     {

@@ -53,8 +53,9 @@ public sealed class JobLoop : SynchronizationContext
         finally
         {
             SetSynchronizationContext(previous);
-            Volatile.Write(ref _scheduled, 0);
-            // What was posted between the last dequeue and the reset would wait for ever otherwise.
+            // What was posted between the last dequeue and the reset would wait for ever otherwise. The exchange is a full fence: a mere volatile
+            // write may still be on its way when the queue is looked at, and then neither this thread nor the one that posts sees the other.
+            Interlocked.Exchange(ref _scheduled, 0);
             if (!_queue.IsEmpty && Interlocked.Exchange(ref _scheduled, 1) == 0)
                 System.Threading.ThreadPool.UnsafeQueueUserWorkItem(static loop => loop.Drain(), this, preferLocal: false);
         }

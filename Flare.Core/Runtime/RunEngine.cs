@@ -9,6 +9,7 @@ internal sealed class RunEngine
     private readonly Dictionary<string, ContextProperty> _properties = new(StringComparer.Ordinal);
     private readonly Lock _gate = new();
     private readonly Lock _dispatch = new();
+    private readonly ConcurrentQueue<(string EventType, FLContext Context)> _announced = new();
     private int _panicked;
 
     public required string Identity { get; init; }
@@ -18,6 +19,12 @@ internal sealed class RunEngine
     public required ILogger Logger { get; init; }
     public required ComputeScheduler Compute { get; init; }
     public required IReadOnlyList<FLComponent> Components { get; init; }
+
+    /// <summary>
+    /// Whether an event that is announced while a handler is at work on another thread is left to that thread. For sites: a handler that takes
+    /// its time in one site's task must not hold up the loop, and all other sites with it. Not for a server: its handlers use what is the loop's.
+    /// </summary>
+    public bool HandsOver { get; init; }
 
     /// <summary>Sends an event to the other side.</summary>
     public Action<string, Shareable> SendFederated { get; private set; } = static (_, _) => { };
@@ -69,28 +76,29 @@ internal sealed class RunEngine
         }
     }
 
+    /// <summary>Has every component handle an event, here and now.</summary>
     public void Fire(string eventType, FLContext context)
     {
-        // A site's tasks run off the loop while federated events arrive on it: handlers never run side by side.
-        lock (_dispatch)
+        try
         {
-            foreach (var component in Components)
-            {
-                try
-                {
-                    component.HandleEvent(eventType, context);
-                }
-                catch (Exception e) when (e is not FlarePanicException)
-                {
-                    Log.EventHandlerFailed(Logger, e, Identity, component.GetType().Name, eventType);
-                }
-            }
+            // A site's tasks run off the loop while federated events arrive on it: handlers never run side by side.
+            lock (_dispatch) Dispatch(eventType, context);
+        }
+        finally
+        {
+            DispatchAnnounced();
         }
     }
 
-    /// <summary>Fires where nobody is to be stopped by a panic of a handler: it has stopped the job already.</summary>
+    /// <summary>Has every component handle an event where nobody is to be stopped by a panic of a handler: it has stopped the job already.</summary>
     public void Announce(string eventType, FLContext context)
     {
+        if (HandsOver)
+        {
+            _announced.Enqueue((eventType, context));
+            DispatchAnnounced();
+            return;
+        }
         try
         {
             Fire(eventType, context);
@@ -98,6 +106,41 @@ internal sealed class RunEngine
         catch (FlarePanicException)
         {
             // See Panic.
+        }
+    }
+
+    private void DispatchAnnounced()
+    {
+        // Whoever leaves the lock looks once more: an event that found it taken must not wait for the next one.
+        while (!_announced.IsEmpty && _dispatch.TryEnter())
+        {
+            try
+            {
+                if (_announced.TryDequeue(out var next)) Dispatch(next.EventType, next.Context);
+            }
+            catch (FlarePanicException)
+            {
+                // See Panic.
+            }
+            finally
+            {
+                _dispatch.Exit();
+            }
+        }
+    }
+
+    private void Dispatch(string eventType, FLContext context)
+    {
+        foreach (var component in Components)
+        {
+            try
+            {
+                component.HandleEvent(eventType, context);
+            }
+            catch (Exception e) when (e is not FlarePanicException)
+            {
+                Log.EventHandlerFailed(Logger, e, Identity, component.GetType().Name, eventType);
+            }
         }
     }
 

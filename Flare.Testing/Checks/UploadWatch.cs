@@ -4,11 +4,12 @@ namespace Flare.Testing;
 
 /// <summary>
 /// Watches large results on the network and at the server's events: none is sent without a permit, and never are more of them at the
-/// server, arrived and not consumed by the controller yet, than there are permits. It knows nothing of how the server keeps count.
+/// server, arrived and not consumed by the controller yet, than there are permits, and one for each further task. It knows nothing of how the server keeps count.
 /// </summary>
 internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : FLComponent
 {
     private readonly Dictionary<long, Contribution?> _held = [];
+    private readonly Dictionary<long, string> _tasks = [];
     private readonly HashSet<long> _arrived = [];
     private readonly HashSet<(string Site, int Epoch, long Number)> _permitted = [];
     private int _epoch;
@@ -20,6 +21,7 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
     {
         _held.Clear();
         _arrived.Clear();
+        _tasks.Clear();
         _epoch = 0; // until it speaks, it takes nothing
     }
 
@@ -38,7 +40,8 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
 
     public void OnServerReceives(SiteMessage message)
     {
-        if (message is TaskResult result && IsLarge(result) && result.Token.Epoch == _epoch) _arrived.Add(result.Token.Number);
+        if (message is TaskResult result && IsLarge(result) && result.Token.Epoch == _epoch && _arrived.Add(result.Token.Number))
+            _tasks[result.Token.Number] = result.Result.Headers[HeaderNames.TaskId].AsText();
     }
 
     public void OnServerSends(string site, ServerMessage message)
@@ -54,8 +57,10 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
         foreach (var (number, contribution) in _held)
             if (contribution is { IsConsumed: true }) _held.Remove(number);
         Most = Math.Max(Most, _held.Count);
-        if (_held.Count > limits.MaxConcurrentUploads)
-            fail($"the server held {_held.Count} large results at once, of tasks {string.Join(", ", _held.Keys)}, where {limits.MaxConcurrentUploads} are allowed");
+        if (_held.Count <= limits.MaxConcurrentUploads) return;
+        var tasks = _held.Keys.Select(number => _tasks[number]).Distinct().Count();
+        if (_held.Count > limits.MaxConcurrentUploads + tasks - 1)
+            fail($"the server held {_held.Count} large results at once, of assignments {string.Join(", ", _held.Keys)} of {tasks} tasks, where {limits.MaxConcurrentUploads} are allowed, and one for each further task");
     }
 
     protected internal override void HandleEvent(string eventType, FLContext context)

@@ -52,6 +52,24 @@ public class ResumeTests
     private static FedAvg Rounds(int rounds) => new() { Rounds = rounds, MinSites = 3 };
 
     [Test]
+    public async Task A_journal_keeps_of_very_many_sites_those_whose_answer_was_not_used()
+    {
+        const int sites = 1_500;
+        Federation Many() => Federation.InProcess(f => f
+            .AddSites(sites, site => site.Index == 700 ? Sites.Throwing("out of paper") : Sites.Adding(1))
+            .UseController(Sites.Training()).UseJournal(_directory));
+        await using (var federation = Many())
+        {
+            await federation.RunToEndAsync(Initial);
+            Assert.That(federation.Rounds[0].Sites, Has.Count.EqualTo(sites));
+        }
+        await using var again = Many();
+        var report = (await again.RunToEndAsync(Initial)).Single();
+        Assert.That((report.Targets, report.Accepted, report.Workflow), Is.EqualTo((sites, sites - 1, "FedAvg")));
+        Assert.That(report.Sites.Single().ToString(), Does.StartWith("site-701: Failed").And.Contain("out of paper"));
+    }
+
+    [Test]
     public async Task A_stopped_job_goes_on_with_the_next_round_and_ends_with_the_same_bits()
     {
         await using var undisturbed = Build(Rounds(6), null);

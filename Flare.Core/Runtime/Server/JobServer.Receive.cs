@@ -121,6 +121,7 @@ public sealed partial class JobServer
             return;
         }
         assignment.ResultArrived = true;
+        assignment.Message = null; // the task's data may be this site's own, made by filters: it is not kept with the round's report
         _ = AdmitAsync(assignment, result.Result);
     }
 

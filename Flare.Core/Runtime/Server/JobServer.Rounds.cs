@@ -48,6 +48,8 @@ public sealed partial class JobServer
 
         model.Freeze().Keep();
         foreach (var tensors in State.Tensors.Values) tensors.Freeze().Keep();
+        var values = new FlareMap(State.Values);
+        values.Freeze();
         var context = new FLContext(_engine);
         context.Set(ContextKeys.CurrentRound, round);
         context.Set(ContextKeys.GlobalModel, model);
@@ -59,7 +61,7 @@ public sealed partial class JobServer
             if (_options.Faults.HasFlag(PlantedFaults.AnnounceBeforeFlush)) _reports.Writer.TryWrite(report);
             var snapshots = State.Tensors.ToDictionary(t => StatePrefix + t.Key, t => t.Value, StringComparer.Ordinal);
             snapshots[JournalCommit.Model] = model;
-            await _journal.CommitRoundAsync(new JournalCommit { Workflow = _workflow, Round = round, Snapshots = snapshots, Values = new FlareMap(State.Values), Report = report.ToMap() });
+            await _journal.CommitRoundAsync(new JournalCommit { Workflow = _workflow, Round = round, Snapshots = snapshots, Values = values, Report = report.ToMap() });
             // A crash while the commit was on its way to the disk: nothing is announced.
             if (_dead) throw new OperationCanceledException();
         }
@@ -84,6 +86,7 @@ public sealed partial class JobServer
         return new RoundReport
         {
             Number = round,
+            Workflow = _options.Controllers[_workflow].Name,
             Targets = sites.Count(s => s.Task == main),
             Accepted = sites.Count(s => s.Task == main && s.Status == SiteStatus.Accepted),
             Metrics = result.Metrics,
@@ -116,7 +119,7 @@ public sealed partial class JobServer
     private async Task OpenJournalAsync()
     {
         if (_options.Journal is null) return;
-        _journal = await Journal.OpenAsync(await OpenStorageAsync(_options.Journal), new JournalIdentity { JobId = _options.JobId, Seed = unchecked((long)_options.Seed), LayoutFingerprint = Model.Layout.Fingerprint });
+        _journal = await Journal.OpenAsync(await OpenStorageAsync(_options.Journal), new JournalIdentity { JobId = _options.JobId, Seed = unchecked((long)_options.Seed), LayoutFingerprint = Model.Layout.Fingerprint, ConfigurationFingerprint = string.Join(", ", _options.Controllers.Select(c => c.Name)) });
         Epoch = checked((int)_journal.Epoch);
         foreach (var warning in _journal.Warnings) Log.JournalWarning(_options.Logger, warning);
         if (_journal.Recovered is not { } recovered) return;

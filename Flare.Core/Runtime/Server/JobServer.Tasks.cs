@@ -133,6 +133,7 @@ public sealed partial class JobServer
             assignment.Contribution = contribution;
             run.Deliver(assignment);
             EndAssignment(assignment, SiteStatus.Accepted, null, null);
+            _gate.OnDelivered();
         }
         catch (Exception e)
         {
@@ -170,11 +171,11 @@ public sealed partial class JobServer
 
     private async ValueTask<string?> FindNonFiniteAsync(TaskRun run, Contribution contribution, long bytes)
     {
-        if (!run.Task.Contract.RequireFinite || contribution.Data is not { } data) return null;
-        var name = bytes <= _options.Limits.SmallResultBytes
-            ? data.FirstNonFiniteTensor()
-            : await _options.Compute.RunAsync(data.FirstNonFiniteTensor);
+        if (!run.Task.Contract.RequireFinite || bytes == 0) return null;
+        var name = bytes <= _options.Limits.SmallResultBytes ? Find() : await _options.Compute.RunAsync(Find);
         return name is null ? null : $"its tensor '{name}' holds NaN or an infinity; look at the site's learning rate and data";
+
+        string? Find() => contribution.Data is { } data ? data.FirstNonFiniteTensor() : contribution.Message.Body.FirstNonFiniteTensor();
     }
 
     /// <summary>The controller has had the contribution: its permit is free.</summary>

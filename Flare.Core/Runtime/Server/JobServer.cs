@@ -145,7 +145,7 @@ public sealed partial class JobServer : IDisposable
             try
             {
                 _abort.Token.ThrowIfCancellationRequested();
-                await controller.StartAsync(new ControllerContext(this, controller), _abort.Token);
+                await RunWorkflowAsync(controller);
                 _abort.Token.ThrowIfCancellationRequested();
             }
             finally
@@ -158,6 +158,44 @@ public sealed partial class JobServer : IDisposable
             (LastCommittedRound, LastReport) = (0, null);
             _roundRuns.Clear();
         }
+    }
+
+    /// <summary>Runs a workflow until it has ended, or has not in time after it was told to: then it is abandoned, and its context refuses it.</summary>
+    private async Task RunWorkflowAsync(Controller controller)
+    {
+        var federation = new ControllerContext(this, controller);
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var work = WorkAsync();
+        LoopTimer? patience = null;
+        using (_abort.Token.Register(() => patience = After(_options.Limits.AbortGrace, () => done.TrySetResult()))) await done.Task;
+        patience?.Dispose();
+        federation.End();
+        if (!work.IsCompleted)
+        {
+            controller.Abandon();
+            Log.WorkflowAbandoned(_options.Logger, controller.Name, _options.Limits.AbortGrace.TotalSeconds);
+            throw new OperationCanceledException(_abort.Token);
+        }
+        await work;
+
+        async Task WorkAsync()
+        {
+            try
+            {
+                await controller.StartAsync(federation, _abort.Token);
+            }
+            finally
+            {
+                done.TrySetResult();
+            }
+        }
+    }
+
+    /// <summary>Refuses calls that are not made on the job's loop.</summary>
+    internal void RequireLoop()
+    {
+        if (SynchronizationContext.Current != _options.Loop)
+            throw new InvalidOperationException("A workflow's verbs are for the job's loop, and this call comes from elsewhere. Await without ConfigureAwait(false), and leave heavy work to Compute.RunAsync.");
     }
 
     private void EndRunning(CompletionStatus status, string reason)

@@ -14,6 +14,6 @@ public sealed class RunState
     /// <summary>Named tensors, such as the best model or a server optimizer's momentum. Frozen when the round is committed; replace, do not change them.</summary>
     public IDictionary<string, StateDict> Tensors { get; } = new SortedDictionary<string, StateDict>(StringComparer.Ordinal);
 
-    /// <summary>Named values.</summary>
+    /// <summary>Named values. Maps and lists among them are frozen when the round is committed; replace, do not change them.</summary>
     public FlareMap Values { get; internal set; } = [];
 }

@@ -39,6 +39,7 @@ public sealed partial class SiteRuntime : IDisposable
             Logger = options.Logger,
             Compute = options.Compute,
             Components = definition.Components,
+            HandsOver = true,
         };
         _engine.SendFederatedOn(options.Loop, SendEvent);
         // A site stops the job through the server, by an event that arrives in order and once like any other.
@@ -50,7 +51,7 @@ public sealed partial class SiteRuntime : IDisposable
     /// <summary>The site's name.</summary>
     public string Name => _definition.Name;
 
-    /// <summary>Completes, with the server's reason, when the job is over at this site.</summary>
+    /// <summary>Completes, with the server's reason, when the job is over at this site; cancelled if the site was disposed of before.</summary>
     public Task<string> Ended => _ended.Task;
 
     /// <summary>Joins the job. Call it on the loop.</summary>
@@ -71,6 +72,7 @@ public sealed partial class SiteRuntime : IDisposable
         _stopped = true;
         _heartbeat?.Dispose();
         foreach (var task in _tasks.Values) Stop(task);
+        _ended.TrySetCanceled();
     }
 
     private void Receive(ServerMessage message)
@@ -144,19 +146,19 @@ public sealed partial class SiteRuntime : IDisposable
 
     private async Task RunAsync(SiteTask task)
     {
-        var slots = _options.Slots;
-        if (slots is not null)
+        ExecutorSlots.Slot? slot = null;
+        if (_options.Slots is { } slots)
         {
             try
             {
-                await slots.AcquireAsync(task.Abort.Token);
+                slot = await slots.AcquireAsync(task.Id, task.Abort.Token);
             }
             catch (OperationCanceledException)
             {
                 return;
             }
         }
-        try
+        using (slot)
         {
             if (task.State == SiteTaskState.Done) return;
             task.State = SiteTaskState.Running;
@@ -172,12 +174,8 @@ public sealed partial class SiteRuntime : IDisposable
             task.State = SiteTaskState.Ready;
             if (IsLarge(result)) Repeat(task);
             else Upload(task.Token);
-            // The slot is kept until the result is delivered, so that results waiting for a permit cannot pile up in one process.
+            slot?.Park();
             await task.Settled.Task;
-        }
-        finally
-        {
-            slots?.Release();
         }
     }
 

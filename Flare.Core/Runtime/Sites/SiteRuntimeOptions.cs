@@ -34,7 +34,7 @@ public sealed record SiteRuntimeOptions
     public long Incarnation { get; init; } = 1;
 
     /// <summary>Slots that sites of one process share, so that no more than so many executors run at once; null for no limit.</summary>
-    internal AsyncSlots? Slots { get; init; }
+    internal ExecutorSlots? Slots { get; init; }
 
     internal PlantedFaults Faults { get; init; }
 }

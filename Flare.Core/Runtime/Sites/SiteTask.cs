@@ -19,6 +19,9 @@ internal sealed class SiteTask(TaskToken token, string name, Shareable data) : I
     public TaskToken Token => token;
     public string Name => name;
 
+    /// <summary>The task's id, the same at all sites.</summary>
+    public string Id { get; } = data.Headers.TryGet(HeaderNames.TaskId, out var id) && id.Kind == FlareValueKind.Text ? id.AsText() : "";
+
     /// <summary>What the task brought; of a settled one only the headers.</summary>
     public Shareable Data { get; private set; } = data;
 

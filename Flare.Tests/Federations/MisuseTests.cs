@@ -1,0 +1,203 @@
+using Flare.Workflows;
+using Microsoft.Extensions.Logging;
+
+namespace Flare.Tests.Federations;
+
+/// <summary>Workflows, handlers and loggers that do what they should not: the run stays alive, or says what to do.</summary>
+public class MisuseTests
+{
+    private static StateDict Initial => Sites.Model(0);
+
+    private static Task<Federation> RunAsync(Func<ControllerContext, CancellationToken, Task> body, params Executor[] executors) => Sites.RunAsync(new Workflow(body), Initial, executors);
+
+    private static async Task ReadAsync(IAsyncEnumerable<Contribution> responses)
+    {
+        await foreach (var _ in responses) { }
+    }
+
+    [Test]
+    public async Task A_handler_that_blocks_in_one_sites_task_does_not_hold_up_the_other_sites()
+    {
+        using var heard = new ManualResetEventSlim();
+        var wasHeard = false;
+        var order = new List<string>();
+        var blocking = new LambdaComponent((type, context) =>
+        {
+            if (type == "hello") order.Add("hello");
+            if (type != EventTypes.BeforeTaskExecution || context.TaskName != TaskNames.Train) return;
+            wasHeard = heard.Wait(Patience.Long);
+            order.Add("unblocked");
+        });
+        var listening = new LambdaComponent((type, _) => { if (type == "hello") heard.Set(); });
+        var workflow = new Workflow(async (federation, abort) =>
+        {
+            await foreach (var contribution in federation.BroadcastAsync(FlareTask.Train(1, federation.Model), new() { MinResponses = 2 }, abort))
+                if (contribution.Site == "site-2") federation.Context.FireFederated("hello", new Shareable());
+        });
+        await Sites.RunAsync(workflow, Initial,
+            f => f.UseParallelism(2).ConfigureSites((s, i) => s.AddComponent(i.Index == 0 ? blocking : listening)), Sites.Adding(1), Sites.Adding(2));
+        Assert.That(wasHeard, "site-2 hears the server while a handler of site-1 is at work");
+        Assert.That(order, Is.EqualTo(new[] { "unblocked", "hello" }), "and site-1 hears it afterwards: its handlers never run side by side");
+    }
+
+    [Test]
+    public async Task A_workflow_that_ignores_its_token_is_abandoned_and_its_verbs_refuse_it()
+    {
+        var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var after = new TaskCompletionSource<Exception?>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var log = new LogRecorder();
+        var workflow = new Workflow(async (federation, _) =>
+        {
+            reached.SetResult();
+            await goOn.Task;
+            try
+            {
+                await federation.CommitAsync(1, Sites.Model(9), CancellationToken.None);
+                after.SetResult(null);
+            }
+            catch (InvalidOperationException e)
+            {
+                after.SetResult(e);
+            }
+        });
+        await using var federation = Federation.InProcess(f => f.AddSites(1, _ => Sites.Adding(1)).UseController(workflow).UseLogging(log).UseLimits(new() { AbortGrace = TimeSpan.FromMilliseconds(50) }));
+        using var abort = new CancellationTokenSource();
+        var run = federation.RunToEndAsync(Initial, abort.Token);
+        await reached.Task.WaitAsync(Patience.Long);
+        abort.Cancel();
+        Assert.That(() => run.WaitAsync(Patience.Long), Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(log.Entries.Select(e => e.Message), Has.Some.Contains("Workflow did not end within 0.05 s"));
+        Assert.That(() => Federation.InProcess(f => f.AddSites(1, _ => Sites.Adding(1)).UseController(workflow)).RunToEndAsync(Initial), Throws.InstanceOf<FlareException>().With.Message.Contains("at work in another federation"));
+        goOn.SetResult();
+        Assert.That((await after.Task.WaitAsync(Patience.Long))?.Message, Does.Contain("is over"));
+        Assert.That(federation.Model.Values(), Is.EqualTo(new[] { 0f }));
+    }
+
+    [Test]
+    public void Verbs_refuse_calls_that_come_from_another_thread_than_the_loop()
+    {
+        var workflow = new Workflow(async (federation, abort) =>
+        {
+            await Task.Delay(1, abort).ConfigureAwait(false);
+            federation.BroadcastAsync(FlareTask.Train(1, federation.Model), abort: abort);
+        });
+        Assert.That(() => Sites.RunAsync(workflow, Initial, Sites.Adding(1)), Throws.InvalidOperationException.With.Message.Contains("ConfigureAwait(false)"));
+    }
+
+    [Test]
+    public async Task A_workflow_cannot_dispose_of_its_own_federation()
+    {
+        Federation? federation = null;
+        var workflow = new Workflow(async (_, _) => await federation!.DisposeAsync());
+        federation = Federation.InProcess(f => f.AddSites(1, _ => Sites.Adding(1)).UseController(workflow));
+        await using (federation)
+            Assert.That(() => federation.RunToEndAsync(Initial).WaitAsync(Patience.Long), Throws.InvalidOperationException.With.Message.Contains("within its own workflow"));
+    }
+
+    [Test]
+    public void A_relay_that_nobody_answers_says_why_and_one_without_a_task_says_so()
+    {
+        var failing = new Workflow((federation, abort) => ReadAsync(federation.RelayAsync(_ => FlareTask.Train(1, federation.Model), abort: abort)));
+        var failure = Assert.ThrowsAsync<TaskFailedException>(() => Sites.RunAsync(failing, Initial, Sites.Throwing("no disk"), Sites.Throwing("no data")))!;
+        Assert.That(failure.Message, Does.Contain("site-1").And.Contain("no disk").And.Contain("site-2").And.Contain("no data"));
+        var without = new Workflow((federation, abort) => ReadAsync(federation.RelayAsync(_ => null!, abort: abort)));
+        Assert.That(() => Sites.RunAsync(without, Initial, Sites.Adding(1)), Throws.InvalidOperationException.With.Message.Contains("no task for site-1"));
+    }
+
+    [Test]
+    public async Task A_relay_goes_on_when_some_answer() => await RunAsync(async (federation, abort) =>
+    {
+        var names = new List<string>();
+        await foreach (var c in federation.RelayAsync(_ => FlareTask.Train(1, federation.Model), abort: abort)) names.Add(c.Site);
+        Assert.That(names, Is.EqualTo(new[] { "site-2" }));
+    }, Sites.Throwing("no disk"), Sites.Adding(1), Sites.Throwing("no data"));
+
+    // One executor at a time and one permit: whichever answers first must not stand in the way of what is read first.
+    private static Task<Federation> RunTightAsync(Func<ControllerContext, CancellationToken, Task> body) => Sites.RunAsync(new Workflow(body), Initial,
+        f => f.UseParallelism(1).UseLimits(new() { MaxConcurrentUploads = 1, SmallResultBytes = 0 }), Sites.Adding(1), Sites.Adding(1), Sites.Adding(1));
+
+    [Test]
+    public Task Tasks_in_flight_at_the_same_sites_are_read_one_after_the_other() => RunTightAsync(async (federation, abort) =>
+    {
+        TaskResponses[] tasks = [.. Enumerable.Range(1, 3).Select(round => federation.BroadcastAsync(FlareTask.Train(round, federation.Model), abort: abort))];
+        foreach (var task in tasks) await ReadAsync(task);
+        Assert.That(tasks.SelectMany(t => t.Sites).Select(s => s.Status), Is.All.EqualTo(SiteStatus.Accepted));
+    });
+
+    [TestCase(1, 2, 3), TestCase(3, 2, 1), TestCase(2, 3, 1)]
+    public Task Tasks_in_flight_at_different_sites_are_read_in_any_order(params int[] order) => RunTightAsync(async (federation, abort) =>
+    {
+        var tasks = federation.Sites.ToDictionary(site => site, site => federation.BroadcastAsync(FlareTask.Train(1, federation.Model), new() { Targets = [site] }, abort));
+        foreach (var site in order) await ReadAsync(tasks[$"site-{site}"]);
+        Assert.That(tasks.Values.Select(t => t.Sites.Single().Status), Is.All.EqualTo(SiteStatus.Accepted));
+    });
+
+    [Test]
+    public async Task A_logger_that_throws_costs_nobodys_answer()
+    {
+        var federation = await Sites.RunAsync(Sites.Training(), Initial, f => f.UseLogging(new ThrowingLog()), Sites.Adding(1), Sites.Throwing("bad day"));
+        Assert.That(federation.Rounds[0].Sites.Select(s => s.Status), Is.EqualTo(new[] { SiteStatus.Accepted, SiteStatus.Failed }));
+    }
+
+    [Test]
+    public async Task Features_that_are_disposed_of_asynchronously_are()
+    {
+        var feature = new Feature();
+        var federation = await Sites.RunAsync(Sites.Training(), Initial, f => f.AddFeature(feature, owned: true), Sites.Adding(1));
+        Assert.That(feature.IsDisposed);
+        Assert.That(federation.Rounds[0].Workflow, Is.EqualTo(nameof(FedAvg)));
+    }
+
+    [Test]
+    public async Task Tensors_do_not_leave_a_site_by_its_public_properties()
+    {
+        var federation = await Sites.RunAsync(Sites.Training(minSites: 1), Initial, Sites.Adding(1), new Scripted((_, input, context, _) =>
+        {
+            context.Set(new FLContextKey<FlareMap>("secret", Visibility.Public), new FlareMap { ["nested"] = new FlareMap { ["model"] = Dxo.From(input).Tensors } });
+            return ValueTask.FromResult(Sites.Diff(Dxo.From(input).Tensors, 1));
+        }));
+        Assert.That(federation.Rounds[0].Sites[1].ToString(), Does.StartWith("site-2: Failed").And.Contain("pass no filter"));
+    }
+
+    [Test]
+    public async Task A_contract_holds_for_messages_of_any_kind()
+    {
+        var other = StateDict.Create(("w", [1f, 2f]));
+        var poisoned = StateDict.Create(("x", [float.NaN]));
+        await RunAsync(async (federation, abort) =>
+        {
+            var task = new FlareTask("collect", 0, new Shareable()) { Contract = new() { Layout = federation.Model.Layout } };
+            var responses = federation.BroadcastAsync(task, new() { MinResponses = 1, Grace = TimeSpan.FromMinutes(5) }, abort);
+            var accepted = new List<string>();
+            await foreach (var c in responses) accepted.Add(c.Site);
+            Assert.That(accepted, Is.EqualTo(new[] { "site-3" }));
+            Assert.That(responses.Sites[0].Reason, Does.Contain("layout"));
+            Assert.That(responses.Sites[1].Reason, Does.Contain("'list/x'").And.Contain("NaN"));
+        },
+        new Scripted((_, _, _, _) => ValueTask.FromResult(Dxo.Weights(other).ToShareable())),
+        new Scripted((_, _, _, _) => ValueTask.FromResult(new Shareable(new FlareMap { ["list"] = FlareValue.List(poisoned) }))),
+        new Scripted((_, _, _, _) => ValueTask.FromResult(new Shareable(new FlareMap { ["text"] = "fine" }))));
+    }
+
+    private sealed class Feature : IAsyncDisposable
+    {
+        public bool IsDisposed { get; private set; }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Task.Yield();
+            IsDisposed = true;
+        }
+    }
+
+    private sealed class ThrowingLog : ILoggerFactory, ILogger
+    {
+        public ILogger CreateLogger(string categoryName) => this;
+        public void AddProvider(ILoggerProvider provider) { }
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+        public bool IsEnabled(LogLevel logLevel) => true;
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) => throw new IOException("the disk is full");
+        public void Dispose() { }
+    }
+}

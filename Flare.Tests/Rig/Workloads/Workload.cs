@@ -14,6 +14,7 @@ internal sealed record Workload(string Name, Func<Simulation, Simulation> Config
         new("relay", RelayWorkload.Configure),
         new("flights", FlightsWorkload.Configure),
         new("windows", WindowsWorkload.Configure),
+        new("crossing", CrossingWorkload.Configure),
         new("chain", ChainWorkload.Configure),
         new("events", EventsWorkload.Configure),
         new("calm", AveragingWorkload.ConfigureCalm),

@@ -31,6 +31,9 @@ public sealed record SiteOutcome
     /// <summary>How it ended.</summary>
     public required SiteStatus Status { get; init; }
 
+    /// <summary>What the site answered; null where no answer was looked at.</summary>
+    public ReturnCode? Code { get; init; }
+
     /// <summary>Why it did not end well, and what to do; null where it did.</summary>
     public string? Reason { get; init; }
 
@@ -55,6 +58,7 @@ public sealed record SiteOutcome
     internal FlareMap ToMap()
     {
         var map = new FlareMap { ["site"] = Site, ["task"] = Task, ["status"] = (int)Status, ["elapsed_ticks"] = Elapsed.Ticks, ["bytes"] = Bytes };
+        if (Code is { } code) map["code"] = (int)code;
         if (Reason is not null) map["reason"] = Reason;
         if (Error is not null) map["error"] = Error.ToMap();
         if (NumSteps is { } steps) map["num_steps"] = steps;
@@ -69,6 +73,7 @@ public sealed record SiteOutcome
         Status = (SiteStatus)map["status"].AsInteger(),
         Elapsed = TimeSpan.FromTicks(map["elapsed_ticks"].AsInteger()),
         Bytes = map["bytes"].AsInteger(),
+        Code = map.TryGet("code", out var code) ? (ReturnCode)code.AsInteger() : null,
         Reason = map.TryGet("reason", out var reason) ? reason.AsText() : null,
         Error = map.TryGet("error", out var error) ? ErrorRecord.FromMap(error.AsMap()) : null,
         NumSteps = map.TryGet("num_steps", out var steps) ? steps.AsInteger() : null,

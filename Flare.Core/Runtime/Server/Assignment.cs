@@ -26,6 +26,9 @@ internal sealed class Assignment(TaskRun run, string site, TaskToken token, long
     public SiteStatus Status { get; private set; } = SiteStatus.Pending;
     public bool IsFinal => Status != SiteStatus.Pending;
     public string? Reason { get; private set; }
+
+    /// <summary>What the site answered; null before.</summary>
+    public ReturnCode? Code { get; set; }
     public ErrorRecord? Error { get; private set; }
 
     /// <summary>The admitted answer, until the controller has had it.</summary>
@@ -84,6 +87,7 @@ internal sealed class Assignment(TaskRun run, string site, TaskToken token, long
         Site = site,
         Task = run.Task.Name,
         Status = Status,
+        Code = Code,
         Reason = Reason,
         Error = Error,
         NumSteps = NumSteps,

@@ -103,6 +103,7 @@ public sealed partial class JobServer
         Contribution? contribution = null;
         try
         {
+            assignment.Code = message.ReturnCode;
             if (message.ReturnCode == ReturnCode.Ok)
             {
                 _engine.Announce(EventTypes.BeforeTaskResultFilter, context);

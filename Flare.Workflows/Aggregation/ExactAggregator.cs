@@ -28,7 +28,10 @@ public sealed class ExactAggregator : Aggregator, IDisposable
     /// <summary>What a contribution's weight is made of.</summary>
     public Weighting Weighting { get; init; }
 
-    /// <summary>A weight for each site, by name; 1 for those that are not named.</summary>
+    /// <summary>
+    /// A weight for each site, by name; 1 for those that are not named. From 2^-64 to 2^64: a site that is to have no weight takes no part. Names that the
+    /// federation does not know are refused when the run begins.
+    /// </summary>
     public IReadOnlyDictionary<string, double> SiteWeights { get; init; } = new Dictionary<string, double>();
 
     /// <summary>Tensors whose name it matches anywhere keep their global value; null to exclude none.</summary>
@@ -55,6 +58,7 @@ public sealed class ExactAggregator : Aggregator, IDisposable
     public override void Begin(ControllerContext federation, int round)
     {
         ArgumentNullException.ThrowIfNull(federation);
+        if (!ReferenceEquals(_federation, federation)) CheckWeights(federation.Sites);
         _federation = federation;
         DropWaiting();
         var layout = federation.Model.Layout;
@@ -93,12 +97,27 @@ public sealed class ExactAggregator : Aggregator, IDisposable
         return model;
     }
 
-    /// <summary>Gives the accumulators' memory back.</summary>
+    /// <summary>Gives the accumulators' memory back. The instance may be used again.</summary>
     public void Dispose()
     {
         DropWaiting();
         _mean?.Dispose();
-        _mean = null;
+        (_mean, _federation) = (null, null);
+    }
+
+    /// <summary>What is wrong with the settings, as far as it can be known before there are sites.</summary>
+    internal IEnumerable<string> Errors()
+    {
+        foreach (var (site, weight) in SiteWeights)
+            if (!Weight.IsValid(weight))
+                yield return $"{nameof(SiteWeights)} gives {site} the weight {weight:R}; it must be from 2^-64 to 2^64. To leave a site out, do not add it to the federation";
+    }
+
+    private void CheckWeights(IReadOnlyList<string> sites)
+    {
+        var errors = Errors().Concat(SiteWeights.Keys.Except(sites, StringComparer.Ordinal).Select(site => $"{nameof(SiteWeights)} names '{site}', which is no site of the federation"));
+        if (string.Join("; ", errors) is { Length: > 0 } wrong)
+            throw new FlareException(ErrorIds.Configuration, $"The run cannot begin: {wrong}. The sites are: {string.Join(", ", sites.Take(10))}{(sites.Count > 10 ? ", …" : "")}.");
     }
 
     private ControllerContext Federation => _federation ?? throw new InvalidOperationException("Call Begin before a round's first contribution.");

@@ -15,7 +15,10 @@ public sealed record RoundReport
     /// <summary>How many of them answered with a contribution that was used.</summary>
     public required int Accepted { get; init; }
 
-    /// <summary>The quality of the round's model, as the workflow measured it, such as <c>accuracy</c>; empty where it did not.</summary>
+    /// <summary>
+    /// The quality of a model, as the workflow measured it, such as <c>accuracy</c>; empty where it did not. It is the round's own model, unless the
+    /// workflow was told to measure the one that the round began with, as by <c>ValidationMode.BeforeTraining</c>.
+    /// </summary>
     public required IReadOnlyDictionary<string, double> Metrics { get; init => field = new NamedMetrics(value); }
 
     /// <summary>
@@ -33,7 +36,7 @@ public sealed record RoundReport
     /// <summary>Results that came again; dropped.</summary>
     public int DuplicateResults { get; init; }
 
-    /// <summary>Whether the model that <see cref="Metrics"/> are of is the best so far.</summary>
+    /// <summary>Whether the model that <see cref="Metrics"/> are of, and no other, is the best so far.</summary>
     public bool IsBest { get; init; }
 
     /// <summary>SHA-256 of the round's model, where the job keeps a journal; else null.</summary>

@@ -3,9 +3,9 @@ namespace Flare;
 /// <summary>What a workflow knows of a round beyond its model.</summary>
 public sealed record RoundResult
 {
-    /// <summary>The quality of the round's model.</summary>
+    /// <summary>The quality of the round's model, or of another that the workflow says it measures.</summary>
     public IReadOnlyDictionary<string, double> Metrics { get; init; } = new Dictionary<string, double>();
 
-    /// <summary>Whether the model is the best so far.</summary>
+    /// <summary>Whether the model that was measured is the best so far.</summary>
     public bool IsBest { get; init; }
 }

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Flare;
 
-/// <summary>Everything that Core logs, with stable event ids.</summary>
+/// <summary>Everything that Core and the workflows log, with stable event ids.</summary>
 internal static partial class Log
 {
     [LoggerMessage(1, LogLevel.Error, "{Identity}: {Component} threw while handling {EventType}; the run goes on")]
@@ -49,4 +49,7 @@ internal static partial class Log
 
     [LoggerMessage(15, LogLevel.Error, "The workflow {Workflow} did not end within {Seconds} s of being told to; it is abandoned. Pass the abort token on to everything it awaits and look at it in every loop")]
     public static partial void WorkflowAbandoned(ILogger logger, string workflow, double seconds);
+
+    [LoggerMessage(20, LogLevel.Warning, "None of the {Sites} sites of round {Round} knows the task 'validate', so its model is not measured; they are not asked again. A Learner measures by overriding ValidateAsync; ValidationMode.None asks nobody")]
+    public static partial void NobodyMeasures(ILogger logger, int round, int sites);
 }

@@ -38,8 +38,28 @@ public class SelectionTests
         Assert.That(after.Rounds.Select(r => r.Metrics["score"]), Is.EqualTo(Quality[1..]));
         Assert.That(after.Rounds.Select(r => r.IsBest), Is.EqualTo(new[] { true, true, false, false }));
         var before = await Sites.RunAsync(Workflow(ValidationMode.BeforeTraining, true), Sites.Model(0), Site());
-        Assert.That(before.Rounds.Select(r => r.Metrics["score"]), Is.EqualTo(Quality[..4]));
+        Assert.That(before.Rounds.Select(r => r.Metrics["score"]), Is.EqualTo(new[] { Quality[0], Quality[1], Quality[2], Quality[4] }), "the last round reports its own model, measured at the end");
         Assert.That(before.Rounds.Select(r => r.IsBest), Is.EqualTo(new[] { true, false, true, false }));
+        Assert.That(before.Rounds[^1].Sites.Select(s => (s.Task, s.Metrics!["score"].AsNumber())), Is.EqualTo(new[] { (TaskNames.Train, Quality[3]), (TaskNames.Validate, Quality[4]) }));
+    }
+
+    [TestCase(3, 0.9, false, 2, TestName = "The_last_round_before_training_is_best_only_if_its_own_model_is(the one before)")]
+    [TestCase(2, 0.9, true, 2, TestName = "The_last_round_before_training_is_best_only_if_its_own_model_is(its own)")]
+    public async Task The_last_round_before_training_is_best_only_if_its_own_model_is(int rounds, double best, bool lastIsBest, int bestRound)
+    {
+        // Of three rounds the second's model, measured while the third trains, is the best: the third reports its own, which is not.
+        double[] quality = [0.5, 0.2, 0.9, 0.1];
+        var site = new Scripted((task, input, _, _) =>
+        {
+            var model = Dxo.From(input).Tensors;
+            var metrics = Dxo.Metrics(("score", quality[(int)model.Values()[0]])).Values;
+            return ValueTask.FromResult(task == TaskNames.Validate
+                ? new Dxo(DataKind.Metrics, values: metrics).ToShareable()
+                : Dxo.From(Sites.Diff(model, 1)).WithMeta(MetaKey.InitialMetrics, metrics).ToShareable());
+        });
+        var federation = await Sites.RunAsync(new FedAvg { Rounds = rounds, Validation = ValidationMode.BeforeTraining, Selection = new("score") }, Sites.Model(0), site);
+        Assert.That((federation.Rounds[^1].Metrics["score"], federation.Rounds[^1].IsBest), Is.EqualTo((quality[rounds], lastIsBest)));
+        Assert.That((federation.State.Values[ModelSelection.BestRound].AsInteger(), federation.State.Values[ModelSelection.BestMetric].AsNumber()), Is.EqualTo(((long)bestRound, best)));
     }
 
     [Test]

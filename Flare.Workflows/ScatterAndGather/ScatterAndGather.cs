@@ -6,18 +6,28 @@ namespace Flare.Workflows;
 /// </summary>
 public class ScatterAndGather : Controller
 {
-    private Aggregator? _aggregator;
+    private readonly Aggregator? _chosen;
+    private readonly HashSet<string> _cannotMeasure = new(StringComparer.Ordinal);
+    private Aggregator? _own; // made for one run, and released with it
+    private bool _toldThatNoneMeasures;
 
     /// <summary>How many rounds to run; at least 1. 5 unless set.</summary>
     public int Rounds { get; init; } = 5;
 
-    /// <summary>How many contributions a round needs at least. 1 unless set.</summary>
+    /// <summary>
+    /// How many contributions a round needs at least. 1 unless set: such a round ends <see cref="Grace"/> after its fastest site, and leaves out those that
+    /// need longer. Set it to the number of sites to wait for all of them.
+    /// </summary>
     public int MinSites { get; init; } = 1;
 
     /// <summary>How many sites, drawn anew each round from the job's seed, take part; null for all.</summary>
     public int? SitesPerRound { get; init; }
 
-    /// <summary>How long a round waits for further contributions once it has <see cref="MinSites"/>. 10 s unless set.</summary>
+    /// <summary>
+    /// How long a round waits for further contributions once it has <see cref="MinSites"/>; those that come later are dropped and counted. It ends at
+    /// once when every site has answered. 10 s unless set, as in FLARE: where <see cref="MinSites"/> is less than the number of sites, set it to
+    /// how much longer than the fastest sites the slower ones may train, or a slow site contributes to no round.
+    /// </summary>
     public TimeSpan Grace { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>How long sites have to train; null for no limit.</summary>
@@ -26,7 +36,10 @@ public class ScatterAndGather : Controller
     /// <summary>How long sites have to measure a model; those that take longer are left out of the metrics. 5 min unless set.</summary>
     public TimeSpan ValidationTimeout { get; init; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>When the sites measure the global model.</summary>
+    /// <summary>
+    /// When the sites measure the global model. A site that answers the task <c>validate</c> with <see cref="ReturnCode.TaskUnknown"/> or
+    /// <see cref="ReturnCode.TaskUnsupported"/> is not asked again in this run.
+    /// </summary>
     public ValidationMode Validation { get; init; }
 
     /// <summary>Which model counts as the best; null to keep none. The highest <c>accuracy</c> unless set.</summary>
@@ -35,21 +48,25 @@ public class ScatterAndGather : Controller
     /// <summary>Ends the workflow after a round for which it is true; null to run all rounds.</summary>
     public Func<RoundReport, bool>? StopWhen { get; init; }
 
-    /// <summary>Makes the new model from the contributions; the exact weighted mean unless set.</summary>
+    /// <summary>
+    /// Makes the new model from the contributions; the exact weighted mean unless set. One that was set stays its owner's to dispose of; the workflow's
+    /// own is made for one run, which disposes of it at its end.
+    /// </summary>
     public Aggregator Aggregator
     {
-        get => _aggregator ??= new ExactAggregator();
-        init => _aggregator = value;
+        get => _chosen ?? (_own ??= new ExactAggregator());
+        init => _chosen = value;
     }
 
     /// <inheritdoc/>
     public override bool UseAggregator(Func<Aggregator> make)
     {
         ArgumentNullException.ThrowIfNull(make);
-        if (_aggregator is not null) return false; // one that was chosen reads values in ways of its own
+        if (_chosen is not null) return false; // it reads values in ways of its own
         Func<ControllerContext, int, StateDict, StateDict> update = UpdateModel;
         if (update.Method.DeclaringType != typeof(ScatterAndGather)) return false; // an override computes with the aggregate
-        _aggregator = make();
+        ReleaseOwn();
+        _own = make();
         return true;
     }
 
@@ -83,13 +100,28 @@ public class ScatterAndGather : Controller
     /// <inheritdoc/>
     protected sealed override async Task RunAsync(ControllerContext federation, CancellationToken abort)
     {
-        federation.Fire(EventTypes.InitialModelLoaded, federation.LastCommittedRound, federation.Model);
-        federation.Fire(EventTypes.TrainingStarted);
-        for (var round = federation.LastCommittedRound + 1; round <= Rounds; round++)
+        _cannotMeasure.Clear();
+        _toldThatNoneMeasures = false;
+        try
         {
-            if (federation.LastReport is { } last && StopWhen?.Invoke(last) == true) return;
-            await RunRoundAsync(federation, round, abort);
+            federation.Fire(EventTypes.InitialModelLoaded, federation.LastCommittedRound, federation.Model);
+            federation.Fire(EventTypes.TrainingStarted);
+            for (var round = federation.LastCommittedRound + 1; round <= Rounds; round++)
+            {
+                if (federation.LastReport is { } last && StopWhen?.Invoke(last) == true) return;
+                await RunRoundAsync(federation, round, abort);
+            }
         }
+        finally
+        {
+            ReleaseOwn();
+        }
+    }
+
+    private void ReleaseOwn()
+    {
+        (_own as IDisposable)?.Dispose();
+        _own = null;
     }
 
     private async Task RunRoundAsync(ControllerContext federation, int round, CancellationToken abort)
@@ -120,9 +152,9 @@ public class ScatterAndGather : Controller
         var isBest = Validation == ValidationMode.BeforeTraining && Consider(federation, incoming, round - 1, metrics);
         if (Validation == ValidationMode.AfterAggregation || (Validation == ValidationMode.BeforeTraining && round == Rounds))
         {
-            var measured = await ValidateAsync(federation, round, model, targets, abort);
-            if (Validation == ValidationMode.AfterAggregation) metrics = measured;
-            isBest |= Consider(federation, model, round, measured);
+            // What a round reports is of one model: the last round's own, though the one before it may have been considered just now.
+            metrics = await ValidateAsync(federation, round, model, targets, abort);
+            isBest = Consider(federation, model, round, metrics);
         }
         await federation.CommitAsync(round, model, new RoundResult { Metrics = WithAggregator(metrics), IsBest = isBest }, abort);
     }
@@ -139,8 +171,20 @@ public class ScatterAndGather : Controller
     private async Task<IReadOnlyDictionary<string, double>> ValidateAsync(ControllerContext federation, int round, StateDict model, IReadOnlyList<string> targets, CancellationToken abort)
     {
         var metrics = new MetricsMean();
-        var options = new BroadcastOptions { Targets = targets, MinResponses = 0, Grace = ValidationTimeout, Timeout = ValidationTimeout };
-        await foreach (var contribution in federation.BroadcastAsync(FlareTask.Validate(round, model), options, abort)) metrics.Add(contribution);
+        string[] able = [.. targets.Where(t => !_cannotMeasure.Contains(t))];
+        if (able.Length > 0)
+        {
+            var options = new BroadcastOptions { Targets = able, MinResponses = 0, Grace = ValidationTimeout, Timeout = ValidationTimeout };
+            var responses = federation.BroadcastAsync(FlareTask.Validate(round, model), options, abort);
+            await foreach (var contribution in responses) metrics.Add(contribution);
+            foreach (var site in responses.Sites)
+                if (site.Code is ReturnCode.TaskUnknown or ReturnCode.TaskUnsupported) _cannotMeasure.Add(site.Site);
+        }
+        if (!_toldThatNoneMeasures && targets.All(_cannotMeasure.Contains))
+        {
+            _toldThatNoneMeasures = true;
+            Log.NobodyMeasures(federation.Logger, round, targets.Count);
+        }
         return metrics.Result();
     }
 
@@ -162,5 +206,7 @@ public class ScatterAndGather : Controller
         if (Grace < TimeSpan.Zero) yield return $"{nameof(Grace)} is {Grace}; it must not be negative";
         if (TrainTimeout <= TimeSpan.Zero) yield return $"{nameof(TrainTimeout)} is {TrainTimeout}; it must be positive, or null for no limit";
         if (ValidationTimeout <= TimeSpan.Zero) yield return $"{nameof(ValidationTimeout)} is {ValidationTimeout}; it must be positive";
+        if (_chosen is ExactAggregator exact)
+            foreach (var error in exact.Errors()) yield return error;
     }
 }

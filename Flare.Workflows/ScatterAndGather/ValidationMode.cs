@@ -10,8 +10,10 @@ public enum ValidationMode
     AfterAggregation = 0,
 
     /// <summary>
-    /// Sites measure the incoming model before they train it (FLARE's way, without a second download): the round's metrics are those of the
-    /// model before it. The last round's model is measured once more at the end.
+    /// Sites measure the model that the round begins with before they train it (FLARE's way, without a second download): the round's metrics and
+    /// <see cref="RoundReport.IsBest"/> are of that model, the one of the round before. Only the last of <see cref="ScatterAndGather.Rounds"/> measures
+    /// its own model too, once it is there, and reports that; what its sites measured before is in their outcomes. A run that
+    /// <see cref="ScatterAndGather.StopWhen"/> ends sooner does not measure its last model.
     /// </summary>
     BeforeTraining = 1,
 

@@ -5,7 +5,8 @@ using System.Text;
 namespace Flare;
 
 /// <summary>
-/// A run as one HTML page without scripts or outside files: facts, quality by round, what each site contributed, time, and what went wrong.
+/// A run as one HTML page without scripts or outside files: facts, quality, contributions and time by round, what each site contributed, and what went
+/// wrong. The contributions of single sites are shown for rounds whose reports still have them all; see <see cref="Federation.Rounds"/>.
 /// </summary>
 public sealed class HtmlReport
 {
@@ -60,6 +61,7 @@ public sealed class HtmlReport
         AppendFacts(html);
         html.Append("<section class=\"charts\">");
         foreach (var metric in Rounds.SelectMany(r => r.Metrics.Keys).Distinct().Order(StringComparer.Ordinal)) AppendMetric(html, metric);
+        AppendContributions(html);
         AppendTime(html);
         html.Append("</section>");
         AppendSites(html);
@@ -82,25 +84,35 @@ public sealed class HtmlReport
         html.Append(CultureInfo.InvariantCulture, $"<figure><figcaption>{Escape(metric)} by round</figcaption>{SvgChart.Lines(lines, FirstRound)}</figure>");
     }
 
+    private void AppendContributions(StringBuilder html) =>
+        html.Append(CultureInfo.InvariantCulture, $"<figure><figcaption>contributions by round</figcaption>{SvgChart.Lines([("used", [.. Rounds.Select(r => (double)r.Accepted)]), ("asked for", [.. Rounds.Select(r => (double)r.Targets)])], FirstRound)}</figure>");
+
     private void AppendTime(StringBuilder html) =>
         html.Append(CultureInfo.InvariantCulture, $"<figure><figcaption>seconds by round</figcaption>{SvgChart.Bars([.. Rounds.Select(r => r.Elapsed.TotalSeconds)], FirstRound)}</figure>");
 
     private void AppendSites(StringBuilder html)
     {
-        var main = Rounds.SelectMany(r => r.Sites).FirstOrDefault()?.Task;
-        var bySite = Rounds.SelectMany((round, index) => round.Sites.Where(s => s.Task == main).Select(outcome => (index, outcome))).GroupBy(x => x.outcome.Site, StringComparer.Ordinal).ToArray();
+        RoundReport[] whole = [.. Rounds.Where(IsWhole)];
+        var bySite = whole.SelectMany((round, index) => MainOutcomes(round).Select(outcome => (index, outcome))).GroupBy(x => x.outcome.Site, StringComparer.Ordinal).ToArray();
         const int most = 100;
-        html.Append(CultureInfo.InvariantCulture, $"<h2>Contributions by site</h2><p>Each cell is a round; the darker, the more training steps. {(bySite.Length > most ? $"The first {most} of {bySite.Length} sites." : "")}</p><table class=\"grid\">");
+        html.Append(CultureInfo.InvariantCulture, $"<h2>Contributions by site</h2><p>Each cell is a round; the darker, the more training steps. {(bySite.Length > most ? $"The first {most} of {bySite.Length} sites. " : "")}{(whole.Length < Rounds.Count ? $"{whole.Length} of {Rounds.Count} rounds: reports of the others keep only what went wrong." : "")}</p><table class=\"grid\">");
         var steps = bySite.Length == 0 ? 1 : Math.Max(1, bySite.Max(s => s.Max(x => x.outcome.NumSteps ?? 0)));
         foreach (var site in bySite.Take(most))
         {
             html.Append(CultureInfo.InvariantCulture, $"<tr><th>{Escape(site.Key)}</th>");
             var cells = site.ToLookup(x => x.index, x => x.outcome);
-            for (var round = 0; round < Rounds.Count; round++) html.Append(Cell(cells[round].LastOrDefault(), Rounds[round].Number, steps));
+            for (var round = 0; round < whole.Length; round++) html.Append(Cell(cells[round].LastOrDefault(), whole[round].Number, steps));
             html.Append(CultureInfo.InvariantCulture, $"<td class=\"sum\">{site.Sum(x => x.outcome.Status == SiteStatus.Accepted ? x.outcome.NumSteps ?? 0 : 0):N0} steps</td></tr>");
         }
         html.Append("</table>");
     }
+
+    // The round's main task is its first; further ones of its name count with it.
+    private static IEnumerable<SiteOutcome> MainOutcomes(RoundReport round) => round.Sites.Where(s => s.Task == round.Sites[0].Task);
+
+    // A report that was thinned out has lost outcomes that were accepted, and its first may be of another task than the round's.
+    private static bool IsWhole(RoundReport round) =>
+        MainOutcomes(round).Count() == round.Targets && MainOutcomes(round).Count(s => s.Status == SiteStatus.Accepted) == round.Accepted;
 
     private static string Cell(SiteOutcome? outcome, int round, long mostSteps)
     {
@@ -113,10 +125,11 @@ public sealed class HtmlReport
 
     private void AppendFailures(StringBuilder html)
     {
-        var failures = Rounds.SelectMany(r => r.Sites.Where(s => s.Status != SiteStatus.Accepted).Select(s => (r.Number, s))).Take(200).ToArray();
+        const int most = 200;
+        var failures = Rounds.SelectMany(r => r.Sites.Where(s => s.Status != SiteStatus.Accepted).Select(s => (r.Number, s))).Take(most + 1).ToArray();
         if (failures.Length == 0) return;
-        html.Append("<h2>What went wrong</h2><table class=\"rows\"><tr><th>round</th><th>site</th><th>task</th><th>status</th><th>reason</th></tr>");
-        foreach (var (round, outcome) in failures)
+        html.Append(CultureInfo.InvariantCulture, $"<h2>What went wrong</h2>{(failures.Length > most ? $"<p>The first {most}.</p>" : "")}<table class=\"rows\"><tr><th>round</th><th>site</th><th>task</th><th>status</th><th>reason</th></tr>");
+        foreach (var (round, outcome) in failures.Take(most))
         {
             var stack = outcome.Error is { Stack.Length: > 0 } error ? $"<details><summary>stack</summary><pre>{Escape(error.Stack)}</pre></details>" : "";
             html.Append(CultureInfo.InvariantCulture, $"<tr><td>{round}</td><td>{Escape(outcome.Site)}</td><td>{Escape(outcome.Task)}</td><td>{outcome.Status}</td><td>{Escape(outcome.Reason ?? "")}{stack}</td></tr>");

@@ -15,7 +15,7 @@ internal sealed record Options
         usage: EncryptedFederation [--rounds N] [--sites N] [--seed N] [--parallelism N] [--scheme exact|ckks] [--json]
 
           --rounds N       rounds of training (10)
-          --sites N        sites that share the digits (8)
+          --sites N        sites that share the digits, at most 100 (8)
           --seed N         same seed, same bits of the opened model (42)
           --parallelism N  how many sites train at once (the number of cores)
           --scheme NAME    exact, or ckks with NVIDIA FLARE's parameters (exact)
@@ -30,24 +30,34 @@ internal sealed record Options
         for (var i = 0; i < args.Length && error.Length == 0; i++)
         {
             var name = args[i];
-            if (name == "--json")
-            {
-                options.Json = true;
-                continue;
-            }
-            if (name is not ("--rounds" or "--sites" or "--seed" or "--parallelism" or "--scheme")) error = $"'{name}' is no option";
-            else if (++i == args.Length) error = $"{name} needs a value";
-            else if (name == "--scheme")
-            {
-                if (args[i] is not ("exact" or "ckks")) error = "--scheme is exact or ckks";
-                options.Scheme = args[i] == "ckks" ? EncryptionScheme.Ckks : EncryptionScheme.Exact;
-            }
-            else if (!int.TryParse(args[i], CultureInfo.InvariantCulture, out var value) || value < (name == "--seed" ? 0 : 1) || value > 10_000) error = $"{name} needs a whole number up to 10000";
-            else if (name == "--rounds") options.Rounds = value;
-            else if (name == "--sites") options.Sites = Math.Min(value, 100);
-            else if (name == "--seed") options.Seed = value;
-            else options.Parallelism = value;
+            if (name == "--json") options.Json = true;
+            else if (name is not ("--rounds" or "--sites" or "--seed" or "--parallelism" or "--scheme")) error = $"'{name}' is no option";
+            // What follows may be the next option, where the value was forgotten.
+            else if (++i == args.Length || args[i].Length == 0 || args[i].StartsWith("--", StringComparison.Ordinal)) error = $"{name} needs a value";
+            else error = options.Set(name, args[i]);
         }
         return error.Length == 0 ? options : null;
+    }
+
+    private string Set(string name, string value)
+    {
+        switch (name)
+        {
+            case "--rounds": return Whole(name, value, 1, 10_000, n => Rounds = n);
+            case "--sites": return Whole(name, value, 1, 100, n => Sites = n);
+            case "--seed": return Whole(name, value, 0, int.MaxValue, n => Seed = n);
+            case "--parallelism": return Whole(name, value, 1, 1024, n => Parallelism = n);
+            default:
+                if (value is not ("exact" or "ckks")) return $"{name} is exact or ckks";
+                Scheme = value == "ckks" ? EncryptionScheme.Ckks : EncryptionScheme.Exact;
+                return "";
+        }
+    }
+
+    private static string Whole(string name, string text, int least, int most, Action<int> set)
+    {
+        if (!int.TryParse(text, CultureInfo.InvariantCulture, out var value) || value < least || value > most) return $"{name} needs a whole number from {least} to {most}";
+        set(value);
+        return "";
     }
 }

@@ -6,7 +6,7 @@ using Flare.Crypto;
 using Flare.Learning;
 using Flare.Workflows;
 
-if (args is ["--help" or "-h"])
+if (args.Any(a => a is "--help" or "-h"))
 {
     Console.WriteLine(Options.Usage);
     return 0;

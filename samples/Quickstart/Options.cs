@@ -16,7 +16,7 @@ internal sealed record Options
         usage: Quickstart [--rounds N] [--sites N] [--alpha A] [--seed N] [--parallelism N] [--journal DIR [--resume]] [--json]
 
           --rounds N       rounds of training (20)
-          --sites N        sites that share the digits (8)
+          --sites N        sites that share the digits, at most 100 (8)
           --alpha A        Dirichlet concentration: 0.1 gives every site other digits, 100 gives all the same mix (0.5)
           --seed N         same seed, same bits (42)
           --parallelism N  how many sites train at once (the number of cores); the result does not depend on it
@@ -30,41 +30,44 @@ internal sealed record Options
     {
         var options = new Options();
         error = "";
-        for (var i = 0; i < args.Length; i++)
+        for (var i = 0; i < args.Length && error.Length == 0; i++)
         {
-            string Next(ref string problem)
-            {
-                if (i + 1 < args.Length) return args[++i];
-                problem = $"{args[i]} needs a value";
-                return "";
-            }
-            switch (args[i])
-            {
-                case "--rounds": options.Rounds = Whole(Next(ref error), "--rounds", 1, 10_000, ref error); break;
-                case "--sites": options.Sites = Whole(Next(ref error), "--sites", 1, 100, ref error); break;
-                case "--seed": options.Seed = Whole(Next(ref error), "--seed", 0, int.MaxValue, ref error); break;
-                case "--parallelism": options.Parallelism = Whole(Next(ref error), "--parallelism", 1, 1024, ref error); break;
-                case "--alpha":
-                    if (double.TryParse(Next(ref error), CultureInfo.InvariantCulture, out var alpha) && alpha is > 0 and <= 1e6) options.Alpha = alpha;
-                    else if (error.Length == 0) error = "--alpha needs a number above 0";
-                    break;
-                case "--journal": options.Journal = Next(ref error); break;
-                case "--resume": options.Resume = true; break;
-                case "--json": options.Json = true; break;
-                default: error = $"'{args[i]}' is no option"; break;
-            }
-            if (error.Length > 0) return null;
+            var name = args[i];
+            if (name == "--resume") options.Resume = true;
+            else if (name == "--json") options.Json = true;
+            else if (name is not ("--rounds" or "--sites" or "--alpha" or "--seed" or "--parallelism" or "--journal")) error = $"'{name}' is no option";
+            // What follows may be the next option, where the value was forgotten.
+            else if (++i == args.Length || args[i].Length == 0 || args[i].StartsWith("--", StringComparison.Ordinal)) error = $"{name} needs a value";
+            else error = options.Set(name, args[i]);
         }
-        if (options.Resume && options.Journal is null) error = "--resume needs --journal DIR";
-        if (options.Journal is { } journal && !options.Resume && Directory.Exists(journal) && Directory.EnumerateFileSystemEntries(journal).Any())
+        if (error.Length == 0 && options is { Resume: true, Journal: null }) error = "--resume needs --journal DIR";
+        if (error.Length == 0 && options is { Resume: false, Journal: { } journal } && Directory.Exists(journal) && Directory.EnumerateFileSystemEntries(journal).Any())
             error = $"'{journal}' is not empty; add --resume to go on with its journal, or name another folder";
         return error.Length == 0 ? options : null;
     }
 
-    private static int Whole(string text, string name, int least, int most, ref string error)
+    private string Set(string name, string value)
     {
-        if (int.TryParse(text, CultureInfo.InvariantCulture, out var value) && value >= least && value <= most) return value;
-        if (error.Length == 0) error = $"{name} needs a whole number from {least} to {most}";
-        return least;
+        switch (name)
+        {
+            case "--rounds": return Whole(name, value, 1, 10_000, n => Rounds = n);
+            case "--sites": return Whole(name, value, 1, 100, n => Sites = n);
+            case "--seed": return Whole(name, value, 0, int.MaxValue, n => Seed = n);
+            case "--parallelism": return Whole(name, value, 1, 1024, n => Parallelism = n);
+            case "--alpha":
+                if (!double.TryParse(value, CultureInfo.InvariantCulture, out var alpha) || alpha is not (> 0 and <= 1e6)) return $"{name} needs a number above 0";
+                Alpha = alpha;
+                return "";
+            default:
+                Journal = value;
+                return "";
+        }
+    }
+
+    private static string Whole(string name, string text, int least, int most, Action<int> set)
+    {
+        if (!int.TryParse(text, CultureInfo.InvariantCulture, out var value) || value < least || value > most) return $"{name} needs a whole number from {least} to {most}";
+        set(value);
+        return "";
     }
 }

@@ -41,7 +41,8 @@ catch (FlareException e)
     return 1;
 }
 
-if (federation.Rounds.Count < options.Rounds) Console.WriteLine($"The journal's job was complete after {federation.Rounds.Count} rounds; for more, begin another.");
+if (table.Progress.Rounds == 0)
+    Console.WriteLine($"\nNothing was trained: the job in '{options.Journal}' was complete after round {federation.Rounds.Count}, as shown above. To train again, name a folder that does not exist yet: --journal DIR, without --resume.");
 var centralAccuracy = central.Accuracies[^1];
 var accuracy = CentralBaseline.Evaluate(federation.Model, digits.Test);
 await federation.Model.SaveAsync("digits.safetensors");

@@ -28,8 +28,12 @@ internal sealed class ProgressLine(int sites) : FLComponent
     private readonly bool _live = !Console.IsOutputRedirected;
     private int _accepted;
 
+    /// <summary>Rounds begun here, not told by the journal.</summary>
+    public int Rounds { get; private set; }
+
     protected override void HandleEvent(string eventType, FLContext context)
     {
+        if (eventType == EventTypes.RoundStarted) Rounds++;
         if (!_live) return;
         if (eventType == EventTypes.RoundStarted) _accepted = 0;
         else if (eventType == EventTypes.AfterContributionAccept) _accepted++;

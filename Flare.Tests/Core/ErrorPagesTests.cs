@@ -5,10 +5,10 @@ namespace Flare.Tests.Core;
 /// <summary>Every error leads to a page that says what to do.</summary>
 public class ErrorPagesTests
 {
-    private static string[] Ids => [.. typeof(ErrorIds).GetFields(BindingFlags.Public | BindingFlags.Static).Select(f => (string)f.GetRawConstantValue()!)];
+    internal static string[] Ids => [.. typeof(ErrorIds).GetFields(BindingFlags.Public | BindingFlags.Static).Select(f => (string)f.GetRawConstantValue()!)];
 
     // The pages lie beside the tests: a build server's compiler hides where the sources are.
-    private static string Pages => Path.Combine(AppContext.BaseDirectory, "docs", "errors");
+    internal static string Pages => Path.Combine(AppContext.BaseDirectory, "docs", "errors");
 
     [TestCaseSource(nameof(Ids))]
     public void Every_error_id_has_a_page_with_an_example_and_what_to_do(string id)

@@ -1,0 +1,125 @@
+using Flare.Tests.Federations;
+using Flare.Workflows;
+
+namespace Flare.Tests.Docs;
+
+/// <summary>The code of docs/writing-workflows.md, compiled and run.</summary>
+public class WritingWorkflowsTests
+{
+    private sealed class MedianOfSites(int rounds) : Controller
+    {
+        protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
+        {
+            for (var round = federation.LastCommittedRound + 1; round <= rounds; round++)   // after a resume: where it left off
+            {
+                var task = FlareTask.Train(round, federation.Model);
+                var median = new CoordinateMedian();
+                var options = new BroadcastOptions { MinResponses = 5, Grace = TimeSpan.FromMinutes(1), Timeout = TimeSpan.FromHours(1) };
+                await foreach (var contribution in federation.BroadcastAsync(task, options, abort))
+                    median.Accept(contribution);
+                await federation.CommitAsync(round, median.Complete(), abort);
+            }
+        }
+    }
+
+    internal sealed class MeanAge : Controller
+    {
+        public double Result { get; private set; }
+
+        protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
+        {
+            var task = new FlareTask("ages", round: 0, new Shareable()) { Contract = new() { Kinds = [DataKind.Metrics] } };
+            var (sum, count) = (0.0, 0.0);
+            await foreach (var answer in federation.BroadcastAsync(task, abort: abort))
+                (sum, count) = (sum + answer.Metrics!["sum"].AsNumber(), count + answer.Metrics["count"].AsNumber());
+            Result = sum / count;
+        }
+    }
+
+    private sealed class Cyclic(int rounds) : Controller
+    {
+        protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
+        {
+            for (var round = federation.LastCommittedRound + 1; round <= rounds; round++)
+            {
+                var (number, model) = (round, federation.Model);
+                var options = new RelayOptions { ResultTimeout = TimeSpan.FromMinutes(10) };
+                await foreach (var answer in federation.RelayAsync(_ => FlareTask.Train(number, model), options, abort))
+                    model = answer.ToWeights();
+                await federation.CommitAsync(round, model, abort);
+            }
+        }
+    }
+
+    private sealed class TwoAtOnce : Controller
+    {
+        protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
+        {
+            var trained = MedianAsync(federation.BroadcastAsync(FlareTask.Train(1, federation.Model), abort: abort));
+            var own = MedianAsync(federation.BroadcastAsync(new(TaskNames.SubmitModel, 1, new Shareable()), abort: abort));
+            var model = await trained;                              // both tasks are on their way, and both are being read
+            federation.State.Tensors["own"] = await own;
+            await federation.CommitAsync(1, model, abort);
+        }
+
+        private static async Task<StateDict> MedianAsync(TaskResponses responses)
+        {
+            var median = new CoordinateMedian();
+            await foreach (var contribution in responses) median.Accept(contribution);
+            return median.Complete();
+        }
+    }
+
+    private sealed class ServerMomentum(double beta) : ScatterAndGather
+    {
+        protected override StateDict UpdateModel(ControllerContext federation, int round, StateDict aggregate)
+        {
+            var velocity = aggregate - federation.Model;
+            if (federation.State.Tensors.TryGetValue("velocity", out var last)) velocity.AddScaledInPlace(last, beta);
+            federation.State.Tensors["velocity"] = velocity;
+            return federation.Model + velocity;
+        }
+    }
+
+    private static async Task OthersAsync(ControllerContext federation, FlareTask task, CancellationToken abort)
+    {
+        using var answer = await federation.SendAsync(task, new() { Targets = federation.Sites, Order = SendOrder.Any }, abort);
+        var initial = answer.ToWeights();
+
+        var seen = 0L;
+        await foreach (var report in federation.BroadcastUntilCancelledAsync(new("collect", 0, new Shareable()), timeout: TimeSpan.FromHours(1), abort: abort))
+            if ((seen += report.NumSteps ?? 0) >= 10_000) break;
+
+        Assert.That((initial.Values()[0], seen), Is.EqualTo((3f, 10_000L)));
+    }
+
+    private static float[] ModelOf(Federation run) => run.Model.Values();
+
+    [Test]
+    public async Task The_median_is_taken_in_every_round() =>
+        Assert.That(ModelOf(await Sites.RunAsync(new MedianOfSites(2), Sites.Model(0), [.. new float[] { 1, 2, 3, 4, 1e9f }.Select(a => Sites.Adding(a))])), Is.EqualTo(new[] { 6f }));
+
+    [Test]
+    public async Task The_model_goes_round() => Assert.That(ModelOf(await Sites.RunAsync(new Cyclic(2), Sites.Model(0), Sites.Adding(1), Sites.Adding(10))), Is.EqualTo(new[] { 22f }));
+
+    [Test]
+    public async Task Momentum_is_kept_from_round_to_round() => Assert.That(
+        ModelOf(await Sites.RunAsync(new ServerMomentum(0.5) { Rounds = 3, Validation = ValidationMode.None }, Sites.Model(0), Sites.Adding(1))), Is.EqualTo(new[] { 1 + 1.5f + 1.75f }));
+
+    [Test]
+    public async Task Two_tasks_with_large_answers_are_read_side_by_side()
+    {
+        Scripted site(float own) => new((task, input, _, _) => ValueTask.FromResult(task == TaskNames.Train ? Sites.Diff(Dxo.From(input).Tensors, 1) : Dxo.Weights(Sites.Model(own)).ToShareable()));
+        var run = await Sites.RunAsync(new TwoAtOnce(), Sites.Model(0), f => f.UseLimits(new() { MaxConcurrentUploads = 1, SmallResultBytes = 0 }), site(5), site(6), site(7));
+        Assert.That((ModelOf(run)[0], run.State.Tensors["own"].Values()[0]), Is.EqualTo((1f, 6f)));
+    }
+
+    [Test]
+    public async Task One_site_of_many_answers_and_all_sites_answer_again_and_again()
+    {
+        static Scripted site() => new((task, _, _, _) => ValueTask.FromResult(task == "collect"
+            ? Dxo.Metrics(("samples", 100)).WithMeta(MetaKey.NumStepsCurrentRound, 100).ToShareable()
+            : Dxo.Weights(Sites.Model(3)).ToShareable()));
+        await Sites.RunAsync(new Workflow((federation, abort) => OthersAsync(federation, new(TaskNames.GetWeights, 0, new Shareable()), abort)), Sites.Model(0), site(), site());
+    }
+}

@@ -77,10 +77,11 @@ public sealed class Contribution : IDisposable
     private bool IsUsed { get; set; }
 
     /// <summary>Refuses the contribution after all: it counts as refused, with the reason, in the round's report.</summary>
+    /// <exception cref="InvalidOperationException">It was used: the workflow said so, or has gone on to the next without retaining it.</exception>
     public void Reject(string reason)
     {
         ArgumentException.ThrowIfNullOrEmpty(reason);
-        if (IsUsed) throw new InvalidOperationException($"The contribution of {Site} is part of the sum already; refuse it at {nameof(EventTypes.BeforeContributionAccept)}, or by the task's contract.");
+        if (IsUsed || (IsConsumed && !_retained)) throw new InvalidOperationException($"The contribution of {Site} has been used already; refuse it at {nameof(EventTypes.BeforeContributionAccept)}, or by the task's contract.");
         IsRejected = true;
         _reject(reason);
     }

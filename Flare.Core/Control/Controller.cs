@@ -10,12 +10,11 @@ public abstract class Controller : FLComponent
     public virtual string Name => GetType().Name;
 
     /// <summary>
-    /// Has the workflow aggregate with what an extension of the federation provides, such as homomorphic encryption. Asked when the
-    /// federation is built.
+    /// Whether the workflow computes with contributions through an aggregator only, and takes that from
+    /// <see cref="ControllerContext.CreateAggregator"/>. Then an extension of the federation, such as homomorphic encryption, can provide it. A workflow
+    /// that reads values itself does not. False unless overridden.
     /// </summary>
-    /// <param name="make">Makes an aggregator.</param>
-    /// <returns>Whether the workflow does: one that only adds contributions up does, one that reads their values cannot. No unless overridden.</returns>
-    public virtual bool UseAggregator(Func<Aggregator> make) => false;
+    public virtual bool OnlyAggregates => false;
 
     /// <summary>Runs the workflow to its end. After a resume <see cref="ControllerContext.LastCommittedRound"/> says where to go on.</summary>
     /// <param name="federation">The sites, the model, and the verbs.</param>

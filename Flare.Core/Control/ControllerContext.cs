@@ -23,7 +23,7 @@ public sealed class ControllerContext
     /// <summary>The job's seed.</summary>
     public ulong Seed => _server.Options.Seed;
 
-    /// <summary>The names of all sites known now, in the order in which they became known.</summary>
+    /// <summary>The names of all sites known now, in the order in which they became known. Sites that join later are not added to it.</summary>
     public IReadOnlyList<string> Sites => _server.Sites;
 
     /// <summary>The global model: the initial one, then that of the last committed round. Frozen.</summary>
@@ -52,6 +52,14 @@ public sealed class ControllerContext
 
     /// <summary>How many large results the server holds at once; an aggregator that folds several together takes no more.</summary>
     public int MaxConcurrentUploads => _server.Options.Limits.MaxConcurrentUploads;
+
+    /// <summary>The run's aggregator: that of an extension of the federation, such as homomorphic encryption, where there is one. The caller owns it.</summary>
+    /// <param name="otherwise">Makes the workflow's own where there is none.</param>
+    public Aggregator CreateAggregator(Func<Aggregator> otherwise)
+    {
+        ArgumentNullException.ThrowIfNull(otherwise);
+        return (_server.Options.CreateAggregator ?? otherwise)();
+    }
 
     /// <summary>Sends a task to several sites at once.</summary>
     /// <remarks>
@@ -89,6 +97,7 @@ public sealed class ControllerContext
     {
         RequireUse();
         ArgumentNullException.ThrowIfNull(task);
+        NotNegative(timeout, nameof(timeout));
         return new(_server, _server.Start(task, [.. Sites], 0, TimeSpan.Zero, timeout, _controller.Name, standing: true, newcomers: true), abort);
     }
 

@@ -44,6 +44,7 @@ public sealed record RoundReport
 
     // What a report of very many sites keeps in the journal, and in memory for long: a name, a status and a reason of each, and not of all.
     private const int MostOutcomes = 1000;
+    private const int MostStacks = 16;
 
     /// <summary>The report with none but the first of the sites whose answer was not used, and without their stacks.</summary>
     internal RoundReport Thinned() => this with
@@ -51,8 +52,13 @@ public sealed record RoundReport
         Sites = [.. Sites.Where(s => s.Status != SiteStatus.Accepted).Take(MostOutcomes).Select(s => s with { Error = s.Error is { } e ? e with { Stack = "" } : null })],
     };
 
-    /// <summary>The report as it is journalled: thinned out if it is of more than a thousand outcomes.</summary>
-    internal FlareMap ToMap() => Sites.Count > MostOutcomes ? Thinned().AllToMap() : AllToMap();
+    /// <summary>The report as it is journalled: thinned out if it is of more than a thousand outcomes, and with no more than the first stacks.</summary>
+    internal FlareMap ToMap()
+    {
+        if (Sites.Count > MostOutcomes) return Thinned().AllToMap();
+        var stacks = 0;
+        return (this with { Sites = [.. Sites.Select(s => s.Error is { } e && ++stacks > MostStacks ? s with { Error = e with { Stack = "" } } : s)] }).AllToMap();
+    }
 
     private FlareMap AllToMap()
     {

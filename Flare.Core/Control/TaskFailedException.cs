@@ -1,6 +1,6 @@
 namespace Flare;
 
-/// <summary>A task that was sent to one site ended without an admitted answer.</summary>
+/// <summary>A task that was sent to one of several sites, or from site to site, ended without an admitted answer.</summary>
 public sealed class TaskFailedException : FlareException
 {
     internal TaskFailedException(string task, int round, CompletionStatus status, IReadOnlyList<SiteOutcome> attempts)
@@ -13,5 +13,5 @@ public sealed class TaskFailedException : FlareException
     public IReadOnlyList<SiteOutcome> Attempts { get; }
 
     /// <inheritdoc/>
-    public override bool IsTransient => true;
+    public override bool IsTransient => Attempts.Any(s => s.Status is SiteStatus.TimedOut or SiteStatus.Lost or SiteStatus.Pending);
 }

@@ -52,4 +52,10 @@ internal static partial class Log
 
     [LoggerMessage(20, LogLevel.Warning, "None of the {Sites} sites of round {Round} knows the task 'validate', so its model is not measured; they are not asked again. A Learner measures by overriding ValidateAsync; ValidationMode.None asks nobody")]
     public static partial void NobodyMeasures(ILogger logger, int round, int sites);
+
+    [LoggerMessage(16, LogLevel.Information, "{Site}: the server did not use the answer to task {Task} of round {Round}: {Reason}")]
+    public static partial void AnswerRefused(ILogger logger, string site, string task, int round, string reason);
+
+    [LoggerMessage(17, LogLevel.Information, "{Site} is told to stop task {Task} of round {Round}: {Reason}")]
+    public static partial void TaskCancelled(ILogger logger, string site, string task, int round, string reason);
 }

@@ -89,7 +89,7 @@ public sealed class Federation : IAsyncDisposable
     public async Task<IReadOnlyList<RoundReport>> RunToEndAsync(StateDict initialModel, CancellationToken abort = default)
     {
         await foreach (var _ in RunAsync(initialModel, abort)) { }
-        return _rounds;
+        return [.. _rounds];
     }
 
     /// <summary>What an extension added to the federation, such as <c>HomomorphicEncryption</c>.</summary>
@@ -148,6 +148,7 @@ public sealed class Federation : IAsyncDisposable
             Link = link,
             Controllers = _controllers,
             Components = _components,
+            CreateAggregator = _settings.CreateAggregator,
             InitialModel = initialModel,
             Sites = [.. _sites.Select(s => s.Name)],
             Journal = _settings.Journal is { } open ? () => open(compute) : null,
@@ -175,8 +176,21 @@ public sealed class Federation : IAsyncDisposable
     private Task RunOnLoopAsync(JobLoop loop, InProcessLink link, ComputeScheduler compute, ILogger logger)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        loop.Post(_ => _ = RunAsync(), null);
+        loop.Post(_ => _ = RunToEndAsync(), null);
         return done.Task;
+
+        async Task RunToEndAsync()
+        {
+            try
+            {
+                await RunAsync();
+                done.SetResult();
+            }
+            catch (Exception e)
+            {
+                done.SetException(e);
+            }
+        }
 
         async Task RunAsync()
         {
@@ -201,7 +215,6 @@ public sealed class Federation : IAsyncDisposable
             foreach (var site in sites)
                 if (!site.Ended.IsCompleted) site.Dispose();
             foreach (var controller in _controllers) controller.Release();
-            done.SetResult();
         }
     }
 }

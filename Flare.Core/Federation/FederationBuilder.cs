@@ -24,6 +24,7 @@ public sealed class FederationBuilder
     /// <summary>How many sites were added so far.</summary>
     public int SiteCount => _sites.Count;
 
+    internal Func<Aggregator>? CreateAggregator { get; private set; }
     internal ulong Seed { get; private set; }
     internal string JobId { get; private set; } = "job";
     internal int Parallelism { get; private set; } = Environment.ProcessorCount;
@@ -75,6 +76,18 @@ public sealed class FederationBuilder
     {
         ArgumentNullException.ThrowIfNull(controller);
         _controllers.Add(controller);
+        return this;
+    }
+
+    /// <summary>
+    /// Has workflows aggregate with what an extension provides. For packages that extend federations; such a one also checks that every workflow
+    /// <see cref="Controller.OnlyAggregates"/>.
+    /// </summary>
+    /// <param name="make">Called for every run of a workflow.</param>
+    public FederationBuilder UseAggregator(Func<Aggregator> make)
+    {
+        ArgumentNullException.ThrowIfNull(make);
+        CreateAggregator = make;
         return this;
     }
 

@@ -26,6 +26,7 @@ internal sealed class Journal : IAsyncDisposable
     private bool _busy;
     private bool _broken;
     private bool _disposed;
+    private TaskCompletionSource? _idle;
 
     private Journal(IJournalStorage storage, JournalSnapshots snapshots, JournalHistory history, JournalRecovery? recovered, List<string> warnings)
     {
@@ -76,7 +77,7 @@ internal sealed class Journal : IAsyncDisposable
         {
             files = await _snapshots.WriteAsync(_lastNumber + 1, commit.Snapshots);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw Failed("A snapshot could not be written", e);
         }
@@ -112,12 +113,17 @@ internal sealed class Journal : IAsyncDisposable
         _position = after;
     }
 
-    /// <summary>Gives the storage back. What was committed stays.</summary>
-    public ValueTask DisposeAsync()
+    /// <summary>Gives the storage back, once the call on its way has ended. What was committed stays.</summary>
+    public async ValueTask DisposeAsync()
     {
-        if (_disposed) return default;
+        if (_disposed) return;
         _disposed = true;
-        return _storage.DisposeAsync();
+        if (_busy)
+        {
+            _idle = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            await _idle.Task;
+        }
+        await _storage.DisposeAsync();
     }
 
     private static async Task<Journal> ReadAsync(IJournalStorage storage, JournalIdentity identity)
@@ -170,8 +176,8 @@ internal sealed class Journal : IAsyncDisposable
     {
         if (identity.DifferenceFrom(recorded) is { } difference)
             throw new FlareException(ErrorIds.Journal, $"The journal in '{location}' belongs to another job: {difference}. Resume with what it was begun with, or give this job an empty folder.");
-        if (identity.ConfigurationFingerprint != recorded.ConfigurationFingerprint)
-            warnings.Add($"The job in '{location}' was begun with another configuration. Its rounds go on under the one given now; the same seed no longer gives the same bits.");
+        if (identity.Workflows != recorded.Workflows)
+            warnings.Add($"The job in '{location}' was begun with other workflows ({recorded.Workflows}). Its rounds go on under those given now; the same seed no longer gives the same bits.");
     }
 
     // A damaged snapshot that was durable once is the disk's failure, not a crash's; the commit before it still has all its files.
@@ -214,14 +220,14 @@ internal sealed class Journal : IAsyncDisposable
         _buffer.ResetWrittenCount();
         JournalLog.WriteRecord(_buffer, type, payload);
         if (_buffer.WrittenCount > JournalLog.MaxLength - _length)
-            throw new FlareException(ErrorIds.Journal, $"The journal in '{_storage.Location}' would grow above {JournalLog.MaxLength:N0} bytes, of which reports are the most. Report less of each round.");
+            throw new FlareException(ErrorIds.Journal, $"The journal in '{_storage.Location}' would grow above {JournalLog.MaxLength:N0} bytes, of which reports are the most. Begin another job with this one's model, in an empty folder.");
         // Until the call succeeds nobody knows whether the record is there, and how much of it; only opening again can tell.
         _broken = true;
         try
         {
             await _storage.AppendAsync(LogName, _buffer.WrittenMemory);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw Failed("A record could not be appended", e);
         }
@@ -229,7 +235,7 @@ internal sealed class Journal : IAsyncDisposable
         _length += _buffer.WrittenCount;
     }
 
-    private FlareException Failed(string what, IOException e) =>
+    private FlareException Failed(string what, Exception e) =>
         new(ErrorIds.Journal, $"{what} to the journal in '{_storage.Location}': {e.Message} Check the disk and its free space and start the job again: it resumes at its last committed round.", e);
 
     private Turn Enter()
@@ -243,6 +249,10 @@ internal sealed class Journal : IAsyncDisposable
 
     private readonly struct Turn(Journal journal) : IDisposable
     {
-        public void Dispose() => journal._busy = false;
+        public void Dispose()
+        {
+            journal._busy = false;
+            journal._idle?.TrySetResult();
+        }
     }
 }

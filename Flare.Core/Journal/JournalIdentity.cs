@@ -12,8 +12,8 @@ internal sealed record JournalIdentity
     /// <summary><see cref="TensorLayout.Fingerprint"/> of the model; empty where the model comes from the sites.</summary>
     public string LayoutFingerprint { get; init; } = "";
 
-    /// <summary>What the job is made of: the names of its workflows. Another one is a warning, not an error: a job may resume with more rounds.</summary>
-    public string ConfigurationFingerprint { get; init; } = "";
+    /// <summary>The names of its workflows. Others are a warning, not an error: a job may resume with more rounds.</summary>
+    public string Workflows { get; init; } = "";
 
     /// <summary>What keeps a journal's job and this one apart, in words; null where they are one.</summary>
     public string? DifferenceFrom(JournalIdentity recorded)
@@ -30,7 +30,7 @@ internal sealed record JournalIdentity
         ["job"] = JobId,
         ["seed"] = Seed,
         ["layout"] = LayoutFingerprint,
-        ["configuration"] = ConfigurationFingerprint,
+        ["configuration"] = Workflows,
     };
 
     public static JournalIdentity FromMap(FlareMap map) => new()
@@ -38,6 +38,6 @@ internal sealed record JournalIdentity
         JobId = map["job"].AsText(),
         Seed = map["seed"].AsInteger(),
         LayoutFingerprint = map["layout"].AsText(),
-        ConfigurationFingerprint = map["configuration"].AsText(),
+        Workflows = map["configuration"].AsText(),
     };
 }

@@ -85,11 +85,11 @@ public sealed class Dxo
     /// <summary>A message that carries this DXO; tensors and maps are shared, not copied.</summary>
     public Shareable ToShareable() => new(ToMap()) { ContentType = ContentTypes.Dxo };
 
-    /// <summary>The first tensor, of this DXO or of a collection's members, that holds NaN or an infinity; null where none does.</summary>
+    /// <summary>The first tensor, wherever this DXO or a collection's members hold it, with NaN or an infinity; null where there is none.</summary>
     internal string? FirstNonFiniteTensor()
     {
-        if (_tensors?.FirstNonFiniteTensor() is { } name) return name;
-        if (Kind != DataKind.Collection) return null;
+        if ((_tensors?.FirstNonFiniteTensor() ?? Meta.FirstNonFiniteTensor()) is { } name) return name;
+        if (Kind != DataKind.Collection) return Values.FirstNonFiniteTensor();
         foreach (var (member, value) in Values)
             if (FromMap(value.AsMap()).FirstNonFiniteTensor() is { } inner) return $"{member}/{inner}";
         return null;

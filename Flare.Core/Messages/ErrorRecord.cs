@@ -3,6 +3,7 @@ namespace Flare;
 /// <summary>A failure at a site, as it reaches the operator: where it happened and all that is known of the cause.</summary>
 public sealed record ErrorRecord
 {
+    private const int MaxName = 512;
     private const int MaxMessage = 4 * 1024;
     private const int MaxStack = 16 * 1024;
 
@@ -46,10 +47,10 @@ public sealed record ErrorRecord
 
     internal static ErrorRecord FromMap(FlareMap map) => new()
     {
-        Site = map["site"].AsText(),
-        Task = map["task"].AsText(),
+        Site = Clipped(map["site"].AsText(), MaxName),
+        Task = Clipped(map["task"].AsText(), MaxName),
         Round = checked((int)map["round"].AsInteger()),
-        Type = map["type"].AsText(),
+        Type = Clipped(map["type"].AsText(), MaxName),
         Message = Clipped(map["message"].AsText(), MaxMessage),
         Stack = Clipped(map["stack"].AsText(), MaxStack),
     };

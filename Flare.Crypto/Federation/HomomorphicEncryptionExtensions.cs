@@ -20,7 +20,8 @@ public static class HomomorphicEncryptionExtensions
         return builder
             .AddFeature(chosen, owned)
             .AddCheck(f => chosen.Fit(f.SiteCount))
-            .AddCheck(f => f.Controllers.Where(c => !c.UseAggregator(chosen.CreateAggregator)).Select(NeedsPlaintext).ToArray(), ErrorIds.PlaintextNeeded)
+            .UseAggregator(chosen.CreateAggregator)
+            .AddCheck(f => f.Controllers.Where(c => !c.OnlyAggregates).Select(NeedsPlaintext).ToArray(), ErrorIds.PlaintextNeeded)
             .ConfigureSites((site, _) => site
                 .AddFilter(FilterPlace.SiteIn, new DecryptFilter(chosen.Cipher))
                 .AddFilter(FilterPlace.SiteOut, new EncryptFilter(chosen.Cipher)));

@@ -74,11 +74,13 @@ public sealed class ExactAggregator : Aggregator, IDisposable
     public override async ValueTask AcceptAsync(Contribution contribution, CancellationToken abort)
     {
         ArgumentNullException.ThrowIfNull(contribution);
+        // Folding several in one pass reads the accumulators once for all of them; and as many as may wait, if no more come, need no accumulators.
+        if (_waiting.Count >= Math.Min(8, Federation.MaxConcurrentUploads))
+        {
+            await Federation.Compute.RunAsync(() => _mean!.Add(Batch()));
+            DropWaiting();
+        }
         _waiting.Add(contribution.Retain());
-        // Folding several in one pass reads the accumulators once for all of them.
-        if (_waiting.Count < Math.Min(8, Federation.MaxConcurrentUploads)) return;
-        await Federation.Compute.RunAsync(() => _mean!.Add(Batch()));
-        DropWaiting();
         abort.ThrowIfCancellationRequested();
     }
 

@@ -6,9 +6,8 @@ namespace Flare.Workflows;
 /// </summary>
 public class ScatterAndGather : Controller
 {
-    private readonly Aggregator? _chosen;
     private readonly HashSet<string> _cannotMeasure = new(StringComparer.Ordinal);
-    private Aggregator? _own; // made for one run, and released with it
+    private Aggregator? _running;
     private bool _toldThatNoneMeasures;
 
     /// <summary>How many rounds to run; at least 1. 5 unless set.</summary>
@@ -49,29 +48,24 @@ public class ScatterAndGather : Controller
     public Func<RoundReport, bool>? StopWhen { get; init; }
 
     /// <summary>
-    /// Makes the new model from the contributions; the exact weighted mean unless set. One that was set stays its owner's to dispose of; the workflow's
-    /// own is made for one run, which disposes of it at its end.
+    /// Makes the new model from the contributions, sees the server's events, and stays its owner's to dispose of. Null for the exact weighted mean, or
+    /// what an extension such as homomorphic encryption provides: one for each run, which disposes of it at its end.
     /// </summary>
-    public Aggregator Aggregator
+    public Aggregator? Aggregator { get; init; }
+
+    /// <inheritdoc/>
+    public override bool OnlyAggregates
     {
-        get => _chosen ?? (_own ??= new ExactAggregator());
-        init => _chosen = value;
+        get
+        {
+            // An aggregator that was chosen reads values in ways of its own, and an override of the update computes with the aggregate.
+            Func<ControllerContext, int, StateDict, StateDict> update = UpdateModel;
+            return Aggregator is null && update.Method.DeclaringType == typeof(ScatterAndGather);
+        }
     }
 
     /// <inheritdoc/>
-    public override bool UseAggregator(Func<Aggregator> make)
-    {
-        ArgumentNullException.ThrowIfNull(make);
-        if (_chosen is not null) return false; // it reads values in ways of its own
-        Func<ControllerContext, int, StateDict, StateDict> update = UpdateModel;
-        if (update.Method.DeclaringType != typeof(ScatterAndGather)) return false; // an override computes with the aggregate
-        ReleaseOwn();
-        _own = make();
-        return true;
-    }
-
-    /// <inheritdoc/>
-    protected internal override IEnumerable<FLComponent> Components => [Aggregator];
+    protected internal override IEnumerable<FLComponent> Components => Aggregator is null ? [] : [Aggregator];
 
     /// <summary>
     /// Makes the new global model from the aggregate. Algorithms with an optimizer at the server (FedOpt) override it. They compute with values, so
@@ -93,7 +87,7 @@ public class ScatterAndGather : Controller
         data.Headers[HeaderNames.ValidateFirst] = Validation == ValidationMode.BeforeTraining;
         return new(TaskNames.Train, round, data.WithCookie(HeaderNames.CurrentRound, round))
         {
-            Contract = Aggregator.Refine(new() { Kinds = [DataKind.WeightDiff, DataKind.Weights], Layout = federation.Model.Layout }),
+            Contract = Running.Refine(new() { Kinds = [DataKind.WeightDiff, DataKind.Weights], Layout = federation.Model.Layout }),
         };
     }
 
@@ -102,6 +96,7 @@ public class ScatterAndGather : Controller
     {
         _cannotMeasure.Clear();
         _toldThatNoneMeasures = false;
+        _running = Aggregator ?? federation.CreateAggregator(static () => new ExactAggregator());
         try
         {
             federation.Fire(EventTypes.InitialModelLoaded, federation.LastCommittedRound, federation.Model);
@@ -114,15 +109,12 @@ public class ScatterAndGather : Controller
         }
         finally
         {
-            ReleaseOwn();
+            if (Aggregator is null) (_running as IDisposable)?.Dispose();
+            _running = null;
         }
     }
 
-    private void ReleaseOwn()
-    {
-        (_own as IDisposable)?.Dispose();
-        _own = null;
-    }
+    private Aggregator Running => _running ?? throw new InvalidOperationException("The workflow is not running.");
 
     private async Task RunRoundAsync(ControllerContext federation, int round, CancellationToken abort)
     {
@@ -131,18 +123,21 @@ public class ScatterAndGather : Controller
         var targets = SiteSampling.Choose(federation.Sites, SitesPerRound, federation.Seed, round);
         var incoming = federation.Model;
         var initial = new MetricsMean();
-        Aggregator.Begin(federation, round);
+        Running.Begin(federation, round);
         await foreach (var contribution in federation.BroadcastAsync(CreateTask(federation, round), new() { Targets = targets, MinResponses = MinSites, Grace = Grace, Timeout = TrainTimeout }, abort))
         {
             federation.Fire(EventTypes.BeforeContributionAccept, contribution);
             if (contribution.IsRejected) continue; // a component refused it
-            initial.Add(contribution);
-            await Aggregator.AcceptAsync(contribution, abort);
-            if (!contribution.IsRejected) contribution.MarkUsed();
+            await Running.AcceptAsync(contribution, abort);
+            if (!contribution.IsRejected)
+            {
+                contribution.MarkUsed();
+                initial.Add(contribution);
+            }
             federation.Fire(EventTypes.AfterContributionAccept, contribution);
         }
         federation.Fire(EventTypes.BeforeAggregation);
-        var aggregate = await Aggregator.CompleteAsync(abort);
+        var aggregate = await Running.CompleteAsync(abort);
         federation.Fire(EventTypes.AfterAggregation);
         federation.Fire(EventTypes.BeforeShareableToLearnable);
         var model = UpdateModel(federation, round, aggregate);
@@ -161,7 +156,7 @@ public class ScatterAndGather : Controller
 
     private IReadOnlyDictionary<string, double> WithAggregator(IReadOnlyDictionary<string, double> metrics)
     {
-        var more = Aggregator.RoundMetrics;
+        var more = Running.RoundMetrics;
         if (more.Count == 0) return metrics;
         var all = new Dictionary<string, double>(metrics, StringComparer.Ordinal);
         foreach (var (name, value) in more) all[name] = value;
@@ -206,7 +201,7 @@ public class ScatterAndGather : Controller
         if (Grace < TimeSpan.Zero) yield return $"{nameof(Grace)} is {Grace}; it must not be negative";
         if (TrainTimeout <= TimeSpan.Zero) yield return $"{nameof(TrainTimeout)} is {TrainTimeout}; it must be positive, or null for no limit";
         if (ValidationTimeout <= TimeSpan.Zero) yield return $"{nameof(ValidationTimeout)} is {ValidationTimeout}; it must be positive";
-        if (_chosen is ExactAggregator exact)
+        if (Aggregator is ExactAggregator exact)
             foreach (var error in exact.Errors()) yield return error;
     }
 }

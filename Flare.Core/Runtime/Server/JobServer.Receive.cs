@@ -122,7 +122,7 @@ public sealed partial class JobServer
         }
         assignment.ResultArrived = true;
         assignment.Message = null; // the task's data may be this site's own, made by filters: it is not kept with the round's report
-        _ = AdmitAsync(assignment, result.Result);
+        _ = Detach(AdmitAsync(assignment, result.Result));
     }
 
     // What the checks would let through if they were missing; see PlantedFaults.

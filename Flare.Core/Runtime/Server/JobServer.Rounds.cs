@@ -42,14 +42,14 @@ public sealed partial class JobServer
         abort.ThrowIfCancellationRequested();
         if (round <= LastCommittedRound)
             throw new InvalidOperationException($"Round {round} cannot be committed: round {LastCommittedRound} is committed already. Begin at {nameof(LastCommittedRound)} + 1.");
+        model.Freeze().Keep(); // first: what is looked at must be what is committed
         var bad = model.Layout.ByteLength <= _options.Limits.SmallResultBytes ? model.FirstNonFiniteTensor() : await _options.Compute.RunAsync(model.FirstNonFiniteTensor);
         if (bad is not null)
             throw new FlareException(ErrorIds.Aggregation, $"The model of round {round} cannot be committed: its tensor '{bad}' holds NaN or an infinity. Lower the server's or the sites' learning rate.");
 
-        model.Freeze().Keep();
         foreach (var tensors in State.Tensors.Values) tensors.Freeze().Keep();
-        var values = new FlareMap(State.Values);
-        values.Freeze();
+        var state = new RunState(State);
+        state.Values.Freeze();
         var context = new FLContext(_engine);
         context.Set(ContextKeys.CurrentRound, round);
         context.Set(ContextKeys.GlobalModel, model);
@@ -59,9 +59,9 @@ public sealed partial class JobServer
         {
             report = report with { ModelSha256 = await _options.Compute.RunAsync(model.Sha256) };
             if (_options.Faults.HasFlag(PlantedFaults.AnnounceBeforeFlush)) _reports.Writer.TryWrite(report);
-            var snapshots = State.Tensors.ToDictionary(t => StatePrefix + t.Key, t => t.Value, StringComparer.Ordinal);
+            var snapshots = state.Tensors.ToDictionary(t => StatePrefix + t.Key, t => t.Value, StringComparer.Ordinal);
             snapshots[JournalCommit.Model] = model;
-            await _journal.CommitRoundAsync(new JournalCommit { Workflow = _workflow, Round = round, Snapshots = snapshots, Values = values, Report = report.ToMap() });
+            await _journal.CommitRoundAsync(new JournalCommit { Workflow = _workflow, Round = round, Snapshots = snapshots, Values = state.Values, Report = report.ToMap() });
             // A crash while the commit was on its way to the disk: nothing is announced.
             if (_dead) throw new OperationCanceledException();
         }
@@ -69,7 +69,7 @@ public sealed partial class JobServer
         LastCommittedRound = round;
         LastReport = report;
         (_late, _duplicates) = (_late - report.LateResults, _duplicates - report.DuplicateResults);
-        CommittedState = new RunState(State);
+        CommittedState = state;
         EndRound(round);
         _engine.Fire(EventTypes.AfterLearnablePersist, context);
         if (!_options.Faults.HasFlag(PlantedFaults.AnnounceBeforeFlush)) _reports.Writer.TryWrite(report);
@@ -104,11 +104,17 @@ public sealed partial class JobServer
         _roundStarted = _options.Time.GetTimestamp();
     }
 
-    private static async Task<IJournalStorage> OpenStorageAsync(Func<Task<IJournalStorage>> open)
+    private async Task<Journal> OpenAsync(Func<Task<IJournalStorage>> open)
     {
         try
         {
-            return await open();
+            return await Journal.OpenAsync(await open(), new JournalIdentity
+            {
+                JobId = _options.JobId,
+                Seed = unchecked((long)_options.Seed),
+                LayoutFingerprint = Model.Layout.Fingerprint,
+                Workflows = string.Join(", ", _options.Controllers.Select(c => c.Name)),
+            });
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -119,7 +125,7 @@ public sealed partial class JobServer
     private async Task OpenJournalAsync()
     {
         if (_options.Journal is null) return;
-        _journal = await Journal.OpenAsync(await OpenStorageAsync(_options.Journal), new JournalIdentity { JobId = _options.JobId, Seed = unchecked((long)_options.Seed), LayoutFingerprint = Model.Layout.Fingerprint, ConfigurationFingerprint = string.Join(", ", _options.Controllers.Select(c => c.Name)) });
+        _journal = await OpenAsync(_options.Journal);
         Epoch = checked((int)_journal.Epoch);
         foreach (var warning in _journal.Warnings) Log.JournalWarning(_options.Logger, warning);
         if (_journal.Recovered is not { } recovered) return;

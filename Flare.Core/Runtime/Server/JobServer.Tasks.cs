@@ -23,7 +23,7 @@ public sealed partial class JobServer
         var assignment = new Assignment(run, session.Name, token, _options.Time.GetTimestamp());
         run.Add(assignment);
         session.Open.Add(token.Number, assignment);
-        _ = PrepareAsync(session, assignment);
+        _ = Detach(PrepareAsync(session, assignment));
         return assignment;
     }
 
@@ -113,7 +113,7 @@ public sealed partial class JobServer
             _engine.Announce(EventTypes.BeforeProcessSubmission, context);
             if (message.ReturnCode != ReturnCode.Ok)
             {
-                var error = message.Error;
+                var error = message.Error is { } told ? told with { Site = assignment.Site, Task = run.Task.Name, Round = run.Task.Round } : null;
                 EndAssignment(assignment, SiteStatus.Failed, error is null ? $"the site answered {message.ReturnCode}" : $"the site answered {message.ReturnCode}: {error.Type}: {error.Message}", error);
                 return;
             }

@@ -1,3 +1,4 @@
+using System.Runtime.ExceptionServices;
 using System.Threading.Channels;
 
 namespace Flare.Runtime;
@@ -13,6 +14,7 @@ public sealed partial class JobServer : IDisposable
     private readonly UploadGate _gate;
     private readonly Dictionary<string, SiteSession> _sessions = new(StringComparer.Ordinal);
     private readonly List<string> _siteNames = [];
+    private string[]? _sites;
     private readonly List<TaskRun> _running = [];
     private readonly Channel<RoundReport> _reports = Channel.CreateUnbounded<RoundReport>();
     private readonly CancellationTokenSource _abort = new();
@@ -20,6 +22,7 @@ public sealed partial class JobServer : IDisposable
     private Journal? _journal;
     private LoopTimer? _sweep;
     private FlarePanicException? _panic;
+    private Exception? _fault;
     private int _firstMissing;
     private bool _ending;
     private bool _dead;
@@ -58,8 +61,8 @@ public sealed partial class JobServer : IDisposable
     /// <summary>The reports of the rounds, as they are committed. Completes with the job, with its exception if it failed.</summary>
     public ChannelReader<RoundReport> Reports => _reports.Reader;
 
-    /// <summary>The names of all sites known, in the order in which they became known.</summary>
-    public IReadOnlyList<string> Sites => _siteNames;
+    /// <summary>The names of all sites known now, in the order in which they became known. Sites that join later are not added to it.</summary>
+    public IReadOnlyList<string> Sites => _sites ??= [.. _siteNames];
 
     internal bool IsKnown(string site) => _sessions.ContainsKey(site);
     internal bool IsConnected(string site) => _sessions[site].Connected;
@@ -97,7 +100,7 @@ public sealed partial class JobServer : IDisposable
         catch (Exception e)
         {
             // Whatever ended the job reaches whoever runs it; the sites are told first.
-            failure = _panic ?? e;
+            failure = _panic ?? _fault ?? e;
             reason = failure is OperationCanceledException ? "the job was aborted" : $"the job failed: {failure.Message}";
         }
         EndRunning(failure is null ? CompletionStatus.Cancelled : CompletionStatus.Aborted, reason);
@@ -117,7 +120,7 @@ public sealed partial class JobServer : IDisposable
         {
             failure ??= e; // whoever reads the reports would wait for ever otherwise
         }
-        _reports.Writer.TryComplete(failure ?? _panic);
+        _reports.Writer.TryComplete(failure ?? _panic ?? _fault);
     }
 
     /// <summary>Ends the job with a panic's reason; from any thread.</summary>
@@ -125,6 +128,20 @@ public sealed partial class JobServer : IDisposable
     {
         Interlocked.CompareExchange(ref _panic, new FlarePanicException(origin, reason), null);
         _options.Loop.Post(_ => _abort.Cancel(), null);
+    }
+
+    /// <summary>Lets work go on by itself. What it throws is the runtime's own fault, since it answers for everybody else's, and ends the job.</summary>
+    private async Task Detach(Task work)
+    {
+        try
+        {
+            await work;
+        }
+        catch (Exception e)
+        {
+            _fault ??= e;
+            _abort.Cancel();
+        }
     }
 
     /// <summary>Stops at once, as a crash would: nothing more is sent, nothing more is written. Call it on the loop.</summary>
@@ -165,18 +182,31 @@ public sealed partial class JobServer : IDisposable
     {
         var federation = new ControllerContext(this, controller);
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var work = WorkAsync();
+        var isOver = false;
+        ExceptionDispatchInfo? failure = null;
+        _ = WorkAsync();
         LoopTimer? patience = null;
-        using (_abort.Token.Register(() => patience = After(_options.Limits.AbortGrace, () => done.TrySetResult()))) await done.Task;
+        using (_abort.Token.Register(Wait)) await done.Task;
         patience?.Dispose();
         federation.End();
-        if (!work.IsCompleted)
+        if (isOver)
         {
-            controller.Abandon();
-            Log.WorkflowAbandoned(_options.Logger, controller.Name, _options.Limits.AbortGrace.TotalSeconds);
-            throw new OperationCanceledException(_abort.Token);
+            failure?.Throw();
+            return;
         }
-        await work;
+        controller.Abandon();
+        Log.WorkflowAbandoned(_options.Logger, controller.Name, _options.Limits.AbortGrace.TotalSeconds);
+        throw new OperationCanceledException(_abort.Token);
+
+        // Not After: one that was told to stop by a crash is waited for no longer either.
+        void Wait() => patience = new LoopTimer(_options.Loop, _options.Time, _options.Limits.AbortGrace, GiveUp);
+
+        void GiveUp()
+        {
+            // A commit that is on its way to the disk is no fault of the workflow's, and the journal stays open for it.
+            if (_committing) Wait();
+            else done.TrySetResult();
+        }
 
         async Task WorkAsync()
         {
@@ -184,10 +214,12 @@ public sealed partial class JobServer : IDisposable
             {
                 await controller.StartAsync(federation, _abort.Token);
             }
-            finally
+            catch (Exception e)
             {
-                done.TrySetResult();
+                failure = ExceptionDispatchInfo.Capture(e); // it ends the job, unless the job has gone on without the workflow
             }
+            isOver = true;
+            done.TrySetResult();
         }
     }
 
@@ -229,6 +261,7 @@ public sealed partial class JobServer : IDisposable
         var session = new SiteSession(name, _options.Limits.MaxPendingEvents) { LastHeard = _options.Time.GetTimestamp() };
         _sessions.Add(name, session);
         _siteNames.Add(name);
+        _sites = null;
         return session;
     }
 

@@ -94,7 +94,7 @@ public sealed partial class SiteRuntime : IDisposable
             case TaskOffer offer: Take(offer); break;
             case UploadPermit permit: Upload(permit.Token); break;
             case ResultReceipt receipt: Settle(receipt); break;
-            case TaskCancel cancel: Cancel(cancel.Token); break;
+            case TaskCancel cancel: Cancel(cancel); break;
             case ServerEvent e when e.Incarnation == _options.Incarnation: ReceiveEvent(e.Event); break;
             case ServerEventReceipt receipt when receipt.Incarnation == _options.Incarnation: _events.Confirm(receipt.Sequence); break;
             case JobEnd end when end.Incarnation == _options.Incarnation: _ = EndAsync(end.Reason); break;
@@ -191,13 +191,15 @@ public sealed partial class SiteRuntime : IDisposable
     private void Settle(ResultReceipt receipt)
     {
         if (Find(receipt.Token) is not { } task || task.State == SiteTaskState.Done) return;
+        if (receipt.Refusal is { } refusal) Log.AnswerRefused(_options.Logger, Name, task.Name, task.Token.Round, refusal);
         if (task.State == SiteTaskState.Sent) _worker.Fire(EventTypes.AfterSendTaskResult, task);
         Stop(task);
         Forget();
     }
 
-    private void Cancel(TaskToken token)
+    private void Cancel(TaskCancel cancel)
     {
+        var token = cancel.Token;
         if (Find(token) is not { } task)
         {
             Say(new TaskStopped(Name, _options.Incarnation, token));
@@ -205,7 +207,11 @@ public sealed partial class SiteRuntime : IDisposable
         }
         if (task.State == SiteTaskState.Running)
         {
-            if (!task.StopRequested) _worker.Fire(EventTypes.AbortTask, task);
+            if (!task.StopRequested)
+            {
+                Log.TaskCancelled(_options.Logger, Name, task.Name, task.Token.Round, cancel.Reason);
+                _worker.Fire(EventTypes.AbortTask, task);
+            }
             task.StopRequested = true;
             AbortToken(task);
             return; // TaskStopped follows when the executor has stopped

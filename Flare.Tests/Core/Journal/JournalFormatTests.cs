@@ -8,7 +8,7 @@ namespace Flare.Tests.Core.Journaling;
 /// <summary>The log's bytes, as docs/journal.md freezes them.</summary>
 public class JournalFormatTests
 {
-    private static readonly JournalIdentity Job = new() { JobId = "digits", Seed = -42, LayoutFingerprint = "abc", ConfigurationFingerprint = "fedavg" };
+    private static readonly JournalIdentity Job = new() { JobId = "digits", Seed = -42, LayoutFingerprint = "abc", Workflows = "fedavg" };
 
     // Written by format version 1. Files like these lie on people's disks: they must open for ever.
     private const string FrozenLog =

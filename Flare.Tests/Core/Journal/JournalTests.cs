@@ -4,7 +4,7 @@ namespace Flare.Tests.Core.Journaling;
 
 public class JournalTests
 {
-    private static readonly JournalIdentity Job = new() { JobId = "digits", Seed = 42, LayoutFingerprint = "abc", ConfigurationFingerprint = "fedavg" };
+    private static readonly JournalIdentity Job = new() { JobId = "digits", Seed = 42, LayoutFingerprint = "abc", Workflows = "fedavg" };
 
     [Test]
     public async Task A_new_journal_has_nothing_to_recover_and_each_opening_is_an_epoch()
@@ -157,8 +157,8 @@ public class JournalTests
     {
         var disk = new MemoryStorage();
         await (await Journal.OpenAsync(disk, Job)).DisposeAsync();
-        await using var journal = await Journal.OpenAsync(disk, Job with { ConfigurationFingerprint = "more rounds" });
-        Assert.That(journal.Warnings, Has.One.Contains("another configuration"));
+        await using var journal = await Journal.OpenAsync(disk, Job with { Workflows = "more rounds" });
+        Assert.That(journal.Warnings, Has.One.Contains("other workflows"));
     }
 
     [Test]

@@ -27,6 +27,12 @@ internal interface INttKernel
     void Forward(Span<ulong> values);
 
     void Inverse(Span<ulong> values);
+
+    /// <summary>A fixed polynomial's values in the form that this kernel multiplies by: two words each.</summary>
+    AlignedBuffer<ulong> Factor(ReadOnlySpan<ulong> values);
+
+    /// <summary>The inverse transform of values times a factor.</summary>
+    void InverseOfProduct(Span<ulong> values, AlignedBuffer<ulong> factor);
 }
 
 /// <summary>
@@ -121,7 +127,26 @@ internal sealed class Ntt
         _kernel.Inverse(values);
     }
 
-    private void Check(Span<ulong> values)
+    /// <summary>Prepares a polynomial that many others are multiplied by, for <see cref="InverseOfProduct"/>.</summary>
+    /// <param name="values">Its N values, as <see cref="Forward"/> gives them.</param>
+    /// <exception cref="ArgumentException">The span does not hold N residues.</exception>
+    public AlignedBuffer<ulong> Factor(ReadOnlySpan<ulong> values)
+    {
+        Check(values);
+        return _kernel.Factor(values);
+    }
+
+    /// <summary>Values to the coefficients of their polynomial's product with a fixed one, in place and in one go.</summary>
+    /// <param name="values">N residues in [0, q); so are the results.</param>
+    /// <param name="factor">What <see cref="Factor"/> of this transform gave.</param>
+    /// <exception cref="ArgumentException">The span does not hold N residues.</exception>
+    public void InverseOfProduct(Span<ulong> values, AlignedBuffer<ulong> factor)
+    {
+        Check(values);
+        _kernel.InverseOfProduct(values, factor);
+    }
+
+    private void Check(ReadOnlySpan<ulong> values)
     {
         if (values.Length != Degree)
             throw new ArgumentException($"A transform of degree {Degree} takes {Degree} residues, not {values.Length}.", nameof(values));

@@ -13,6 +13,7 @@ namespace Flare.Crypto;
 internal sealed unsafe class ScalarNtt : INttKernel
 {
     private readonly int _degree;
+    private readonly Modulus _modulus;
     private readonly ulong _q;
     private readonly ulong[] _roots, _quotients, _inverseRoots, _inverseQuotients;
     private readonly ulong _scale, _scaleQuotient, _scaledRoot, _scaledRootQuotient;
@@ -20,7 +21,7 @@ internal sealed unsafe class ScalarNtt : INttKernel
     public ScalarNtt(NttTables tables)
     {
         var modulus = tables.Modulus;
-        (_degree, _q) = (tables.Degree, modulus.Value);
+        (_degree, _modulus, _q) = (tables.Degree, modulus, modulus.Value);
         (_roots, _inverseRoots) = (tables.Roots, tables.InverseRoots);
         _quotients = Array.ConvertAll(_roots, modulus.Quotient);
         _inverseQuotients = Array.ConvertAll(_inverseRoots, modulus.Quotient);
@@ -82,6 +83,22 @@ internal sealed unsafe class ScalarNtt : INttKernel
                 a[i + half] = Modulus.Once(LazyProduct(u + q2 - v, _scaledRoot, _scaledRootQuotient, q), q);
             }
         }
+    }
+
+    public AlignedBuffer<ulong> Factor(ReadOnlySpan<ulong> values)
+    {
+        var factor = new AlignedBuffer<ulong>(2 * _degree);
+        for (var i = 0; i < _degree; i++)
+            (factor.Span[i], factor.Span[_degree + i]) = (values[i], _modulus.Quotient(values[i]));
+        return factor;
+    }
+
+    public void InverseOfProduct(Span<ulong> values, AlignedBuffer<ulong> factor)
+    {
+        ReadOnlySpan<ulong> factors = factor.Span[.._degree], quotients = factor.Span[_degree..];
+        for (var i = 0; i < values.Length; i++)
+            values[i] = _modulus.MultiplyFixed(values[i], factors[i], quotients[i]);
+        Inverse(values);
     }
 
     /// <summary>x · w mod q up to one q: in [0, 2q) for any x.</summary>

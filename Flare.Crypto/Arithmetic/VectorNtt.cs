@@ -19,7 +19,7 @@ namespace Flare.Crypto;
 /// reduces all values first (49 and 50 bits only; <see cref="_sweeps"/>). Back, a level takes x, y to x + y and
 /// (x - y)w: the undisturbed sum is reduced after every two levels. If values enter a pair of levels at most 2q, then
 /// sums reach 8q &lt; 2^53, products stay below 3q/2, and the sum of two products of differences (below 4q) stays
-/// below 2(q/2 + 4q · q · 2^-53) ≤ 2q: the bound holds again.
+/// below 2(q/2 + 4q · q · 2^-53) ≤ 2q: the bound holds again. Residues times a factor enter below 3q/2.
 /// </para>
 /// <para>
 /// The last levels, whose butterflies are narrower than a register, use one trick: zipping two registers turns the
@@ -31,6 +31,8 @@ internal sealed unsafe class VectorNtt<TLanes, TVector> : INttKernel
     where TVector : struct
 {
     private readonly int _degree;
+    private readonly Modulus _modulus;
+    private readonly ulong _degreeInverse;
     private readonly double _q, _inverse;
     private readonly int _passes; // radix-4 passes; a radix-2 pass makes up for an odd number of levels
     private readonly bool _odd;
@@ -44,6 +46,7 @@ internal sealed unsafe class VectorNtt<TLanes, TVector> : INttKernel
             throw new ArgumentException($"This processor or modulus {tables.Modulus} is outside the vector transform's range.", nameof(tables));
         var modulus = tables.Modulus;
         (_degree, _q, _inverse) = (tables.Degree, modulus.Value, 1.0 / modulus.Value);
+        (_modulus, _degreeInverse) = (modulus, tables.DegreeInverse);
         var wide = BitOperations.Log2((uint)_degree) - TailLevels;
         (_passes, _odd) = (wide / 2, wide % 2 != 0);
         _forward = Centred(tables.Roots);
@@ -98,17 +101,50 @@ internal sealed unsafe class VectorNtt<TLanes, TVector> : INttKernel
         {
             var a = (double*)residues;
             var q = TLanes.Create(_q);
-            TailInverse(a, q);
-            int t = 4 * TLanes.Width, m = _degree / (2 * t);
-            for (var pass = 0; pass < _passes; pass++, m >>= 2, t <<= 2)
-                Radix4Inverse(a, m, t, q);
-            if (_odd)
-                Radix2Inverse(a, q);
-
+            InverseLevels(a, null, q);
             var (scale, quotient, inverse) = (TLanes.Create(_scale), TLanes.Create(_scaleQuotient), TLanes.Create(_inverse));
             for (var i = 0; i < _degree; i += TLanes.Width)
                 TLanes.StoreResidues(Reduce(Product(TLanes.Load(a + i), scale, quotient, q), q, inverse), q, residues + i);
         }
+    }
+
+    public AlignedBuffer<ulong> Factor(ReadOnlySpan<ulong> values)
+    {
+        // With 1/N in it: the product as values are loaded is then the only one besides the levels' own.
+        var scaled = new ulong[_degree];
+        for (var i = 0; i < _degree; i++)
+            scaled[i] = _modulus.Multiply(values[i], _degreeInverse);
+        var factor = new AlignedBuffer<ulong>(2 * _degree);
+        var centred = Centred(scaled);
+        centred.Span.CopyTo(new Span<double>(factor.Pointer, 2 * _degree));
+        centred.Span.Clear(); // factors are secrets
+        scaled.AsSpan().Clear();
+        return factor;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public void InverseOfProduct(Span<ulong> values, AlignedBuffer<ulong> factor)
+    {
+        fixed (ulong* residues = values)
+        {
+            var a = (double*)residues;
+            var q = TLanes.Create(_q);
+            InverseLevels(a, (double*)factor.Pointer, q);
+            var inverse = TLanes.Create(_inverse);
+            for (var i = 0; i < _degree; i += TLanes.Width)
+                TLanes.StoreResidues(Reduce(TLanes.Load(a + i), q, inverse), q, residues + i);
+        }
+    }
+
+    /// <summary>From residues, times a factor if there is one, to doubles without 1/N that are below 4q.</summary>
+    private void InverseLevels(double* a, double* factor, TVector q)
+    {
+        TailInverse(a, factor, q);
+        int t = 4 * TLanes.Width, m = _degree / (2 * t);
+        for (var pass = 0; pass < _passes; pass++, m >>= 2, t <<= 2)
+            Radix4Inverse(a, m, t, q);
+        if (_odd)
+            Radix2Inverse(a, q);
     }
 
     /// <summary>y · w mod q, in [-3q/2, 3q/2]: see the remarks.</summary>
@@ -251,9 +287,9 @@ internal sealed unsafe class VectorNtt<TLanes, TVector> : INttKernel
         }
     }
 
-    /// <summary>The inverse of <see cref="TailForward"/>, from residues: distances 1 … width.</summary>
+    /// <summary>The inverse of <see cref="TailForward"/>, from residues, times a factor or not: distances 1 … width.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void TailInverse(double* a, TVector q)
+    private void TailInverse(double* a, double* factor, TVector q)
     {
         var inverse = TLanes.Create(_inverse);
         var width = TLanes.Width;
@@ -261,6 +297,13 @@ internal sealed unsafe class VectorNtt<TLanes, TVector> : INttKernel
         for (var i = 0; i < _degree; i += 2 * width, root += 2 * width * TailLevels)
         {
             var (x, y) = (TLanes.LoadResidues((ulong*)a + i), TLanes.LoadResidues((ulong*)a + i + width));
+            if (factor != null)
+            {
+                var w = factor + i;
+                x = Product(x, TLanes.Load(w), TLanes.Load(w + _degree), q);
+                y = Product(y, TLanes.Load(w + width), TLanes.Load(w + _degree + width), q);
+            }
+
             if (width >= 8)
             {
                 (x, y) = TLanes.Unzip(x, y);

@@ -8,18 +8,22 @@ internal sealed class ChunkWorkspace
     public ChunkWorkspace(ExactParameters parameters)
     {
         Residues = Array.ConvertAll(parameters.Moduli, _ => new AlignedBuffer<ulong>(parameters.Degree));
-        Scratch = new AlignedBuffer<ulong>(parameters.Degree);
-        Words = new UInt128[parameters.Degree];
+        Noise = new AlignedBuffer<long>(parameters.Degree);
+        Low = new AlignedBuffer<ulong>(parameters.Degree);
+        High = new AlignedBuffer<ulong>(parameters.Degree);
         Integers = new int[parameters.ChunkValues];
     }
 
-    /// <summary>A polynomial's residues for each prime.</summary>
+    /// <summary>A polynomial's residues, or digits, for each prime.</summary>
     public AlignedBuffer<ulong>[] Residues { get; }
 
-    public AlignedBuffer<ulong> Scratch { get; }
+    public AlignedBuffer<long> Noise { get; }
 
-    /// <summary>Coefficients as they are sent or summed.</summary>
-    public UInt128[] Words { get; }
+    /// <summary>Lower words of coefficients as they are sent or summed.</summary>
+    public AlignedBuffer<ulong> Low { get; }
+
+    /// <summary>Upper words of them.</summary>
+    public AlignedBuffer<ulong> High { get; }
 
     /// <summary>Quantised values.</summary>
     public int[] Integers { get; }
@@ -33,8 +37,9 @@ internal sealed class ChunkWorkspace
     {
         foreach (var residues in Residues)
             residues.Span.Clear();
-        Scratch.Span.Clear();
-        Array.Clear(Words);
+        Noise.Span.Clear();
+        Low.Span.Clear();
+        High.Span.Clear();
         Array.Clear(Integers);
         Array.Clear(Aes.Output);
     }

@@ -7,14 +7,14 @@ namespace Flare.Crypto;
 internal readonly record struct Summand(string Site, byte[] Seed);
 
 /// <summary>
-/// What stands before the coefficients of an upload or a sum; an upload is a sum of one. Little-endian: "FLCT" | u16 version 1 |
+/// What stands before the coefficients of an upload or a sum; an upload is a sum of one. Little-endian: "FLCT" | u16 version 2 |
 /// u16 scheme 1 | parameter id (16) | key id (16) | i64 round | u32 elements | u32 summands | tag (16) | job (u8 length, UTF-8) |
 /// per summand, in ascending order of the site's bytes: site (u8 length, UTF-8), seed (32).
 /// </summary>
 internal sealed class CiphertextHeader
 {
     public const int SeedSize = 32;
-    private const ushort Version = 1, Scheme = 1;
+    private const ushort Version = 2, Scheme = 1;
     private const int FixedSize = 72, TagAt = 56, ParametersAt = 8, KeyAt = 24;
 
     private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);

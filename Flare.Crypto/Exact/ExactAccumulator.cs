@@ -13,7 +13,7 @@ public sealed class ExactAccumulator
     private readonly ExactParameters _parameters;
     private readonly AggregationRound _round;
     private readonly KeyId _key;
-    private readonly UInt128[][] _sums;
+    private readonly ulong[][] _low, _high; // of each chunk, its coefficients' lower and upper words
     private readonly List<Summand> _summands = [];
     private readonly HashSet<string> _sites = [], _seeds = [];
     private UInt128 _tag;
@@ -31,9 +31,10 @@ public sealed class ExactAccumulator
         CiphertextHeader.CheckName(round.Job, "job");
         ArgumentOutOfRangeException.ThrowIfNegative(elements);
         (_parameters, _round, _key, Elements) = (parameters, round, key, elements);
-        _sums = new UInt128[parameters.Chunks(elements)][];
-        for (var chunk = 0; chunk < _sums.Length; chunk++)
-            _sums[chunk] = new UInt128[parameters.Coefficients(chunk, elements)];
+        _low = new ulong[parameters.Chunks(elements)][];
+        _high = new ulong[_low.Length][];
+        for (var chunk = 0; chunk < _low.Length; chunk++)
+            (_low[chunk], _high[chunk]) = (new ulong[parameters.Coefficients(chunk, elements)], new ulong[parameters.Coefficients(chunk, elements)]);
     }
 
     /// <summary>The number of values in every upload.</summary>
@@ -74,11 +75,11 @@ public sealed class ExactAccumulator
         fixed (byte* bytes = body)
         {
             var (source, length) = ((nint)bytes, body.Length);
-            (loop ?? ExactEncryptor.Sequential)(_sums.Length, chunk =>
+            (loop ?? ExactEncryptor.Sequential)(_low.Length, chunk =>
             {
-                var sums = _sums[chunk];
-                var packed = new ReadOnlySpan<byte>((byte*)source, length).Slice(chunk * _parameters.ChunkBytes(bits), (int)((((long)sums.Length * bits) + 7) / 8));
-                BitPacking.AddTo(packed, bits, sums);
+                var (low, high) = (_low[chunk], _high[chunk]);
+                var packed = new ReadOnlySpan<byte>((byte*)source, length).Slice(chunk * _parameters.ChunkBytes(bits), (int)((((long)low.Length * bits) + 7) / 8));
+                BitPacking.AddTo(packed, bits, low, high);
             });
         }
 
@@ -110,11 +111,11 @@ public sealed class ExactAccumulator
         fixed (byte* bytes = body)
         {
             var (target, length) = ((nint)bytes, body.Length);
-            (loop ?? ExactEncryptor.Sequential)(_sums.Length, chunk =>
+            (loop ?? ExactEncryptor.Sequential)(_low.Length, chunk =>
             {
-                var sums = _sums[chunk];
-                var packed = new Span<byte>((byte*)target, length).Slice(chunk * _parameters.ChunkBytes(bits), (int)((((long)sums.Length * bits) + 7) / 8));
-                BitPacking.Pack(sums, bits, packed);
+                var (low, high) = (_low[chunk], _high[chunk]);
+                var packed = new Span<byte>((byte*)target, length).Slice(chunk * _parameters.ChunkBytes(bits), (int)((((long)low.Length * bits) + 7) / 8));
+                BitPacking.Pack(low, high, bits, packed);
             });
         }
 

@@ -1,5 +1,3 @@
-using System.Numerics.Tensors;
-
 namespace Flare.Crypto;
 
 /// <summary>What a site expects of a sum before it opens it.</summary>
@@ -119,27 +117,29 @@ public sealed class ExactDecryptor : IDisposable
     {
         var space = worker.Space;
         var coefficients = _parameters.Coefficients(chunk, sums.Length);
-        var words = space.Words.AsSpan(0, coefficients);
-        words.Clear();
-        BitPacking.AddTo(body.Slice(chunk * _parameters.ChunkBytes(bits), (int)((((long)coefficients * bits) + 7) / 8)), bits, words);
+        Span<ulong> low = space.Low.Span[..coefficients], high = space.High.Span[..coefficients];
+        low.Clear();
+        high.Clear();
+        BitPacking.AddTo(body.Slice(chunk * _parameters.ChunkBytes(bits), (int)((((long)coefficients * bits) + 7) / 8)), bits, low, high);
 
+        // Random polynomials are summed before the one transform.
         for (var i = 0; i < space.Residues.Length; i++)
         {
-            // At most 2^13 residues below 2^50: their plain sum fits a word, and the product reduces it.
             var total = space.Residues[i].Span;
             total.Clear();
             foreach (var seed in worker.Seeds)
             {
                 seed.Seek(ChunkWorkspace.PolynomialStream(chunk, i));
-                Samplers.Uniform(seed, key.Transforms[i].Modulus, space.Scratch.Span);
-                TensorPrimitives.Add(total, space.Scratch.Span, total);
+                Samplers.AddUniform(seed, key.Transforms[i].Modulus, total);
             }
 
             key.TimesNegatedSecret(i, total);
         }
 
-        _codec.Decode(words, space.Residues[0].Span, space.Residues[^1].Span, sums[(chunk * _parameters.ChunkValues)..]);
-        return LinearTag.Hash(worker.Factors, chunk, words);
+        var first = chunk * _parameters.ChunkValues;
+        var values = sums.Slice(first, Math.Min(_parameters.ChunkValues, sums.Length - first));
+        _codec.Decode(low, high, space.Residues[0].Span, space.Residues[^1].Span, values);
+        return LinearTag.Hash(worker.TagKey, chunk, key.TagFactors.Span, low, high, bits);
     }
 
     private static void Check(CiphertextHeader header, ExpectedSum expected, int elements)
@@ -174,13 +174,13 @@ public sealed class ExactDecryptor : IDisposable
 
         public AesStream[] Seeds { get; } = Array.ConvertAll(seeds, seed => new AesStream(seed, space.Aes));
 
-        public AesStream Factors { get; } = new(tagKey, space.Aes);
+        public AesStream TagKey { get; } = new(tagKey, space.Aes);
 
         public ChunkWorkspace Release()
         {
             foreach (var seed in Seeds)
                 seed.Dispose();
-            Factors.Dispose();
+            TagKey.Dispose();
             return Space;
         }
     }

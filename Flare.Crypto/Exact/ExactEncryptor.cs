@@ -172,18 +172,12 @@ public sealed class ExactEncryptor : IDisposable
         }
 
         worker.Noise.Seek((ulong)chunk);
-        ReadOnlySpan<ulong> residues = space.Residues[0].Span, last = space.Residues[^1].Span;
-        var words = space.Words.AsSpan(0, coefficients);
-        for (var i = 0; i < coefficients;)
-        {
-            var noise = worker.Noise.Next(coefficients - i);
-            _codec.Encode(space.Integers.AsSpan(i * p, noise.Length * p), noise, residues[i..], last[i..], words.Slice(i, noise.Length));
-            i += noise.Length;
-        }
-
-        hash = LinearTag.Hash(worker.Factors, chunk, words);
+        Samplers.Noise(worker.Noise, space.Noise.Span[..coefficients]);
+        Span<ulong> low = space.Low.Span[..coefficients], high = space.High.Span[..coefficients];
+        _codec.Encode(space.Integers, space.Noise.Span, space.Residues[0].Span, space.Residues[^1].Span, low, high);
         var bits = Parameters.UploadBits;
-        BitPacking.Pack(words, bits, body.Slice(chunk * Parameters.ChunkBytes(bits), (int)((((long)coefficients * bits) + 7) / 8)));
+        hash = LinearTag.Hash(worker.TagKey, chunk, _key.TagFactors.Span, low, high, bits);
+        BitPacking.Pack(low, high, bits, body.Slice(chunk * Parameters.ChunkBytes(bits), (int)((((long)coefficients * bits) + 7) / 8)));
         return clipped;
     }
 
@@ -204,13 +198,13 @@ public sealed class ExactEncryptor : IDisposable
 
         public AesStream Noise { get; } = new(noise, space.Aes);
 
-        public AesStream Factors { get; } = new(tagKey, space.Aes);
+        public AesStream TagKey { get; } = new(tagKey, space.Aes);
 
         public ChunkWorkspace Release()
         {
             Seed.Dispose();
             Noise.Dispose();
-            Factors.Dispose();
+            TagKey.Dispose();
             return Space;
         }
     }

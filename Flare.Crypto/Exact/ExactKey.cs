@@ -5,14 +5,13 @@ namespace Flare.Crypto;
 /// <summary>What a secret key comes to under one set of parameters: the RLWE secret, and the authentication keys.</summary>
 internal sealed class ExactKey : IDisposable
 {
-    private readonly AlignedBuffer<ulong>[] _secret, _quotients;
+    private readonly AlignedBuffer<ulong>[] _secret;
 
     public ExactKey(SecretKey key, ExactParameters parameters)
     {
         Id = key.Id;
         Transforms = Array.ConvertAll(parameters.Moduli, q => Ntt.For(parameters.Degree, q));
-        _secret = Array.ConvertAll(Transforms, ntt => new AlignedBuffer<ulong>(ntt.Degree));
-        _quotients = Array.ConvertAll(Transforms, ntt => new AlignedBuffer<ulong>(ntt.Degree));
+        TagFactors = new AlignedBuffer<ulong>(parameters.Degree);
 
         // Parameters are part of every label: sets never share a polynomial.
         var set = Convert.FromHexString(parameters.Id);
@@ -20,8 +19,10 @@ internal sealed class ExactKey : IDisposable
         key.Derive([.. "flare exact mask"u8, .. set], MaskKey);
         Span<byte> seed = stackalloc byte[32];
         key.Derive([.. "flare exact secret"u8, .. set], seed);
-        SampleSecret(seed);
+        _secret = SampleSecret(seed, parameters);
         CryptographicOperations.ZeroMemory(seed);
+        using var tagKey = new AesStream(TagKey, new AesBuffer());
+        LinearTag.Factors(tagKey, TagFactors.Span);
     }
 
     public KeyId Id { get; }
@@ -31,46 +32,53 @@ internal sealed class ExactKey : IDisposable
     /// <summary>Keys the factors of <see cref="LinearTag"/>.</summary>
     public byte[] TagKey { get; } = GC.AllocateArray<byte>(32, pinned: true);
 
+    /// <summary>The factors of <see cref="LinearTag"/> that all chunks share.</summary>
+    public AlignedBuffer<ulong> TagFactors { get; }
+
     /// <summary>Keys the masks of <see cref="LinearTag"/>.</summary>
     public byte[] MaskKey { get; } = GC.AllocateArray<byte>(32, pinned: true);
 
-    /// <summary>Replaces values a of the i-th prime's transform (any words) by those of -a · s, and transforms them back.</summary>
-    public void TimesNegatedSecret(int prime, Span<ulong> a)
-    {
-        var modulus = Transforms[prime].Modulus;
-        ReadOnlySpan<ulong> secret = _secret[prime].Span, quotients = _quotients[prime].Span;
-        for (var i = 0; i < a.Length; i++)
-            a[i] = modulus.MultiplyFixed(a[i], secret[i], quotients[i]);
-        Transforms[prime].Inverse(a);
-    }
+    /// <summary>
+    /// Replaces values a of the i-th prime's transform by the coefficients of -a · s · (q/qᵢ)⁻¹ modulo that prime qᵢ: the digits
+    /// that <see cref="ExactCodec"/> composes.
+    /// </summary>
+    public void TimesNegatedSecret(int prime, Span<ulong> a) => Transforms[prime].InverseOfProduct(a, _secret[prime]);
 
     public void Dispose()
     {
         CryptographicOperations.ZeroMemory(TagKey);
         CryptographicOperations.ZeroMemory(MaskKey);
-        foreach (var buffer in (AlignedBuffer<ulong>[])[.. _secret, .. _quotients])
+        TagFactors.Span.Clear();
+        foreach (var buffer in _secret)
             buffer.Span.Clear();
     }
 
-    private void SampleSecret(ReadOnlySpan<byte> seed)
+    private AlignedBuffer<ulong>[] SampleSecret(ReadOnlySpan<byte> seed, ExactParameters parameters)
     {
+        var residues = Array.ConvertAll(Transforms, ntt => new AlignedBuffer<ulong>(ntt.Degree));
         using var stream = new AesStream(seed, new AesBuffer());
-        var degree = Transforms[0].Degree;
-        for (var done = 0; done < degree;)
-            foreach (var word in stream.Next(degree - done))
+        for (var done = 0; done < parameters.Degree;)
+            foreach (var word in stream.Next(parameters.Degree - done))
             {
                 // The negated coefficient: the distribution is symmetric, and -s is what both directions need.
                 long s = -Samplers.Ternary(word);
-                for (var i = 0; i < Transforms.Length; i++)
-                    _secret[i].Span[done] = (ulong)s + (Transforms[i].Modulus.Value & (ulong)(s >> 63));
+                for (var i = 0; i < residues.Length; i++)
+                    residues[i].Span[done] = (ulong)s + (Transforms[i].Modulus.Value & (ulong)(s >> 63));
                 done++;
             }
 
-        for (var i = 0; i < Transforms.Length; i++)
+        var factors = new AlignedBuffer<ulong>[residues.Length];
+        for (var i = 0; i < residues.Length; i++)
         {
-            Transforms[i].Forward(_secret[i].Span);
-            for (var j = 0; j < degree; j++)
-                _quotients[i].Span[j] = Transforms[i].Modulus.Quotient(_secret[i].Span[j]);
+            var modulus = Transforms[i].Modulus;
+            var inverse = modulus.Inverse(parameters.Cofactor(i));
+            foreach (ref var residue in residues[i].Span)
+                residue = modulus.Multiply(residue, inverse);
+            Transforms[i].Forward(residues[i].Span);
+            factors[i] = Transforms[i].Factor(residues[i].Span);
+            residues[i].Span.Clear();
         }
+
+        return factors;
     }
 }

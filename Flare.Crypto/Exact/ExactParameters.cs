@@ -20,6 +20,7 @@ public sealed class ExactParameters
 
     private const int MaxPrimeBits = 50; // the vector transform's range
     private const int MaxSumBits = 115; // the authenticator's accumulators
+    private const int MaxDroppedBits = 12; // rounding more away makes Δ grow as much
     private const int SmallestModulusBits = 24; // there are primes enough of this size
 
     internal ExactParameters(FixedPoint format, int maxSummands, int degree, ulong[] moduli, int valuesPerCoefficient, int messageShift, int droppedBits)
@@ -71,6 +72,9 @@ public sealed class ExactParameters
     /// <summary>q.</summary>
     internal UInt128 Modulus { get; }
 
+    /// <summary>q divided by one of its primes.</summary>
+    internal ulong Cofactor(int prime) => (ulong)(Modulus / Moduli[prime]);
+
     /// <summary>Bits of one value's sum with its sign: b + ⌈log2 K⌉.</summary>
     internal int SlotBits { get; }
 
@@ -100,7 +104,7 @@ public sealed class ExactParameters
         var candidates =
             from degree in (int[])[1024, 2048, 4096, 8192]
             from perCoefficient in Enumerable.Range(1, 4)
-            from dropped in Enumerable.Range(0, 13)
+            from dropped in Enumerable.Range(0, MaxDroppedBits + 1)
             let shift = CeilLog2((2 * maxSummands * (Samplers.NoiseBound + ((1L << dropped) >> 1))) + 1)
             from spare in Enumerable.Range(0, 2) // primes lie a little below powers of two, which can cost a bit
             let bits = Math.Max(SmallestModulusBits, (perCoefficient * slot) + shift + spare)
@@ -173,7 +177,7 @@ public sealed class ExactParameters
             return $"a modulus is not a prime that leaves 1 on division by 2N = {2 * degree}";
         if (bits > SecurityLevel.Classical128.MaxModulusBits(degree))
             return $"a modulus of {bits} bits at N = {degree} is below 128-bit security, where {SecurityLevel.Classical128.MaxModulusBits(degree)} are allowed";
-        if (valuesPerCoefficient < 1 || shift is < 1 or > 62 || dropped < 0 || dropped > shift)
+        if (valuesPerCoefficient < 1 || shift is < 1 or > 62 || dropped is < 0 or > MaxDroppedBits || dropped > shift)
             return "a width is out of range";
 
         // (1) Noise cannot reach the message. (2) Messages and noise cannot wrap around q. (3) Rounding cannot leave the width.

@@ -69,11 +69,20 @@ public sealed record FixedPoint
         if (divisor == 0 || !double.IsFinite(divisor))
             throw new ArgumentOutOfRangeException(nameof(divisor), divisor, "The divisor is a finite number other than zero.");
         var scale = Math.ScaleB(1, -FractionBits);
-        for (var i = 0; i < sums.Length; i++)
+        var i = 0;
+        for (; i <= sums.Length - 8; i += 8)
+        {
+            var (low, high) = (Vector256.Create(sums[i..]), Vector256.Create(sums[(i + 4)..]));
+            Vector256.Narrow(Vector256.ConvertToDouble(low) * scale / Vector256.Create(divisor), Vector256.ConvertToDouble(high) * scale / Vector256.Create(divisor))
+                .CopyTo(values[i..]);
+        }
+
+        for (; i < sums.Length; i++)
             values[i] = (float)(sums[i] * scale / divisor);
     }
 
     /// <summary>As the public one, for a run that starts at value <paramref name="first"/> of a longer one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     internal int Quantise(ReadOnlySpan<float> values, Span<int> integers, int first)
     {
         if (integers.Length < values.Length)
@@ -81,18 +90,16 @@ public sealed record FixedPoint
         var (scale, largest) = (Math.ScaleB(1, FractionBits), (double)Largest);
         ref var from = ref MemoryMarshal.GetReference(values);
         ref var to = ref MemoryMarshal.GetReference(integers);
-        var (scales, highest, lowest) = (Vector256.Create(scale), Vector256.Create(largest), Vector256.Create(-largest));
+
+        // Scaling by a power of two is exact in float too, but where the result is far below one half or above any limit; and
+        // an integer is in range if it is below 2^(Bits-1).
+        var (scales, bound) = (Vector256.Create((float)scale), Vector256.Create(MathF.ScaleB(1, Bits - 1)));
         var (i, clipped) = (0, 0);
         for (; i <= values.Length - 8; i += 8)
         {
-            var (low, high) = Vector256.Widen(Vector256.LoadUnsafe(ref from, (nuint)i));
-            (low, high) = (Vector256.Round(low * scales), Vector256.Round(high * scales));
-
-            // Comparisons with NaN are false, so it leaves this path too.
-            var inside = Vector256.GreaterThanOrEqual(low, lowest) & Vector256.LessThanOrEqual(low, highest)
-                & Vector256.GreaterThanOrEqual(high, lowest) & Vector256.LessThanOrEqual(high, highest);
-            if (Vector256.EqualsAll(inside.AsInt64(), Vector256<long>.AllBitsSet))
-                Vector256.Narrow(Vector256.ConvertToInt64Native(low), Vector256.ConvertToInt64Native(high)).StoreUnsafe(ref to, (nuint)i);
+            var rounded = Vector256.Round(Vector256.LoadUnsafe(ref from, (nuint)i) * scales);
+            if (Vector256.LessThanAll(Vector256.Abs(rounded), bound)) // never true of NaN
+                Vector256.ConvertToInt32Native(rounded).StoreUnsafe(ref to, (nuint)i);
             else
                 for (var lane = i; lane < i + 8; lane++)
                     clipped += QuantiseOne(values, first, lane, scale, largest, ref Unsafe.Add(ref to, lane));

@@ -74,18 +74,22 @@ public class NttPathTests
     {
         var modulus = new Modulus(PrimeSearch.NttPrimes(degree, bits)[0]);
         var scalar = new Ntt(degree, modulus, NttPath.Scalar);
+        var factor = Filled(degree, i => i % 3 == 0 ? modulus.Value - 1 - (ulong)i : (modulus.Value / 2) + (ulong)i % 2);
         var inputs = Inputs(degree, modulus.Value).Select(input =>
         {
             var (forward, inverse) = (input.ToArray(), input.ToArray());
             scalar.Forward(forward);
             scalar.Inverse(inverse);
-            return (Input: input, Forward: forward, Inverse: inverse);
+            var product = input.Zip(factor, modulus.Multiply).ToArray();
+            scalar.Inverse(product);
+            return (Input: input, Forward: forward, Inverse: inverse, Product: product);
         }).ToArray();
 
-        foreach (var path in Ntt.Paths(degree, modulus).Where(path => path != NttPath.Scalar))
+        foreach (var path in Ntt.Paths(degree, modulus))
         {
             var vector = new Ntt(degree, modulus, path);
-            foreach (var (input, forward, inverse) in inputs)
+            var prepared = vector.Factor(factor);
+            foreach (var (input, forward, inverse, product) in inputs)
             {
                 var actual = input.ToArray();
                 vector.Forward(actual);
@@ -93,6 +97,9 @@ public class NttPathTests
                 input.CopyTo(actual, 0);
                 vector.Inverse(actual);
                 Assert.That(actual.AsSpan().SequenceEqual(inverse), Is.True, $"{path} inverse");
+                input.CopyTo(actual, 0);
+                vector.InverseOfProduct(actual, prepared);
+                Assert.That(actual.AsSpan().SequenceEqual(product), Is.True, $"{path} inverse of a product");
             }
         }
     }

@@ -194,8 +194,8 @@ public class ExactRefusalTests
         var sum = _federation.Sum(Elements, upload, _federation.Upload(ExactFixture.Values(Elements, 3, 2), 2));
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(Digest(upload), Is.EqualTo("9cac4abd88597077"));
-            Assert.That(Digest(sum), Is.EqualTo("7da8be674bb0fdc7"));
+            Assert.That(Digest(upload), Is.EqualTo("dcb05f6d5afb3d69"));
+            Assert.That(Digest(sum), Is.EqualTo("3088a35f776a2394"));
         }
     }
 

@@ -59,6 +59,47 @@ public class FixedPointTests
         }
     }
 
+    // Whatever bits a float has, at formats whose scale overflows it, underflows it, and whose integers it cannot all hold.
+    [Test]
+    public void Any_value_becomes_what_double_arithmetic_makes_of_it([Values(2, 16, 24, 25, 26, 32)] int bits, [Values(-100, -3, 0, 19, 100)] int fraction)
+    {
+        var random = new Random(bits + fraction);
+        var format = new FixedPoint(bits, fraction);
+        var values = new float[4003];
+        for (var i = 0; i < values.Length; i++)
+            values[i] = random.Next(4) switch
+            {
+                0 => BitConverter.Int32BitsToSingle(random.Next(int.MinValue, int.MaxValue)),
+                1 => (float)(format.Limit * (1 + ((random.NextDouble() - 0.5) * 1e-7))),
+                2 => (float)Math.ScaleB(random.Next(-1000, 1000) + 0.5, -fraction),
+                _ => (float)(((random.NextDouble() * 2) - 1) * format.Limit),
+            };
+        values = Array.ConvertAll(values, value => float.IsFinite(value) ? value : 0);
+        var integers = new int[values.Length];
+        var clipped = format.Quantise(values, integers);
+        var rounded = Array.ConvertAll(values, value => Math.Round(value * Math.ScaleB(1, fraction)));
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(integers, Is.EqualTo(rounded.Select(value => (int)Math.Clamp(value, -format.Largest, format.Largest))));
+            Assert.That(clipped, Is.EqualTo(rounded.Count(value => Math.Abs(value) > format.Largest)));
+        }
+    }
+
+    [Test]
+    public void Means_are_the_same_in_vectors_and_at_their_end()
+    {
+        var random = new Random(1);
+        var sums = Enumerable.Range(0, 1003).Select(_ => random.NextInt64(-1L << 44, 1L << 44)).ToArray();
+        var (values, alone) = (new float[sums.Length], new float[1]);
+        var format = new FixedPoint(32, 27);
+        format.Dequantise(sums, 7.3, values);
+        for (var i = 0; i < sums.Length; i++)
+        {
+            format.Dequantise(sums.AsSpan(i, 1), 7.3, alone);
+            Assert.That(values[i], Is.EqualTo(alone[0]));
+        }
+    }
+
     [Test]
     public void Means_are_sums_over_the_divisor()
     {

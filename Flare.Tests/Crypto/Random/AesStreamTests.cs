@@ -7,16 +7,16 @@ namespace Flare.Tests.Crypto;
 public class AesStreamTests
 {
     [Test]
-    public void The_block_cipher_is_AES_256()
+    public void The_block_cipher_is_AES_256([Values] bool portable)
     {
         // The key is that of FIPS 197, C.3; the block is stream 0, block 0.
-        using var stream = new AesStream(Convert.FromHexString("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"), new AesBuffer());
+        using var stream = new AesStream(Convert.FromHexString("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"), new AesBuffer(), Path(portable));
         stream.Seek(0);
         Assert.That(Convert.ToHexStringLower(Bytes(stream.Next(2))), Is.EqualTo("f29000b62a499fd0a9f39a6add2e7780"));
     }
 
     [Test]
-    public void Words_are_those_of_counter_blocks_however_they_are_fetched()
+    public void Words_are_those_of_counter_blocks_however_they_are_fetched([Values] bool portable)
     {
         var key = ExactFixture.Entropy(1, "stream");
         using var aes = Aes.Create();
@@ -30,11 +30,16 @@ public class AesStreamTests
             aes.EncryptEcb(counter, PaddingMode.None).CopyTo(expected, 16 * block);
         }
 
-        using var stream = new AesStream(key, new AesBuffer());
+        using var stream = new AesStream(key, new AesBuffer(), Path(portable));
         stream.Seek(0x1122334455667788);
         var actual = new List<byte>();
         foreach (var words in new[] { 2, 1022, 40, 936, 1000 })
             actual.AddRange(Bytes(stream.Next(words)));
+        stream.Seek(0x1122334455667788);
+        var blocks = new List<byte>();
+        foreach (var count in new[] { 1, 6, 512, 493, 488 })
+            blocks.AddRange(stream.NextBlocks(count));
+        Assert.That(blocks, Is.EqualTo(expected));
         Assert.That(actual, Is.EqualTo(expected));
     }
 
@@ -65,4 +70,6 @@ public class AesStreamTests
             BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(8 * i), words[i]);
         return bytes;
     }
+
+    private static KernelPath Path(bool portable) => portable ? KernelPath.Portable : KernelPath.Best;
 }

@@ -36,20 +36,42 @@ public class SamplersTests
         Assert.That(ChiSquare(counts, Enumerable.Repeat(1 / 256.0, 256)), Is.LessThan(330.5));
     }
 
-    [TestCase(12289ul)]
-    [TestCase(4295229441ul)]
-    public void Residues_are_the_accepted_words_in_order(ulong q)
+    [Test]
+    public void Residues_are_the_accepted_draws_in_order(
+        [Values(12289ul, 4295229441ul, 4398046486529ul, 281474976694273ul, 1125899906826241ul)] ulong q,
+        [Values(1, 4095, 5001)] int count, [Values] bool portable)
     {
         var modulus = new Modulus(q);
-        var residues = new ulong[5000];
-        Draw(3, stream => Samplers.Uniform(stream, modulus, residues));
-        var words = new List<ulong>();
+        var residues = new ulong[count];
+        Draw(3, stream => Samplers.Uniform(stream, modulus, residues, Path(portable)));
+        var bytes = new List<byte>();
         Draw(3, stream =>
         {
             for (var i = 0; i < 20; i++)
-                words.AddRange(stream.Next(AesBuffer.Words));
+                bytes.AddRange(stream.NextBlocks(AesBuffer.Blocks));
         });
-        Assert.That(residues, Is.EqualTo(words.Select(word => word & ((1ul << modulus.Bits) - 1)).Where(word => word < q).Take(5000)));
+        var words = bytes.Chunk((modulus.Bits + 7) / 8).Select(draw => draw.Reverse().Aggregate(0ul, (word, part) => (word << 8) | part));
+        Assert.That(residues, Is.EqualTo(words.Select(word => word & ((1ul << modulus.Bits) - 1)).Where(word => word < q).Take(count)));
+
+        var sums = new ulong[count];
+        sums.AsSpan().Fill(q - 1);
+        Draw(3, stream => Samplers.AddUniform(stream, modulus, sums, Path(portable)));
+        Assert.That(sums, Is.EqualTo(residues.Select(residue => residue == 0 ? q - 1 : residue - 1)), "added to -1");
+    }
+
+    [Test]
+    public void Noise_is_of_six_bytes_each([Values(1, 4095, 5002)] int count, [Values] bool portable)
+    {
+        var noise = new long[count];
+        Draw(7, stream => Samplers.Noise(stream, noise, Path(portable)));
+        var bytes = new List<byte>();
+        Draw(7, stream =>
+        {
+            for (var i = 0; i < 4; i++)
+                bytes.AddRange(stream.NextBlocks(AesBuffer.Blocks));
+        });
+        var words = bytes.Chunk(6).Select(draw => draw.Reverse().Aggregate(0ul, (word, part) => (word << 8) | part));
+        Assert.That(noise, Is.EqualTo(words.Select(word => (long)Samplers.Noise(word)).Take(count)));
     }
 
     [Test]
@@ -59,9 +81,10 @@ public class SamplersTests
         var counts = new double[(2 * eta) + 1];
         Draw(4, stream =>
         {
-            for (var done = 0; done < Samples; done += AesBuffer.Words)
-                foreach (var word in stream.Next(AesBuffer.Words))
-                    counts[Samplers.Noise(word) + eta]++;
+            var noise = new long[Samples];
+            Samplers.Noise(stream, noise);
+            foreach (var e in noise)
+                counts[e + eta]++;
         });
 
         // P(e) = C(2η, η + e) / 2^2η; the tails beyond ±12 in one cell each.
@@ -116,7 +139,7 @@ public class SamplersTests
         var residues = new ulong[4096];
         Draw(6, stream => Samplers.Uniform(stream, new Modulus(281474976694273), residues));
         var digest = SHA256.HashData([.. residues.SelectMany(BitConverter.GetBytes)]);
-        Assert.That(Convert.ToHexStringLower(digest)[..16], Is.EqualTo("1472ef3c28965845"));
+        Assert.That(Convert.ToHexStringLower(digest)[..16], Is.EqualTo("e8eaf1e8186368d6"));
     }
 
     private static void Draw(int seed, Action<AesStream> draw)
@@ -136,4 +159,6 @@ public class SamplersTests
         var total = counts.Sum();
         return counts.Zip(law, (count, p) => (count - (total * p)) * (count - (total * p)) / (total * p)).Sum();
     }
+
+    private static KernelPath Path(bool portable) => portable ? KernelPath.Portable : KernelPath.Best;
 }

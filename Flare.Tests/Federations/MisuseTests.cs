@@ -1,3 +1,4 @@
+using Flare.Tests.Core.Journaling;
 using Flare.Workflows;
 using Microsoft.Extensions.Logging;
 
@@ -178,6 +179,110 @@ public class MisuseTests
         new Scripted((_, _, _, _) => ValueTask.FromResult(Dxo.Weights(other).ToShareable())),
         new Scripted((_, _, _, _) => ValueTask.FromResult(new Shareable(new FlareMap { ["list"] = FlareValue.List(poisoned) }))),
         new Scripted((_, _, _, _) => ValueTask.FromResult(new Shareable(new FlareMap { ["text"] = "fine" }))));
+    }
+
+    [Test]
+    public async Task A_commit_on_its_way_to_a_slow_disk_outlives_an_abort_and_the_journal_stays_whole()
+    {
+        var writing = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var goOn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var disk = new MemoryStorage();
+        Federation Build(TimeSpan grace) => Federation.InProcess(f => f.AddSites(1, _ => Sites.Adding(1)).UseController(Sites.Training(rounds: 3)).UseJournal(disk).UseLimits(new() { AbortGrace = grace }));
+        using var abort = new CancellationTokenSource();
+        disk.Before = async what =>
+        {
+            if (!what.StartsWith("replace model", StringComparison.Ordinal)) return;
+            writing.TrySetResult();
+            await goOn.Task;
+        };
+        await using (var federation = Build(TimeSpan.FromMilliseconds(20)))
+        {
+            var run = federation.RunToEndAsync(Initial, abort.Token);
+            await writing.Task.WaitAsync(Patience.Long);
+            abort.Cancel();
+            await Task.Delay(100, CancellationToken.None); // several graces
+            Assert.That(run.IsCompleted, Is.False, "the disk has not answered");
+            Assert.That(disk.IsDisposed, Is.False, "and the journal still has it");
+            goOn.SetResult();
+            Assert.That(() => run.WaitAsync(Patience.Long), Throws.InstanceOf<OperationCanceledException>());
+        }
+        disk = disk.Restarted();
+        await using var again = Build(TimeSpan.FromSeconds(5));
+        Assert.That((await again.RunToEndAsync(Initial)).Select(r => r.Number), Is.EqualTo(new[] { 1, 2, 3 }));
+    }
+
+    [Test]
+    public async Task What_changes_in_the_state_after_a_commit_was_asked_for_waits_for_the_next_one()
+    {
+        var workflow = new Workflow(async (federation, abort) =>
+        {
+            federation.State.Values["x"] = 1;
+            var commit = federation.CommitAsync(1, Sites.Model(1), abort);
+            federation.State.Values["x"] = 2;
+            await commit;
+        });
+        var disk = new MemoryStorage { Before = _ => Task.Delay(1) };
+        var federation = await Sites.RunAsync(workflow, Initial, f => f.UseJournal(disk), Sites.Adding(1));
+        Assert.That(federation.State.Values["x"].AsInteger(), Is.EqualTo(1));
+        await using var again = Federation.InProcess(f => f.AddSites(1, _ => Sites.Adding(1)).UseController(new Workflow((_, _) => Task.CompletedTask)).UseJournal(disk.Restarted()));
+        await again.RunToEndAsync(Initial);
+        Assert.That(again.State.Values["x"].AsInteger(), Is.EqualTo(1));
+    }
+
+    [Test]
+    public async Task Metrics_of_a_contribution_that_the_aggregator_refuses_do_not_count()
+    {
+        static Executor Measuring(double accuracy) => new Scripted((_, input, _, _) => ValueTask.FromResult(
+            Dxo.WeightDiff(new StateDict(Dxo.From(input).Tensors.Layout)).WithMeta(MetaKey.NumStepsCurrentRound, 1)
+                .WithMeta(MetaKey.InitialMetrics, new FlareMap { ["accuracy"] = accuracy }).ToShareable()));
+        var workflow = new FedAvg { Rounds = 1, MinSites = 1, Validation = ValidationMode.BeforeTraining, Grace = TimeSpan.FromMinutes(5), Aggregator = new FirstOnly() };
+        var federation = await Sites.RunAsync(workflow, Initial, f => f.UseParallelism(1), Measuring(0.25), Measuring(1));
+        Assert.That(federation.Rounds[0].Sites.Where(s => s.Task == TaskNames.Train).Select(s => s.Status), Is.EqualTo(new[] { SiteStatus.Accepted, SiteStatus.Rejected }));
+        Assert.That(federation.State.Values.ToString(), Does.Contain("0.25"), "the best of what was measured before training");
+    }
+
+    [Test]
+    public async Task A_site_cannot_speak_of_another_site_or_at_length_in_its_error()
+    {
+        var liar = new Scripted((_, _, _, _) =>
+        {
+            var reply = Shareable.Reply(ReturnCode.ExecutionException);
+            reply.Headers[HeaderNames.Error] = new FlareMap
+            {
+                ["site"] = "site-2", ["task"] = "other", ["round"] = 9, ["type"] = new string('t', 100_000), ["message"] = new string('m', 100_000), ["stack"] = "",
+            };
+            return ValueTask.FromResult(reply);
+        });
+        var federation = await Sites.RunAsync(Sites.Training(), Initial, liar, Sites.Adding(1));
+        var error = federation.Rounds[0].Sites[0].Error!;
+        Assert.That((error.Site, error.Task, error.Round), Is.EqualTo(("site-1", TaskNames.Train, 1)));
+        Assert.That(federation.Rounds[0].Sites[0].Reason, Has.Length.LessThan(6_000));
+    }
+
+    [Test]
+    public async Task NaN_is_found_wherever_a_message_holds_tensors()
+    {
+        var hidden = new Scripted((_, input, _, _) => ValueTask.FromResult(
+            Sites.Diff(Dxo.From(input).Tensors, 1) is var diff ? Dxo.From(diff).WithMeta(new MetaKey("momentum"), StateDict.Create(("v", [float.NaN]))).ToShareable() : diff));
+        var federation = await Sites.RunAsync(Sites.Training(), Initial, hidden, Sites.Adding(1));
+        Assert.That(federation.Rounds[0].Sites[0].Reason, Does.Contain("momentum").And.Contain("NaN"));
+    }
+
+    /// <summary>Takes the first contribution of a round and refuses the others.</summary>
+    private sealed class FirstOnly : Aggregator
+    {
+        private StateDict? _model;
+
+        public override void Begin(ControllerContext federation, int round) => _model = null;
+
+        public override ValueTask AcceptAsync(Contribution contribution, CancellationToken abort)
+        {
+            if (_model is null) _model = contribution.ToWeights();
+            else contribution.Reject("one is enough");
+            return ValueTask.CompletedTask;
+        }
+
+        public override ValueTask<StateDict> CompleteAsync(CancellationToken abort) => ValueTask.FromResult(_model!);
     }
 
     private sealed class Feature : IAsyncDisposable

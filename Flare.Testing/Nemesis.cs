@@ -27,6 +27,7 @@ internal sealed class Nemesis
         Every(_faults.ServerCrashes, CrashServer);
         Every(_faults.SiteCrashes, CrashSite);
         Every(_faults.Partitions, Partition);
+        Every(_faults.Aborts, _federation.AbortJob);
         _disk.Writing = time =>
         {
             if (!_isOver && _random.Chance(_faults.CrashDuringWrite)) _loop.After(_random.Between(TimeSpan.Zero, time), CrashServer);

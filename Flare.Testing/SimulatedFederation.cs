@@ -22,6 +22,8 @@ internal sealed class SimulatedFederation
     private JobServer? _server;
     private StateDict? _model;
     private Exception? _lastFailure;
+    private CancellationTokenSource? _abort;
+    private TimeSpan? _aborted;
     private int _restarts;
 
     public SimulatedFederation(Simulation plan, FaultProfile faults, SimulationLoop loop)
@@ -62,10 +64,23 @@ internal sealed class SimulatedFederation
         _loop.Trace("crashes", "server", server.Epoch);
         while (server.Reports.TryRead(out var report)) Announced(report); // what it had told somebody
         _server = null;
+        _aborted = null;
         _network.DisconnectServer();
         _disk.Crash();
         server.Dispose();
     }
+
+    /// <summary>The operator aborts the job, and starts it again once it has ended.</summary>
+    public void AbortJob()
+    {
+        if (_server is null || _abort is null) return;
+        _loop.Trace("aborted", "server");
+        _aborted ??= _loop.Now;
+        Aborts++;
+        _abort.Cancel();
+    }
+
+    public int Aborts { get; private set; }
 
     public void StartServer()
     {
@@ -86,7 +101,7 @@ internal sealed class SimulatedFederation
             Rounds = _ledger.Announced,
             InitialModel = _plan.InitialModel(),
             Model = _model ?? _plan.InitialModel(),
-            Statistics = new(_loop.Now, _loop.Steps, _nemesis.ServerCrashes, _nemesis.SiteCrashes, _nemesis.Partitions, _restarts, _disk.Torn, _network.Sent, _network.Dropped, _network.Duplicated, _uploads.Most),
+            Statistics = new(_loop.Now, _loop.Steps, _nemesis.ServerCrashes, _nemesis.SiteCrashes, _nemesis.Partitions, _restarts, Aborts, _disk.Torn, _network.Sent, _network.Dropped, _network.Duplicated, _uploads.Most),
             Log = _loop.Log,
             Reproduction = _plan.Reproduction ?? $"the same simulation with Seed = {_plan.Seed}",
         };
@@ -125,13 +140,18 @@ internal sealed class SimulatedFederation
         _server = null;
         _network.DisconnectServer();
         _model = server.Model;
+        _aborted = failure is null ? null : _aborted; // one that came too late
         if (failure is null)
         {
             _ledger.ServerEnds();
             _finished.TrySetResult();
         }
-        else if (failure is IOException or FlareException { IsTransient: true } or FlareException { ErrorId: ErrorIds.Journal or ErrorIds.TooFewResponses })
+        else if ((failure is OperationCanceledException && _aborted is not null) || failure is IOException or FlareException { IsTransient: true } or FlareException { ErrorId: ErrorIds.Journal or ErrorIds.TooFewResponses })
         {
+            // What is on its way to the disk is waited for; all else is bounded.
+            var bound = _plan.Limits.AbortGrace + _plan.Limits.DrainTimeout + 10 * _disk.Faults.MaxLatency + TimeSpan.FromSeconds(1);
+            if (_aborted is { } aborted && _loop.Now - aborted > bound) Fail($"the job was aborted and took {_loop.Now - aborted} to end, where {bound} would do");
+            _aborted = null;
             _restarts++;
             _lastFailure = failure;
             _loop.Trace("job failed", failure.GetType().Name);
@@ -150,7 +170,8 @@ internal sealed class SimulatedFederation
 
     private async Task<Exception?> RunToEndAsync(JobServer server)
     {
-        var running = server.RunAsync(CancellationToken.None);
+        _abort = new CancellationTokenSource();
+        var running = server.RunAsync(_abort.Token);
         try
         {
             // Not ReadAllAsync, which leaves the loop: it awaits with ConfigureAwait(false).

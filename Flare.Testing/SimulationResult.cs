@@ -54,10 +54,11 @@ public sealed record SimulationResult
 /// <param name="SiteCrashes">Crashes of sites.</param>
 /// <param name="Partitions">Partitions.</param>
 /// <param name="JobRestarts">Times that the job failed and was started again.</param>
+/// <param name="Aborts">Aborts of the job by its operator.</param>
 /// <param name="TornWrites">Writes that a crash met on their way.</param>
 /// <param name="Messages">Messages sent.</param>
 /// <param name="Dropped">Messages that did not arrive.</param>
 /// <param name="Duplicated">Messages that arrived twice.</param>
 /// <param name="MostUploads">The most large results that the server held at once.</param>
 public sealed record SimulationStatistics(
-    TimeSpan VirtualTime, long Steps, int ServerCrashes, int SiteCrashes, int Partitions, int JobRestarts, long TornWrites, long Messages, long Dropped, long Duplicated, int MostUploads);
+    TimeSpan VirtualTime, long Steps, int ServerCrashes, int SiteCrashes, int Partitions, int JobRestarts, int Aborts, long TornWrites, long Messages, long Dropped, long Duplicated, int MostUploads);

@@ -45,7 +45,7 @@ public static class Soak
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"""
             {seeds} seeds from {first} over {workloads.Count} workloads: {totals.Failed} failures, {totals.Mismatches} replay mismatches, {unobserved} unobserved exceptions
             {totals.Runs / watch.Elapsed.TotalSeconds:F0} runs a second; virtual time {totals.VirtualTime.TotalHours:F1} h in {watch.Elapsed.TotalSeconds:F1} s; {totals.Steps:N0} steps
-            {totals.Rounds:N0} rounds, {totals.ServerCrashes:N0} server crashes, {totals.SiteCrashes:N0} site crashes, {totals.Partitions:N0} partitions, {totals.JobRestarts:N0} jobs restarted, {totals.TornWrites:N0} torn writes
+            {totals.Rounds:N0} rounds, {totals.ServerCrashes:N0} server crashes, {totals.SiteCrashes:N0} site crashes, {totals.Partitions:N0} partitions, {totals.JobRestarts:N0} jobs restarted, {totals.Aborts:N0} aborted, {totals.TornWrites:N0} torn writes
             {totals.Messages:N0} messages, {totals.Dropped:N0} dropped, {totals.Duplicated:N0} duplicated
             """));
         return totals.Failed + totals.Mismatches + unobserved == 0 ? 0 : 1;
@@ -61,7 +61,7 @@ public static class Soak
     {
         private readonly Lock _gate = new();
 
-        public int Failed, Mismatches, Runs, ServerCrashes, SiteCrashes, Partitions, JobRestarts;
+        public int Failed, Mismatches, Runs, ServerCrashes, SiteCrashes, Partitions, JobRestarts, Aborts;
         public long Rounds, Steps, TornWrites, Messages, Dropped, Duplicated;
         public TimeSpan VirtualTime;
 
@@ -80,6 +80,7 @@ public static class Soak
                 SiteCrashes += s.SiteCrashes;
                 Partitions += s.Partitions;
                 JobRestarts += s.JobRestarts;
+                Aborts += s.Aborts;
                 TornWrites += s.TornWrites;
                 Messages += s.Messages;
                 Dropped += s.Dropped;

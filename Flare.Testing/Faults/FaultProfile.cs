@@ -15,6 +15,7 @@ public sealed record FaultProfile
         SiteCrashes = TimeSpan.FromSeconds(2),
         Partitions = TimeSpan.FromSeconds(2),
         CrashDuringWrite = 0.05,
+        Aborts = TimeSpan.FromSeconds(12),
     };
 
     /// <summary>The network's faults.</summary>
@@ -31,6 +32,9 @@ public sealed record FaultProfile
 
     /// <summary>The mean time between partitions, each of some site, in one direction or both; null for none.</summary>
     public TimeSpan? Partitions { get; init; }
+
+    /// <summary>The mean time between aborts of the job by its operator, who starts it again; null for none.</summary>
+    public TimeSpan? Aborts { get; init; }
 
     /// <summary>How likely the server crashes while a write is on its way to the disk; per write, from 0 to 1.</summary>
     public double CrashDuringWrite { get; init; }
@@ -66,6 +70,7 @@ public sealed record FaultProfile
             CrashDuringWrite = Perhaps(0.3),
             MaxDowntime = TimeSpan.FromMilliseconds(50 + random.NextInt32(5000)),
             MaxPartition = TimeSpan.FromMilliseconds(50 + random.NextInt32(8000)),
+            Aborts = PerhapsEvery(15),
         };
 
         double Perhaps(double atMost) => random.Chance(0.6) ? atMost * random.NextDouble() : 0;

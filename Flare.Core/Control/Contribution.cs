@@ -121,7 +121,7 @@ public sealed class Contribution : IDisposable
         if (source.Count > MaxMetrics) throw new FlareException(ErrorIds.MalformedMessage, $"it carries {source.Count} metrics; at most {MaxMetrics} are taken");
         var numbers = new FlareMap();
         foreach (var (name, value) in source)
-            if (name.Length <= MaxMetricName && value.Kind is FlareValueKind.Number or FlareValueKind.Integer) numbers[name] = value;
+            if (name.Length <= MaxMetricName && PlainText.IsWellFormed(name) && value.Kind is FlareValueKind.Number or FlareValueKind.Integer) numbers[name] = value;
         numbers.Freeze();
         return numbers;
     }

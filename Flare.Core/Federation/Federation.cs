@@ -67,7 +67,8 @@ public sealed class Federation : IAsyncDisposable
     public async IAsyncEnumerable<RoundReport> RunAsync(StateDict initialModel, [EnumeratorCancellation] CancellationToken abort = default)
     {
         ArgumentNullException.ThrowIfNull(initialModel);
-        using var registration = abort.Register(_stop.Cancel); // first: a token that is cancelled already runs nothing
+        RequireNotRun();
+        using var registration = abort.Register(_stop.Cancel); // before it starts: a token that is cancelled already runs nothing
         Start(initialModel);
         try
         {
@@ -134,8 +135,26 @@ public sealed class Federation : IAsyncDisposable
 
     private void Start(StateDict initialModel)
     {
-        if (_running is not null) throw new InvalidOperationException("A federation runs once; build another for another run.");
+        RequireNotRun();
         Claim();
+        try
+        {
+            Prepare(initialModel);
+        }
+        catch
+        {
+            foreach (var controller in _controllers) controller.Release();
+            throw;
+        }
+    }
+
+    private void RequireNotRun()
+    {
+        if (_running is not null) throw new InvalidOperationException("A federation runs once; build another for another run.");
+    }
+
+    private void Prepare(StateDict initialModel)
+    {
         var logger = new GuardedLogger(_settings.LoggerFactory.CreateLogger("Flare"));
         var loop = _loop = new JobLoop(e => Log.LoopException(logger, e));
         var link = new InProcessLink(loop);

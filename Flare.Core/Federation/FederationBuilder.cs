@@ -1,3 +1,4 @@
+using System.Text;
 using Flare.Runtime;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -15,6 +16,8 @@ public sealed class FederationBuilder
     private readonly Dictionary<Type, (object Feature, bool Owned)> _features = [];
     private readonly List<Controller> _controllers = [];
     private readonly List<FLComponent> _components = [];
+
+    private const int MaxNameBytes = 200;
 
     internal FederationBuilder() { }
 
@@ -49,7 +52,7 @@ public sealed class FederationBuilder
     /// <exception cref="ArgumentException">The name is taken.</exception>
     public FederationBuilder AddSite(string name, Func<SiteInfo, Executor> executor)
     {
-        ArgumentException.ThrowIfNullOrEmpty(name);
+        CheckName(name, nameof(name));
         ArgumentNullException.ThrowIfNull(executor);
         if (name == "server" || !_names.Add(name)) throw new ArgumentException($"The name '{name}' is taken; every site has a name of its own.", nameof(name));
         var info = new SiteInfo(_sites.Count, name);
@@ -121,7 +124,7 @@ public sealed class FederationBuilder
     /// <summary>Names the job; <c>job</c> unless set.</summary>
     public FederationBuilder UseJobId(string jobId)
     {
-        ArgumentException.ThrowIfNullOrEmpty(jobId);
+        CheckName(jobId, nameof(jobId));
         JobId = jobId;
         return this;
     }
@@ -204,6 +207,14 @@ public sealed class FederationBuilder
         ArgumentNullException.ThrowIfNull(feature);
         if (!_features.TryAdd(typeof(T), (feature, owned))) throw new InvalidOperationException($"The federation has a {typeof(T).Name} already; add it once.");
         return this;
+    }
+
+    // Names go into journals and ciphertexts.
+    private static void CheckName(string name, string parameter)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name, parameter);
+        if (!PlainText.IsWellFormed(name) || Encoding.UTF8.GetByteCount(name) > MaxNameBytes)
+            throw new ArgumentException($"A name must be Unicode text of at most {MaxNameBytes} bytes in UTF-8; '{PlainText.Of(name, 100)}' is not.", parameter);
     }
 
     // A site runs one task at a time, and that is all the locking an executor has: two sites would run a shared one side by side.

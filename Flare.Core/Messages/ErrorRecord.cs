@@ -47,19 +47,11 @@ public sealed record ErrorRecord
 
     internal static ErrorRecord FromMap(FlareMap map) => new()
     {
-        Site = Clipped(map["site"].AsText(), MaxName),
-        Task = Clipped(map["task"].AsText(), MaxName),
+        Site = PlainText.Of(map["site"].AsText(), MaxName),
+        Task = PlainText.Of(map["task"].AsText(), MaxName),
         Round = checked((int)map["round"].AsInteger()),
-        Type = Clipped(map["type"].AsText(), MaxName),
-        Message = Clipped(map["message"].AsText(), MaxMessage),
-        Stack = Clipped(map["stack"].AsText(), MaxStack),
+        Type = PlainText.Of(map["type"].AsText(), MaxName),
+        Message = PlainText.Of(map["message"].AsText(), MaxMessage),
+        Stack = PlainText.Of(map["stack"].AsText(), MaxStack),
     };
-
-    // Records go into reports and the journal: a site cannot make those grow at will.
-    private static string Clipped(string text, int most)
-    {
-        if (text.Length <= most) return text;
-        var end = most - 64; // so that what was clipped and is told its length is not clipped again on its way
-        return $"{text.AsSpan(0, char.IsHighSurrogate(text[end - 1]) ? end - 1 : end)}… ({text.Length:N0} characters)";
-    }
 }

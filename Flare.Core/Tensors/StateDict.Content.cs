@@ -98,6 +98,20 @@ public sealed partial class StateDict
         return selection;
     }
 
+    /// <summary>Takes the values of some tensors from a state dict that has them, with the same type and shape.</summary>
+    internal void Replace(StateDict source)
+    {
+        for (var i = 0; i < source.Count; i++)
+        {
+            var to = Layout.IndexOf(source.Layout[i].Name);
+            for (long start = 0; start < source.Layout[i].ByteLength; start += MaxChunk)
+            {
+                var bytes = source.Bytes(i, start, (int)Math.Min(MaxChunk, source.Layout[i].ByteLength - start));
+                bytes.CopyTo(Bytes(to, start, bytes.Length));
+            }
+        }
+    }
+
     /// <summary>The name of the first tensor of bools with a byte other than 0 and 1, which no CLR bool may hold: for decoders.</summary>
     internal string? FirstInvalidBoolTensor()
     {

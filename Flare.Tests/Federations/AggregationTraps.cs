@@ -37,6 +37,23 @@ public class AggregationTraps
         Assert.That(federation.Model.Values("b"), Is.All.EqualTo((2 + 6) / 2f));
     }
 
+    [Test]
+    public async Task Integers_that_wrap_are_averaged_as_the_weights_that_they_stand_for()
+    {
+        static StateDict Bytes(byte value, sbyte signed)
+        {
+            var model = new StateDict(new TensorLayout([new("counts", DType.UInt8, [1]), new("signed", DType.Int8, [1]), new("w", DType.Float32, [1])]));
+            model["counts"].AsSpan<byte>()[0] = value;
+            model["signed"].AsSpan<sbyte>()[0] = signed;
+            return model;
+        }
+        static Executor Training(byte value, sbyte signed) => Sites.Answering(m => Dxo.WeightDiff(Bytes(value, signed) - m).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable());
+        var federation = await Sites.RunAsync(Sites.Training(minSites: 9), Bytes(10, -100),
+            [Training(4, 100), .. Enumerable.Range(0, 8).Select(_ => Training(13, 10))]);
+        Assert.That(federation.Model["counts"].AsReadOnlySpan<byte>()[0], Is.EqualTo(12)); // (4 + 8 × 13) / 9
+        Assert.That(federation.Model["signed"].AsReadOnlySpan<sbyte>()[0], Is.EqualTo(20)); // (100 + 8 × 10) / 9
+    }
+
     [TestCase(DataKind.Weights), TestCase(DataKind.WeightDiff)]
     public async Task Excluded_tensors_keep_their_global_value(DataKind kind)
     {

@@ -268,6 +268,118 @@ public class MisuseTests
         Assert.That(federation.Rounds[0].Sites[0].Reason, Does.Contain("momentum").And.Contain("NaN"));
     }
 
+    [TestCase("text"), TestCase("type"), TestCase("metric"), TestCase("tensor")]
+    public async Task What_a_site_says_cannot_spoil_the_journal(string where)
+    {
+        const string half = "bad \ud83d text";
+        var spoiler = new Scripted((_, input, _, _) =>
+        {
+            var model = Dxo.From(input).Tensors;
+            var error = Shareable.Reply(ReturnCode.ExecutionException);
+            error.Headers[HeaderNames.Error] = new FlareMap { ["site"] = "", ["task"] = "", ["round"] = 1, ["type"] = new string('t', 20_000_000), ["message"] = "", ["stack"] = "" };
+            return ValueTask.FromResult(where switch
+            {
+                "text" => throw new InvalidDataException(half),
+                "type" => error,
+                "metric" => Dxo.From(Sites.Diff(model, 1)).WithMeta(MetaKey.InitialMetrics, new FlareMap { [half] = 1.0 }).ToShareable(),
+                _ => Dxo.WeightDiff(StateDict.Create((new string('n', 1_000_000), [1f]))).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(),
+            });
+        });
+        var federation = await Sites.RunAsync(Sites.Training(), Initial, f => f.UseJournal(new MemoryStorage()), spoiler, Sites.Adding(1));
+        Assert.That(federation.Rounds[0].Sites[0].Status, Is.EqualTo(where switch { "metric" => SiteStatus.Accepted, "tensor" => SiteStatus.Rejected, _ => SiteStatus.Failed }));
+        Assert.That(federation.Rounds[0].Sites[0].Reason ?? "", Has.Length.LessThan(10_000));
+    }
+
+    [Test]
+    public async Task Metrics_of_very_many_names_are_cut_to_those_that_most_sites_state()
+    {
+        var sites = Enumerable.Range(0, 300).Select(site => new Scripted((task, input, _, _) =>
+        {
+            if (task != TaskNames.Validate) return ValueTask.FromResult(Sites.Diff(Dxo.From(input).Tensors, 1));
+            return ValueTask.FromResult(Dxo.Metrics([("accuracy", 0.5), .. Enumerable.Range(0, 255).Select(i => ($"{site}/{i}", 1.0))]).ToShareable());
+        })).ToArray();
+        var federation = await Sites.RunAsync(new FedAvg { Rounds = 1, MinSites = 300 }, Initial, f => f.UseJournal(new MemoryStorage()), sites);
+        Assert.That(federation.Rounds[0].Metrics, Has.Count.EqualTo(256));
+        Assert.That(federation.Rounds[0].Metrics["accuracy"], Is.EqualTo(0.5));
+    }
+
+    [Test]
+    public async Task The_first_model_is_nobodys_to_give_back()
+    {
+        var echo = new Scripted((_, input, _, _) => ValueTask.FromResult(Dxo.Weights(Dxo.From(input).Tensors).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable()));
+        var workflow = new FedAvg { Rounds = 2, MinSites = 3, Validation = ValidationMode.None, Aggregator = new ExactAggregator { Kind = DataKind.Weights } };
+        var federation = await Sites.RunAsync(workflow, Sites.Model(1, 2).HandOver(), f => f.UseParallelism(1).UseLimits(new() { MaxConcurrentUploads = 1 }), echo,
+            Sites.Answering(m => Dxo.Weights(m).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable()), Sites.Answering(m => Dxo.Weights(m).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable()));
+        Assert.That(federation.Model.Values(), Is.EqualTo(new[] { 1f, 2f }));
+    }
+
+    [Test]
+    public async Task What_is_registered_with_an_executors_token_does_not_hold_up_the_loop()
+    {
+        using var blocked = new ManualResetEventSlim();
+        var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var stubborn = new Scripted(async (_, _, _, abort) =>
+        {
+            abort.Register(() => blocked.Wait(Patience.Long));
+            started.SetResult();
+            await Task.Delay(Timeout.Infinite, abort);
+            return new Shareable();
+        });
+        await using var federation = Federation.InProcess(f => f.AddSites(1, _ => stubborn).UseController(Sites.Training()).UseLimits(new() { AbortGrace = TimeSpan.FromMilliseconds(50), DrainTimeout = TimeSpan.FromSeconds(20) }));
+        using var abort = new CancellationTokenSource();
+        var run = federation.RunToEndAsync(Initial, abort.Token);
+        await started.Task.WaitAsync(Patience.Long);
+        abort.Cancel();
+        Assert.That(() => run.WaitAsync(TimeSpan.FromSeconds(15)), Throws.InstanceOf<OperationCanceledException>(), "while the callback still blocks");
+        blocked.Set();
+    }
+
+    [Test]
+    public async Task A_second_run_is_refused_and_leaves_the_first_alone()
+    {
+        var gate = new TaskCompletionSource();
+        await using var federation = Federation.InProcess(f => f.AddSites(1, _ => Sites.Gated(gate.Task, 1)).UseController(Sites.Training()));
+        var first = federation.RunToEndAsync(Initial);
+        Assert.That(() => federation.RunToEndAsync(Initial, new CancellationToken(canceled: true)), Throws.InvalidOperationException.With.Message.Contains("runs once"));
+        gate.SetResult();
+        Assert.That(await first.WaitAsync(Patience.Long), Has.Count.EqualTo(1));
+    }
+
+    [Test]
+    public async Task A_run_that_cannot_start_gives_its_workflow_back()
+    {
+        var workflow = Sites.Training();
+        await using (var broken = Federation.InProcess(f => f.AddSites(1, _ => Sites.Adding(1)).UseController(workflow).UseLogging(new NoLog())))
+            Assert.That(() => broken.RunToEndAsync(Initial), Throws.InstanceOf<IOException>());
+        Assert.That((await Sites.RunAsync(workflow, Initial, Sites.Adding(1))).Rounds, Has.Count.EqualTo(1));
+    }
+
+    [Test]
+    public void Names_that_no_journal_could_hold_are_refused_where_they_are_given()
+    {
+        foreach (var name in new[] { "half \ud83d", new string('x', 201) })
+        {
+            Assert.That(() => Federation.InProcess(f => f.AddSite(name, _ => Sites.Adding(1))), Throws.ArgumentException);
+            Assert.That(() => Federation.InProcess(f => f.UseJobId(name)), Throws.ArgumentException);
+        }
+    }
+
+    [Test]
+    public async Task A_journal_that_was_begun_encrypted_does_not_go_on_in_the_clear()
+    {
+        var disk = new MemoryStorage();
+        await Sites.RunAsync(new Workflow((_, _) => Task.CompletedTask), Initial, f => f.UseJournal(disk).UseAggregator(() => new ExactAggregator()), Sites.Adding(1));
+        Assert.That(() => Sites.RunAsync(new Workflow((_, _) => Task.CompletedTask), Initial, f => f.UseJournal(disk.Restarted()), Sites.Adding(1)),
+            Throws.InstanceOf<FlareException>().With.Message.Contains("homomorphic encryption"));
+    }
+
+    private sealed class NoLog : ILoggerFactory
+    {
+        public ILogger CreateLogger(string categoryName) => throw new IOException("no log today");
+        public void AddProvider(ILoggerProvider provider) { }
+        public void Dispose() { }
+    }
+
     /// <summary>Takes the first contribution of a round and refuses the others.</summary>
     private sealed class FirstOnly : Aggregator
     {

@@ -22,6 +22,10 @@ public sealed class ExactAggregator : Aggregator, IDisposable
     private ControllerContext? _federation;
     private ExactWeightedMean? _mean;
 
+    // Integers wrap: 5 - 10 is 251 where there are eight bits, and the mean of such differences is no difference of means. Where sites send
+    // differences, the mean of these tensors is that of the weights, which a difference and the global value make again whatever wrapped.
+    private ExactWeightedMean? _integers;
+
     /// <summary>What sites send: <see cref="DataKind.WeightDiff"/>, which is added to the global model, or <see cref="DataKind.Weights"/>, which replaces it.</summary>
     public DataKind Kind { get; init; } = DataKind.WeightDiff;
 
@@ -64,10 +68,13 @@ public sealed class ExactAggregator : Aggregator, IDisposable
         var layout = federation.Model.Layout;
         if (_mean is null || !_mean.Layout.Equals(layout))
         {
-            _mean?.Dispose();
-            _mean = new ExactWeightedMean(layout, [.. layout.Select(t => Exclude?.IsMatch(t.Name) == true)], federation.Compute);
+            DisposeMeans();
+            _mean = new ExactWeightedMean(layout, [.. layout.Select(t => IsExcluded(t) || IsByWeight(t))], federation.Compute);
+            var integers = layout.Where(t => !IsExcluded(t) && IsByWeight(t)).ToArray();
+            if (integers.Length > 0) _integers = new ExactWeightedMean(new TensorLayout(integers), [], federation.Compute);
         }
         _mean.Reset();
+        _integers?.Reset();
     }
 
     /// <inheritdoc/>
@@ -77,7 +84,11 @@ public sealed class ExactAggregator : Aggregator, IDisposable
         // Folding several in one pass reads the accumulators once for all of them; and as many as may wait, if no more come, need no accumulators.
         if (_waiting.Count >= Math.Min(8, Federation.MaxConcurrentUploads))
         {
-            await Federation.Compute.RunAsync(() => _mean!.Add(Batch()));
+            await Federation.Compute.RunAsync(() =>
+            {
+                _mean!.Add(Batch());
+                if (IntegerBatch() is { Length: > 0 } integers) _integers!.Add(integers);
+            });
             DropWaiting();
         }
         _waiting.Add(contribution.Retain());
@@ -93,6 +104,7 @@ public sealed class ExactAggregator : Aggregator, IDisposable
             var result = Kind == DataKind.Weights ? global.Clone() : new StateDict(global.Layout);
             _mean!.Complete(Batch(), result);
             if (Kind == DataKind.WeightDiff) result.AddInPlace(global);
+            CompleteIntegers(result);
             return result;
         });
         DropWaiting();
@@ -103,8 +115,40 @@ public sealed class ExactAggregator : Aggregator, IDisposable
     public void Dispose()
     {
         DropWaiting();
+        DisposeMeans();
+        _federation = null;
+    }
+
+    private void DisposeMeans()
+    {
         _mean?.Dispose();
-        (_mean, _federation) = (null, null);
+        _integers?.Dispose();
+        (_mean, _integers) = (null, null);
+    }
+
+    private bool IsExcluded(TensorSpec tensor) => Exclude?.IsMatch(tensor.Name) == true;
+
+    private bool IsByWeight(TensorSpec tensor) => Kind == DataKind.WeightDiff && tensor.DType != DType.Bool && !tensor.DType.IsFloatingPoint();
+
+    /// <summary>What the waiting contributions say of the integer tensors, as weights. Copies, of the integers only.</summary>
+    private (StateDict, double)[] IntegerBatch() => _integers is null ? [] :
+    [
+        .. _waiting.Select(c =>
+        {
+            var weights = c.Tensors.Select(t => _integers.Layout.IndexOf(t.Name) >= 0);
+            weights.AddInPlace(Federation.Model.Select(t => weights.Layout.IndexOf(t.Name) >= 0));
+            return (Weights: weights, Weight: WeightOf(c));
+        }).Where(c => c.Weights.Count > 0),
+    ];
+
+    private void CompleteIntegers(StateDict result)
+    {
+        if (_integers is null) return;
+        var batch = IntegerBatch();
+        if (_integers.Count + batch.Length == 0) return;
+        var mean = result.Select(t => _integers.Layout.IndexOf(t.Name) >= 0);
+        _integers.Complete(batch, mean);
+        result.Replace(mean);
     }
 
     /// <summary>What is wrong with the settings, as far as it can be known before there are sites.</summary>

@@ -1,8 +1,13 @@
 namespace Flare.Workflows;
 
-/// <summary>The sites' metrics, averaged with their stated numbers of steps as weights; the same whatever the order of arrival.</summary>
+/// <summary>
+/// The sites' metrics, averaged with their stated numbers of steps as weights; the same whatever the order of arrival. Of more names than a report
+/// takes, those that most sites state.
+/// </summary>
 internal sealed class MetricsMean
 {
+    private const int MostNames = 256;
+
     private readonly SortedDictionary<string, (double Weight, FlareMap Metrics)> _sites = new(StringComparer.Ordinal);
 
     public void Add(Contribution contribution)
@@ -12,17 +17,17 @@ internal sealed class MetricsMean
 
     public IReadOnlyDictionary<string, double> Result()
     {
-        var sums = new SortedDictionary<string, (double Sum, double Weight)>(StringComparer.Ordinal);
+        var sums = new SortedDictionary<string, (double Sum, double Weight, int Sites)>(StringComparer.Ordinal);
         foreach (var (weight, metrics) in _sites.Values)
         {
             foreach (var (name, value) in metrics)
             {
                 // What is no finite number says nothing about the model: a site without validation data may well answer NaN.
                 if (value.Kind is not (FlareValueKind.Number or FlareValueKind.Integer) || !double.IsFinite(value.AsNumber())) continue;
-                var (sum, total) = sums.GetValueOrDefault(name);
-                sums[name] = (sum + weight * value.AsNumber(), total + weight);
+                var (sum, total, sites) = sums.GetValueOrDefault(name);
+                sums[name] = (sum + weight * value.AsNumber(), total + weight, sites + 1);
             }
         }
-        return sums.Select(s => (s.Key, Mean: s.Value.Sum / s.Value.Weight)).Where(s => double.IsFinite(s.Mean)).ToDictionary(s => s.Key, s => s.Mean, StringComparer.Ordinal);
+        return sums.OrderByDescending(s => s.Value.Sites).Take(MostNames).Select(s => (s.Key, Mean: s.Value.Sum / s.Value.Weight)).Where(s => double.IsFinite(s.Mean)).ToDictionary(s => s.Key, s => s.Mean, StringComparer.Ordinal);
     }
 }

@@ -3,6 +3,8 @@ namespace Flare.Runtime;
 /// <summary>One task at one site, as the server sees it.</summary>
 internal sealed class Assignment(TaskRun run, string site, TaskToken token, long createdAt)
 {
+    private const int MostReason = 8 * 1024;
+
     public TaskRun Run => run;
     public string Site => site;
     public TaskToken Token => token;
@@ -76,7 +78,7 @@ internal sealed class Assignment(TaskRun run, string site, TaskToken token, long
     public void End(SiteStatus status, string? reason, ErrorRecord? error, long now)
     {
         var before = Status;
-        (Status, Reason, Error, EndedAt) = (status, reason, error, now);
+        (Status, Reason, Error, EndedAt) = (status, reason is null ? null : PlainText.Of(reason, MostReason), error, now);
         _taken?.TrySetResult(false);
         _ended?.TrySetResult();
         run.OnStatus(before, status);

@@ -113,6 +113,7 @@ public sealed partial class JobServer
                 JobId = _options.JobId,
                 Seed = unchecked((long)_options.Seed),
                 LayoutFingerprint = Model.Layout.Fingerprint,
+                HasProvidedAggregator = _options.CreateAggregator is not null,
                 Workflows = string.Join(", ", _options.Controllers.Select(c => c.Name)),
             });
         }

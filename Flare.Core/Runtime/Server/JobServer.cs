@@ -46,6 +46,7 @@ public sealed partial class JobServer : IDisposable
         _engine.StopJob = reason => Stop("server", reason);
         _gate = new UploadGate(options.Limits.MaxConcurrentUploads, a => Say(a.Site, new UploadPermit(a.Token)));
         Model = options.InitialModel.Freeze();
+        Model.Keep();
         foreach (var site in options.Sites) AddSite(site);
     }
 

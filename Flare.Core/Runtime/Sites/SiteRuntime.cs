@@ -213,7 +213,7 @@ public sealed partial class SiteRuntime : IDisposable
                 _worker.Fire(EventTypes.AbortTask, task);
             }
             task.StopRequested = true;
-            AbortToken(task);
+            Abort(task, isRunning: true);
             return; // TaskStopped follows when the executor has stopped
         }
         Stop(task);
@@ -224,15 +224,22 @@ public sealed partial class SiteRuntime : IDisposable
     private void Stop(SiteTask task)
     {
         if (task.State == SiteTaskState.Done) return;
+        var isRunning = task.State == SiteTaskState.Running;
         task.Settle();
-        AbortToken(task);
+        Abort(task, isRunning);
     }
 
-    private void AbortToken(SiteTask task)
+    private void Abort(SiteTask task, bool isRunning)
+    {
+        task.Abort.Cancel();
+        if (isRunning) _ = AbortExecutorAsync(task);
+    }
+
+    private async Task AbortExecutorAsync(SiteTask task)
     {
         try
         {
-            task.Abort.Cancel();
+            await _options.Compute.RunAsync(task.ExecutorAbort.Cancel);
         }
         catch (AggregateException e)
         {

@@ -27,7 +27,12 @@ internal sealed class SiteTask(TaskToken token, string name, Shareable data) : I
 
     public SiteTaskState State { get; set; }
     public Shareable? Result { get; set; }
+
+    /// <summary>Ends what the runtime does for the task: its wait for a slot, and, after a grace, that for the executor.</summary>
     public CancellationTokenSource Abort { get; } = new();
+
+    /// <summary>The executor's own. Cancelled off the loop: what is registered with it is the application's code.</summary>
+    public CancellationTokenSource ExecutorAbort { get; } = new();
     public bool StopRequested { get; set; }
 
     /// <summary>When the result is sent again.</summary>

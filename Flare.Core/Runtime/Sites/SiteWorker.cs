@@ -86,7 +86,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
     private async ValueTask<Shareable> ProcessAsync(SiteTask task)
     {
         var context = NewContext(task);
-        var abort = task.Abort.Token;
+        var abort = task.ExecutorAbort.Token;
         var stage = ReturnCode.TaskDataFilterError;
         Shareable result;
         try

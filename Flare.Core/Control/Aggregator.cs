@@ -29,6 +29,12 @@ public abstract class Aggregator : FLComponent
     /// </summary>
     public virtual IReadOnlyDictionary<string, double> RoundMetrics => new Dictionary<string, double>();
 
+    /// <summary>
+    /// Whether the round's contributions, all accepted by now, cannot be made a model of, and would be able to if the sites trained the round once more.
+    /// A workflow then begins the round again instead of completing it. False unless overridden.
+    /// </summary>
+    public virtual bool MustRepeat => false;
+
     /// <summary>The new global model, made from what was accepted.</summary>
     /// <exception cref="FlareException">Nothing was accepted, or the result cannot be formed.</exception>
     public abstract ValueTask<StateDict> CompleteAsync(CancellationToken abort);

@@ -15,9 +15,15 @@ namespace Flare.Crypto;
 /// </summary>
 public sealed class EncryptedAggregator : Aggregator, IDisposable
 {
+    // How many times the reference may exceed the steps of all sites together, and how often a round is repeated for that.
+    private const int MaxCoarsening = 64;
+    private const int MostRepeats = 3;
+
     private readonly SumScheme _scheme;
     private readonly Lock _gate = new();
     private readonly List<Member> _members = [];
+    private long _steps;
+    private int _repeats;
     private ControllerContext? _federation;
     private ModelPlan? _plan;
     private PartSum[] _sums = [];
@@ -71,9 +77,12 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
             throw Errors.Crypto($"The initial model was encrypted by job '{before.Job}': open it with that job's key, and start from the plain model.");
         if (_plan is null || before is not null || !_plan.Model.Equals(federation.Model.Layout)) SetPlan(before?.Plan ?? new ModelPlan(federation.Model.Layout, _scheme));
         _mean?.Reset();
-        var reference = RoundAgreement.ReferenceFor(before is null ? _scheme.Policy.FirstRoundSteps : 2L * before.MostSteps);
-        (_mostSteps, _mostRefused) = (1, 0);
-        var agreement = new RoundAgreement(_scheme.PolicyFingerprint, Key, (before?.Number ?? 0) + 1, reference);
+        var number = (before?.Number ?? 0) + 1;
+        var isRepeated = _agreement?.Number == number && _steps > 0;
+        _repeats = isRepeated ? _repeats + 1 : 0;
+        var reference = RoundAgreement.ReferenceFor(isRepeated ? 2L * MostSteps : before is null ? _scheme.Policy.FirstRoundSteps : 2L * before.MostSteps);
+        (_mostSteps, _mostRefused, _steps) = (1, 0, 0);
+        var agreement = new RoundAgreement(_scheme.PolicyFingerprint, Key, number, reference);
         var plan = _plan!;
         _sums = [.. Enumerable.Range(0, plan.Parts).Select(part => _scheme.CreateSum(plan.Label(federation.JobId, agreement.Number, reference, part), agreement.Key, plan.ElementsOf(part)))];
         _agreement = agreement;
@@ -104,12 +113,21 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
         }
         _members.Add(member);
         _mostSteps = Math.Max(_mostSteps, member.Steps);
+        _steps += member.Steps;
         for (var part = 0; part < _sums.Length; part++) _bytes += contribution.Tensors.Layout[part].ByteLength;
         _clipped += (long)NumberOf(contribution, EncryptionMeta.Clipped);
         _seconds += NumberOf(contribution, EncryptionMeta.Seconds);
         _decryptSeconds += NumberOf(contribution, EncryptionMeta.DecryptSeconds);
         abort.ThrowIfCancellationRequested();
     }
+
+    /// <summary>
+    /// Whether the sites took so much less steps than the round was prepared for that their mean would lose more than six bits: the round is repeated
+    /// with a reference that fits.
+    /// </summary>
+    public override bool MustRepeat => IsTooCoarse && _repeats < MostRepeats;
+
+    private bool IsTooCoarse => _members.Count >= _scheme.Policy.MinSites && _steps * MaxCoarsening < _agreement!.Reference;
 
     /// <inheritdoc/>
     public override async ValueTask<StateDict> CompleteAsync(CancellationToken abort)
@@ -118,6 +136,8 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
         if (_members.Count == 0) throw new FlareException(ErrorIds.NothingToAggregate, "There is nothing to aggregate: no encrypted contribution was accepted. The round's report says why each was refused.");
         if (_members.Count < _scheme.Policy.MinSites)
             throw new FlareException(ErrorIds.Aggregation, $"The sum of {_members.Count} sites is not made: sites open none of fewer than {_scheme.Policy.MinSites}. Set the workflow's MinSites to no less than the policy's.");
+        if (IsTooCoarse)
+            throw new FlareException(ErrorIds.Aggregation, $"The sites' {_steps} steps are too few for the round's weight reference of {agreement.Reference}: the mean would be of multiples of {_scheme.Resolution / ModelCipher.Divisor(_members, agreement.Reference):G3}. Repeat the round, as ScatterAndGather does where the aggregator says {nameof(MustRepeat)}; or have the sites take about as many steps in every round.");
         var global = Federation.Model;
         var model = await Federation.Compute.RunAsync(() => Complete(plan, agreement, global));
         var divisor = ModelCipher.Divisor(_members, agreement.Reference);

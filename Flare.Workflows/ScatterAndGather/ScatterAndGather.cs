@@ -123,19 +123,8 @@ public class ScatterAndGather : Controller
         var targets = SiteSampling.Choose(federation.Sites, SitesPerRound, federation.Seed, round);
         var incoming = federation.Model;
         var initial = new MetricsMean();
-        Running.Begin(federation, round);
-        await foreach (var contribution in federation.BroadcastAsync(CreateTask(federation, round), new() { Targets = targets, MinResponses = MinSites, Grace = Grace, Timeout = TrainTimeout }, abort))
-        {
-            federation.Fire(EventTypes.BeforeContributionAccept, contribution);
-            if (contribution.IsRejected) continue; // a component refused it
-            await Running.AcceptAsync(contribution, abort);
-            if (!contribution.IsRejected)
-            {
-                contribution.MarkUsed();
-                initial.Add(contribution);
-            }
-            federation.Fire(EventTypes.AfterContributionAccept, contribution);
-        }
+        do await GatherAsync(federation, round, targets, initial, abort);
+        while (Running.MustRepeat);
         federation.Fire(EventTypes.BeforeAggregation);
         var aggregate = await Running.CompleteAsync(abort);
         federation.Fire(EventTypes.AfterAggregation);
@@ -152,6 +141,23 @@ public class ScatterAndGather : Controller
             isBest = Consider(federation, model, round, metrics);
         }
         await federation.CommitAsync(round, model, new RoundResult { Metrics = WithAggregator(metrics), IsBest = isBest }, abort);
+    }
+
+    private async Task GatherAsync(ControllerContext federation, int round, IReadOnlyList<string> targets, MetricsMean initial, CancellationToken abort)
+    {
+        Running.Begin(federation, round);
+        await foreach (var contribution in federation.BroadcastAsync(CreateTask(federation, round), new() { Targets = targets, MinResponses = MinSites, Grace = Grace, Timeout = TrainTimeout }, abort))
+        {
+            federation.Fire(EventTypes.BeforeContributionAccept, contribution);
+            if (contribution.IsRejected) continue; // a component refused it
+            await Running.AcceptAsync(contribution, abort);
+            if (!contribution.IsRejected)
+            {
+                contribution.MarkUsed();
+                initial.Add(contribution);
+            }
+            federation.Fire(EventTypes.AfterContributionAccept, contribution);
+        }
     }
 
     private IReadOnlyDictionary<string, double> WithAggregator(IReadOnlyDictionary<string, double> metrics)

@@ -34,6 +34,21 @@ public class EncryptedFederationTests
         Assert.That(rounds[^1].Metrics["accuracy"], Is.EqualTo(model["head.weight"].AsReadOnlySpan<float>()[0]).Within(1e-6));
     }
 
+    [TestCase(4096, 4000), TestCase(1 << 24, 1 << 22)]
+    public async Task A_round_whose_steps_drop_far_below_the_reference_is_repeated_and_loses_no_model(int firstRoundSteps, int first)
+    {
+        var policy = new EncryptionPolicy { FirstRoundSteps = firstRoundSteps };
+        var initial = StateDict.Create(("w", [0.5f, 0.01f, 0.0001f]));
+        Executor Still(int site) => new Federations.Scripted((task, input, context, _) =>
+            ValueTask.FromResult(Dxo.WeightDiff(new StateDict(Dxo.From(input).Tensors.Layout)).WithMeta(MetaKey.NumStepsCurrentRound, context.Round == 1 && site == 0 ? first : 1).ToShareable()));
+        using var encryption = new HomomorphicEncryption(policy);
+        await using var federation = Flare.Federation.InProcess(f => f.AddSites(3, site => Still(site.Index))
+            .UseController(new FedAvg { Rounds = 3, MinSites = 3, Validation = ValidationMode.None }).UseHomomorphicEncryption(encryption));
+        await federation.RunToEndAsync(initial);
+        Assert.That(encryption.Decrypt(federation.Model)["w"].ToArray<float>(), Is.EqualTo(new[] { 0.5f, 0.01f, 0.0001f }).Within(1e-5));
+        Assert.That(federation.Rounds.Select(r => r.Accepted), Is.EqualTo(new[] { 3, 6, 3 }), "the second round was trained twice");
+    }
+
     [Test]
     public async Task The_mean_is_that_of_the_sites_weights_to_within_the_quantum()
     {

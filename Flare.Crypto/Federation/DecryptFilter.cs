@@ -52,29 +52,29 @@ public sealed class DecryptFilter : Filter, IDisposable
     private void Check(RoundAgreement agreement)
     {
         if (agreement.Policy != _cipher.Scheme.PolicyFingerprint)
-            throw Errors.Crypto($"The round is under encryption policy {agreement.Policy}, this site's is {_cipher.Scheme.PolicyFingerprint}: give all sites and the server the same EncryptionPolicy.");
+            throw new FlareCryptoException(CryptoFault.WrongParameters, $"The round is under encryption policy {agreement.Policy}, this site's is {_cipher.Scheme.PolicyFingerprint}: give all sites and the server the same EncryptionPolicy.");
         if (!_cipher.Keys.TryMoveTo(agreement.Key))
-            throw Errors.Crypto(_cipher.Keys.TryGet(agreement.Key, out _)
+            throw new FlareCryptoException(CryptoFault.WrongKey, _cipher.Keys.TryGet(agreement.Key, out _)
                 ? $"The round is under key {agreement.Key}, which this site has given up for {_cipher.Keys.Current.Id}."
                 : $"The round is under key {agreement.Key}, which is not in this site's key ring: add it.");
         if (agreement.Number < _number)
-            throw Errors.Crypto($"The task is of the job's round {agreement.Number}, and this site has seen round {_number}: rounds do not go back. Start the job anew under another id.");
+            throw new FlareCryptoException(CryptoFault.WrongRound, $"The task is of the job's round {agreement.Number}, and this site has seen round {_number}: rounds do not go back. Start the job anew under another id.");
     }
 
     private OpenTask Open(StateDict model, RoundAgreement agreement, FLContext context)
     {
         var opened = _cipher.Open(model, context.Time, context.Compute.ForEachPart);
-        if (opened.Job != context.JobId) throw Errors.Crypto($"The task's model is of job '{opened.Job}', not of '{context.JobId}'.");
+        if (opened.Job != context.JobId) throw new FlareCryptoException(CryptoFault.WrongRound, $"The task's model is of job '{opened.Job}', not of '{context.JobId}'.");
         if (opened.Number != agreement.Number - 1 && (opened.Number != agreement.Number || context.TaskName == TaskNames.Train))
-            throw Errors.Crypto($"The task's model is of the job's round {opened.Number}, where the task is of round {agreement.Number}.");
+            throw new FlareCryptoException(CryptoFault.WrongRound, $"The task's model is of the job's round {opened.Number}, where the task is of round {agreement.Number}.");
         if (opened.Members.Count < _cipher.Scheme.Policy.MinSites)
-            throw Errors.Crypto($"The task's model is the sum of {opened.Members.Count} sites, and this site opens none of fewer than {_cipher.Scheme.Policy.MinSites}.");
+            throw new FlareCryptoException(CryptoFault.WrongSites, $"The task's model is the sum of {opened.Members.Count} sites, and this site opens none of fewer than {_cipher.Scheme.Policy.MinSites}.");
         return new(agreement, opened.Model, opened.TakeSeconds());
     }
 
     private static OpenTask TakePlain(StateDict model, RoundAgreement agreement) => agreement.Number == 1
         ? new(agreement, model, 0)
-        : throw Errors.Crypto($"The task of the job's round {agreement.Number} brings a plain model; only the first round may.");
+        : throw new FlareCryptoException(CryptoFault.WrongRound, $"The task of the job's round {agreement.Number} brings a plain model; only the first round may.");
 
     private static KeyRing NotNull(KeyRing keys)
     {

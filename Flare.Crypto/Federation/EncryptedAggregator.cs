@@ -68,7 +68,7 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
         (_bytes, _clipped, _seconds, _decryptSeconds) = (0, 0, 0, 0);
         var before = EncryptedModel.Is(federation.Model) ? EncryptedModel.Read(federation.Model, _scheme) : null;
         if (before is not null && before.Job != federation.JobId)
-            throw Errors.Crypto($"The initial model was encrypted by job '{before.Job}': open it with that job's key, and start from the plain model.");
+            throw new FlareCryptoException(CryptoFault.WrongRound, $"The initial model was encrypted by job '{before.Job}': open it with that job's key, and start from the plain model.");
         if (_plan is null || before is not null || !_plan.Model.Equals(federation.Model.Layout)) SetPlan(before?.Plan ?? new ModelPlan(federation.Model.Layout, _scheme));
         _mean?.Reset();
         var reference = RoundAgreement.ReferenceFor(before is null ? _scheme.Policy.FirstRoundSteps : 2L * before.MostSteps);

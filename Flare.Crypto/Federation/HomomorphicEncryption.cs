@@ -71,7 +71,7 @@ public sealed class HomomorphicEncryption : IDisposable
     /// </summary>
     /// <param name="model">The model; a plain one, as before the first round, is copied.</param>
     /// <returns>A plain model, the caller's.</returns>
-    /// <exception cref="FlareException">It is malformed, altered, or under a policy or key that is not here.</exception>
+    /// <exception cref="FlareCryptoException">It is malformed, altered, or under a policy or key that is not here.</exception>
     public StateDict Decrypt(StateDict model) => IsEncrypted(model)
         ? Cipher.Open(model, TimeProvider.System, ComputeScheduler.ThreadPool.ForEachPart).Model.Clone()
         : model.Clone();

@@ -33,7 +33,7 @@ public class RotationTests
         // The last sum is under the new key alone.
         using var onlyNew = new KeyRing(Copy(next));
         Assert.That(new HomomorphicEncryption(EncryptedSites.Policy, onlyNew).Decrypt(federation.Model).ContentEquals(expected));
-        Assert.That(() => new HomomorphicEncryption(EncryptedSites.Policy, onlyNew).Decrypt(models[0]), Throws.TypeOf<FlareException>().With.Message.Contains($"{before}"));
+        Assert.That(() => new HomomorphicEncryption(EncryptedSites.Policy, onlyNew).Decrypt(models[0]), Throws.TypeOf<FlareCryptoException>().With.Message.Contains($"{before}"));
     }
 
     [Test]

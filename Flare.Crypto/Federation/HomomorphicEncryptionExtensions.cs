@@ -10,7 +10,8 @@ public static class HomomorphicEncryptionExtensions
     /// <para>Filters of sites that need to see weights on the way out (privacy) are added before this, on the way in after it.</para>
     /// </summary>
     /// <param name="builder">The federation.</param>
-    /// <param name="encryption">Policy and keys, the caller's; if left out the defaults with a new key, which the federation disposes of.</param>
+    /// <param name="encryption">Policy and keys, the caller's; if left out the defaults with a new key, which the federation disposes of; with a journal
+    /// it needs a key that is kept.</param>
     /// <exception cref="InvalidOperationException">The federation is encrypted already.</exception>
     public static FederationBuilder UseHomomorphicEncryption(this FederationBuilder builder, HomomorphicEncryption? encryption = null)
     {
@@ -22,10 +23,14 @@ public static class HomomorphicEncryptionExtensions
             .AddCheck(f => chosen.Fit(f.SiteCount))
             .UseAggregator(chosen.CreateAggregator)
             .AddCheck(f => f.Controllers.Where(c => !c.OnlyAggregates).Select(NeedsPlaintext).ToArray(), ErrorIds.PlaintextNeeded)
+            .AddCheck(f => chosen.OwnsKeys && f.KeepsJournal ? [NeedsKeptKey] : [])
             .ConfigureSites((site, _) => site
                 .AddFilter(FilterPlace.SiteIn, new DecryptFilter(chosen.Cipher))
                 .AddFilter(FilterPlace.SiteOut, new EncryptFilter(chosen.Cipher)));
     }
+
+    private const string NeedsKeptKey = "the journal would hold a model under a key that goes with this process, so nobody could open it or go on with the job:"
+        + " keep a key in a KeyFile, and call UseHomomorphicEncryption(new HomomorphicEncryption(policy, new KeyRing(key)))";
 
     private static string NeedsPlaintext(Controller controller) =>
         $"the workflow {controller.Name} reads contributions, which encryption hides: use one that only averages, such as FedAvg with its own aggregator, or leave encryption out";

@@ -19,8 +19,18 @@ internal sealed class ModelCipher(SumScheme scheme, KeyRing keys) : IDisposable
 
     /// <summary>Opens an encrypted model; what it was made of is authentic where the scheme authenticates.</summary>
     /// <exception cref="FlareCryptoException">It is malformed, altered, or under another policy or key.</exception>
-    public OpenedModel Open(StateDict model, TimeProvider time, ChunkLoop loop) =>
-        _opened.GetValue(model, m => new(() => Decrypt(m, time, loop))).Value;
+    public OpenedModel Open(StateDict model, TimeProvider time, ChunkLoop loop)
+    {
+        try
+        {
+            return _opened.GetValue(model, m => new(() => Decrypt(m, time, loop))).Value;
+        }
+        catch (FlareCryptoException)
+        {
+            _opened.Remove(model); // it may open once the key that lacked is in the ring
+            throw;
+        }
+    }
 
     /// <summary>Encrypts a site's weights for a round.</summary>
     /// <param name="weights">The weights; finite.</param>
@@ -76,6 +86,8 @@ internal sealed class ModelCipher(SumScheme scheme, KeyRing keys) : IDisposable
                 members ??= those;
                 if (!members.SequenceEqual(those)) throw new FlareCryptoException(CryptoFault.WrongSites, $"Part {part} of the encrypted model is of other sites than part 0.");
                 RequireMembers(members, read.Reference);
+                if (!keys.TryGet(header.Key, out _))
+                    throw new FlareCryptoException(CryptoFault.WrongKey, $"The model is under key {header.Key}, which is not in this key ring: add it from the KeyFile that keeps it. Without that key nobody can open the model, and its job cannot go on; begin another with a plain one.");
                 var run = sums.AsSpan(0, plan.ElementsOf(part));
                 _cipher.Decrypt(bytes, header, read.Label(part), run, loop);
                 plan.Scatter(run, Divisor(members, read.Reference), model, part);

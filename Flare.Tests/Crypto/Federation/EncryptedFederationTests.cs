@@ -118,6 +118,44 @@ public class EncryptedFederationTests
     }
 
     [Test]
+    public void A_journal_needs_a_key_that_outlives_the_process([Values] bool journalFirst, [Values] bool withPolicy)
+    {
+        var journal = Path.Combine(Path.GetTempPath(), $"flare-{Guid.NewGuid()}");
+        using var ownKey = new HomomorphicEncryption(EncryptedSites.Policy);
+        var error = Assert.Throws<FlareException>(() => Federation.InProcess(f =>
+        {
+            f.AddSites(3, site => EncryptedSites.Trainer(site.Index)).UseController(new FedAvg());
+            if (journalFirst) f.UseJournal(journal);
+            f.UseHomomorphicEncryption(withPolicy ? ownKey : null);
+            if (!journalFirst) f.UseJournal(journal);
+        }))!;
+        Assert.That(error.ErrorId, Is.EqualTo(ErrorIds.Configuration));
+        Assert.That(error.Message, Does.Contain("keep a key in a KeyFile").And.Contain("journal"));
+        Assert.That(journal, Does.Not.Exist);
+    }
+
+    [Test]
+    public async Task A_job_resumed_without_its_key_says_which_one_to_add()
+    {
+        var directory = Directory.CreateTempSubdirectory().FullName;
+        using KeyRing kept = EncryptedSites.Ring(1), other = EncryptedSites.Ring(2);
+        await RunAsync(kept, stopAfter: 1);
+        var error = Assert.ThrowsAsync<TooFewResponsesException>(() => RunAsync(other, stopAfter: 3))!;
+        Assert.That(string.Join("\n", error.Sites), Does.Contain($"under key {kept.Current.Id}").And.Contain("add it from the KeyFile").And.Contain("FLARE4001"));
+
+        async Task RunAsync(KeyRing keys, int stopAfter)
+        {
+            await using var federation = Federation.InProcess(f => f
+                .AddSites(3, site => EncryptedSites.Trainer(site.Index))
+                .UseController(new FedAvg { Rounds = 3, MinSites = 3 })
+                .UseJournal(directory)
+                .UseHomomorphicEncryption(new HomomorphicEncryption(EncryptedSites.Policy, keys)));
+            await foreach (var round in federation.RunAsync(EncryptedSites.Model()))
+                if (round.Number == stopAfter) break;
+        }
+    }
+
+    [Test]
     public async Task Several_workflows_follow_one_another_on_one_encrypted_model()
     {
         using var encryption = new HomomorphicEncryption(EncryptedSites.Policy);

@@ -1,8 +1,11 @@
+using Flare.Runtime;
+
 namespace Flare.Crypto;
 
 /// <summary>
-/// A site's filter on task data: opens the encrypted global model, so that the executor sees plain weights. It belongs at
-/// <see cref="FilterPlace.SiteIn"/>, for all tasks, with an <see cref="EncryptFilter"/> at <see cref="FilterPlace.SiteOut"/>.
+/// A site's filter on task data: opens the encrypted global model, so that the executor sees plain weights. Add it with
+/// <see cref="SiteDefinition.AddOutermostFilter"/> at <see cref="FilterPlace.SiteIn"/>, for all tasks, with an <see cref="EncryptFilter"/> at
+/// <see cref="FilterPlace.SiteOut"/>.
 /// <para>It fails closed. The task must bring the agreement on encryption, under this site's own policy and a key of its ring. A sum opens only if
 /// it is of this job and of the uploads it names, no more of them than the policy's <see cref="EncryptionPolicy.MaxSites"/> and no fewer than its
 /// <see cref="EncryptionPolicy.MinSites"/>, and its round is the one before the task's (or the task's own, when the new model is measured), which never

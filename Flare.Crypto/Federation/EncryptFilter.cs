@@ -1,8 +1,11 @@
+using Flare.Runtime;
+
 namespace Flare.Crypto;
 
 /// <summary>
-/// A site's filter on results: encrypts what was trained. It belongs at <see cref="FilterPlace.SiteOut"/>, for all tasks, behind all filters that
-/// need to see values, with a <see cref="DecryptFilter"/> at <see cref="FilterPlace.SiteIn"/>.
+/// A site's filter on results: encrypts what was trained. Add it with <see cref="SiteDefinition.AddOutermostFilter"/> at
+/// <see cref="FilterPlace.SiteOut"/>, for all tasks, so that other filters see values, with a <see cref="DecryptFilter"/> at
+/// <see cref="FilterPlace.SiteIn"/>.
 /// <para>It fails closed: without an agreement, a key, steps, or finite values, nothing is sent; and no tensor leaves the site in another place of
 /// an answer or in the answer to another task than <see cref="TaskNames.Train"/>. Metrics and training steps travel in the clear.</para>
 /// <para>A weight difference becomes weights first, since encrypted sums of weights need nothing but themselves to be opened. Then every value is

@@ -54,7 +54,7 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
 
     /// <summary>
     /// Of the round last completed: <c>encryption.bytes_up</c>, the ciphertexts of all sites; <c>encryption.seconds</c> and
-    /// <c>encryption.decrypt_seconds</c>, what sites say that encrypting and opening took them together; <c>encryption.clipped</c>, values that were
+    /// <c>encryption.decrypt_seconds</c>, what sites say that encrypting and opening took them together, to the millisecond; <c>encryption.clipped</c>, values that were
     /// clipped; <c>encryption.quantum</c>, what the model's values are multiples of.
     /// </summary>
     public override IReadOnlyDictionary<string, double> RoundMetrics => _metrics;
@@ -124,8 +124,8 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
         _metrics = new(StringComparer.Ordinal)
         {
             ["encryption.bytes_up"] = _bytes,
-            ["encryption.seconds"] = _seconds,
-            ["encryption.decrypt_seconds"] = _decryptSeconds,
+            ["encryption.seconds"] = Math.Round(_seconds, 3),
+            ["encryption.decrypt_seconds"] = Math.Round(_decryptSeconds, 3),
             ["encryption.clipped"] = _clipped,
             ["encryption.quantum"] = _scheme.Resolution / divisor,
         };

@@ -189,13 +189,38 @@ public class EncryptedFederationTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(metrics["encryption.bytes_up"], Is.EqualTo(rounds[1].Sites.Where(s => s.Task == TaskNames.Train).Sum(s => s.Bytes)).Within(3 * 64 * 3));
-            Assert.That(metrics["encryption.seconds"], Is.GreaterThan(0));
+            Assert.That(metrics["encryption.seconds"], Is.GreaterThanOrEqualTo(0));
             Assert.That(metrics["encryption.decrypt_seconds"], Is.GreaterThanOrEqualTo(0));
             // Weights within ±1.25, of which at most 24 / 64 counts: some are beyond ±0.25 and most are not.
             Assert.That(metrics["encryption.clipped"], Is.InRange(1, 3 * 5357 / 2));
             Assert.That(metrics["encryption.quantum"], Is.InRange(1e-9, 1e-5));
             Assert.That(metrics.ContainsKey("accuracy"));
         }
+    }
+
+    [Test]
+    public async Task Seconds_are_told_in_milliseconds()
+    {
+        await using var federation = Federation.InProcess(f => f
+            .AddSites(3, site => EncryptedSites.Trainer(site.Index))
+            .UseController(new FedAvg { Rounds = 2, MinSites = 3 })
+            .UseTime(new Ticking())
+            .UseHomomorphicEncryption());
+        var rounds = await federation.RunToEndAsync(EncryptedSites.Model());
+        // Opening is told with training only where no validation came before it.
+        var (encrypting, opening) = (rounds[1].Metrics["encryption.seconds"], rounds[1].Metrics["encryption.decrypt_seconds"]);
+        Assert.That(encrypting, Is.GreaterThan(0).And.EqualTo(Math.Round(encrypting, 3)));
+        Assert.That(opening, Is.EqualTo(Math.Round(opening, 3)));
+    }
+
+    /// <summary>A clock of which every look takes 1.2345 ms.</summary>
+    private sealed class Ticking : TimeProvider
+    {
+        private long _looks;
+
+        public override long TimestampFrequency => 10_000_000;
+
+        public override long GetTimestamp() => 12_345 * Interlocked.Increment(ref _looks);
     }
 
     [Test]

@@ -29,16 +29,23 @@ public enum CryptoFault
 
     /// <summary>A value to encrypt is NaN or infinite, or outside the fixed-point range where clipping was not allowed.</summary>
     ValueOutOfRange = 9,
+
+    /// <summary>A task brings no agreement on encryption, or one that makes no sense.</summary>
+    NoAgreement = 10,
+
+    /// <summary>What is to be sent is not of a form that encryption takes, or part of it would have left the site in the clear.</summary>
+    NotEncryptable = 11,
 }
 
 /// <summary>
-/// The one exception for input that cannot be trusted: keys, ciphertexts and sums from elsewhere, and values that cannot
-/// be encrypted. Retrying with the same bytes does not help. Misuse of the API throws the usual argument exceptions.
+/// The one exception for input that cannot be trusted: keys, ciphertexts, sums and tasks from elsewhere, and values that
+/// cannot be encrypted. Its id is <see cref="ErrorIds.Crypto"/>. Retrying with the same bytes does not help. Misuse of the
+/// API throws the usual argument exceptions.
 /// </summary>
-public sealed class FlareCryptoException : Exception
+public sealed class FlareCryptoException : FlareException
 {
     internal FlareCryptoException(CryptoFault fault, string message, Exception? inner = null)
-        : base(message, inner) => Fault = fault;
+        : base(ErrorIds.Crypto, message, inner) => Fault = fault;
 
     /// <summary>What was wrong.</summary>
     public CryptoFault Fault { get; }

@@ -4,10 +4,21 @@ namespace Flare;
 internal sealed class FilterChain
 {
     private readonly List<(Filter Filter, string[] Tasks)> _filters = [];
+    private int _last;
 
     public IEnumerable<Filter> Filters => _filters.Select(f => f.Filter);
 
-    public void Add(Filter filter, string[] tasks) => _filters.Add((filter, tasks));
+    /// <summary>Adds a filter behind those that are there, but for those of <see cref="AddLast"/>.</summary>
+    public void Add(Filter filter, string[] tasks) => _filters.Insert(_filters.Count - _last, (filter, tasks));
+
+    public void AddFirst(Filter filter, string[] tasks) => _filters.Insert(0, (filter, tasks));
+
+    /// <summary>Adds a filter that stays behind all that come after it.</summary>
+    public void AddLast(Filter filter, string[] tasks)
+    {
+        _filters.Add((filter, tasks));
+        _last++;
+    }
 
     public bool AppliesTo(string taskName)
     {

@@ -27,6 +27,9 @@ public sealed class FederationBuilder
     /// <summary>How many sites were added so far.</summary>
     public int SiteCount => _sites.Count;
 
+    /// <summary>Whether the job keeps a journal, so that another process may have to go on with it.</summary>
+    public bool KeepsJournal => Journal is not null;
+
     internal Func<Aggregator>? CreateAggregator { get; private set; }
     internal ulong Seed { get; private set; }
     internal string JobId { get; private set; } = "job";

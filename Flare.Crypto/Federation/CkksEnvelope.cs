@@ -53,7 +53,7 @@ internal static class CkksEnvelope
                 checked((int)map["elements"].AsInteger()),
                 [.. map["members"].AsList().Select(m => m.AsText())]);
         }
-        catch (Exception e) when (e is FlareException or FormatException or OverflowException)
+        catch (Exception e) when (e is FormatException or OverflowException or FlareException and not FlareCryptoException)
         {
             throw Malformed(e.Message);
         }

@@ -1,8 +1,11 @@
+using Flare.Runtime;
+
 namespace Flare.Crypto;
 
 /// <summary>
-/// A site's filter on task data: opens the encrypted global model, so that the executor sees plain weights. It belongs at
-/// <see cref="FilterPlace.SiteIn"/>, for all tasks, with an <see cref="EncryptFilter"/> at <see cref="FilterPlace.SiteOut"/>.
+/// A site's filter on task data: opens the encrypted global model, so that the executor sees plain weights. Add it with
+/// <see cref="SiteDefinition.AddOutermostFilter"/> at <see cref="FilterPlace.SiteIn"/>, for all tasks, with an <see cref="EncryptFilter"/> at
+/// <see cref="FilterPlace.SiteOut"/>.
 /// <para>It fails closed. The task must bring the agreement on encryption, under this site's own policy and a key of its ring. A sum opens only if
 /// it is of this job and of the uploads it names, no more of them than the policy's <see cref="EncryptionPolicy.MaxSites"/> and no fewer than its
 /// <see cref="EncryptionPolicy.MinSites"/>, and its round is the one before the task's (or the task's own, when the new model is measured), which never
@@ -52,29 +55,29 @@ public sealed class DecryptFilter : Filter, IDisposable
     private void Check(RoundAgreement agreement)
     {
         if (agreement.Policy != _cipher.Scheme.PolicyFingerprint)
-            throw Errors.Crypto($"The round is under encryption policy {agreement.Policy}, this site's is {_cipher.Scheme.PolicyFingerprint}: give all sites and the server the same EncryptionPolicy.");
+            throw new FlareCryptoException(CryptoFault.WrongParameters, $"The round is under encryption policy {agreement.Policy}, this site's is {_cipher.Scheme.PolicyFingerprint}: give all sites and the server the same EncryptionPolicy.");
         if (!_cipher.Keys.TryMoveTo(agreement.Key))
-            throw Errors.Crypto(_cipher.Keys.TryGet(agreement.Key, out _)
+            throw new FlareCryptoException(CryptoFault.WrongKey, _cipher.Keys.TryGet(agreement.Key, out _)
                 ? $"The round is under key {agreement.Key}, which this site has given up for {_cipher.Keys.Current.Id}."
                 : $"The round is under key {agreement.Key}, which is not in this site's key ring: add it.");
         if (agreement.Number < _number)
-            throw Errors.Crypto($"The task is of the job's round {agreement.Number}, and this site has seen round {_number}: rounds do not go back. Start the job anew under another id.");
+            throw new FlareCryptoException(CryptoFault.WrongRound, $"The task is of the job's round {agreement.Number}, and this site has seen round {_number}: rounds do not go back. Start the job anew under another id.");
     }
 
     private OpenTask Open(StateDict model, RoundAgreement agreement, FLContext context)
     {
         var opened = _cipher.Open(model, context.Time, context.Compute.ForEachPart);
-        if (opened.Job != context.JobId) throw Errors.Crypto($"The task's model is of job '{opened.Job}', not of '{context.JobId}'.");
+        if (opened.Job != context.JobId) throw new FlareCryptoException(CryptoFault.WrongRound, $"The task's model is of job '{opened.Job}', not of '{context.JobId}'.");
         if (opened.Number != agreement.Number - 1 && (opened.Number != agreement.Number || context.TaskName == TaskNames.Train))
-            throw Errors.Crypto($"The task's model is of the job's round {opened.Number}, where the task is of round {agreement.Number}.");
+            throw new FlareCryptoException(CryptoFault.WrongRound, $"The task's model is of the job's round {opened.Number}, where the task is of round {agreement.Number}.");
         if (opened.Members.Count < _cipher.Scheme.Policy.MinSites)
-            throw Errors.Crypto($"The task's model is the sum of {opened.Members.Count} sites, and this site opens none of fewer than {_cipher.Scheme.Policy.MinSites}.");
+            throw new FlareCryptoException(CryptoFault.WrongSites, $"The task's model is the sum of {opened.Members.Count} sites, and this site opens none of fewer than {_cipher.Scheme.Policy.MinSites}.");
         return new(agreement, opened.Model, opened.TakeSeconds());
     }
 
     private static OpenTask TakePlain(StateDict model, RoundAgreement agreement) => agreement.Number == 1
         ? new(agreement, model, 0)
-        : throw Errors.Crypto($"The task of the job's round {agreement.Number} brings a plain model; only the first round may.");
+        : throw new FlareCryptoException(CryptoFault.WrongRound, $"The task of the job's round {agreement.Number} brings a plain model; only the first round may.");
 
     private static KeyRing NotNull(KeyRing keys)
     {

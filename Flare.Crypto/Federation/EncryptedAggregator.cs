@@ -60,7 +60,7 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
 
     /// <summary>
     /// Of the round last completed: <c>encryption.bytes_up</c>, the ciphertexts of all sites; <c>encryption.seconds</c> and
-    /// <c>encryption.decrypt_seconds</c>, what sites say that encrypting and opening took them together; <c>encryption.clipped</c>, values that were
+    /// <c>encryption.decrypt_seconds</c>, what sites say that encrypting and opening took them together, to the millisecond; <c>encryption.clipped</c>, values that were
     /// clipped; <c>encryption.quantum</c>, what the model's values are multiples of.
     /// </summary>
     public override IReadOnlyDictionary<string, double> RoundMetrics => _metrics;
@@ -74,7 +74,7 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
         (_bytes, _clipped, _seconds, _decryptSeconds) = (0, 0, 0, 0);
         var before = EncryptedModel.Is(federation.Model) ? EncryptedModel.Read(federation.Model, _scheme) : null;
         if (before is not null && before.Job != federation.JobId)
-            throw Errors.Crypto($"The initial model was encrypted by job '{before.Job}': open it with that job's key, and start from the plain model.");
+            throw new FlareCryptoException(CryptoFault.WrongRound, $"The initial model was encrypted by job '{before.Job}': open it with that job's key, and start from the plain model.");
         if (_plan is null || before is not null || !_plan.Model.Equals(federation.Model.Layout)) SetPlan(before?.Plan ?? new ModelPlan(federation.Model.Layout, _scheme));
         _mean?.Reset();
         var number = (before?.Number ?? 0) + 1;
@@ -144,8 +144,8 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
         _metrics = new(StringComparer.Ordinal)
         {
             ["encryption.bytes_up"] = _bytes,
-            ["encryption.seconds"] = _seconds,
-            ["encryption.decrypt_seconds"] = _decryptSeconds,
+            ["encryption.seconds"] = Math.Round(_seconds, 3),
+            ["encryption.decrypt_seconds"] = Math.Round(_decryptSeconds, 3),
             ["encryption.clipped"] = _clipped,
             ["encryption.quantum"] = _scheme.Resolution / divisor,
         };

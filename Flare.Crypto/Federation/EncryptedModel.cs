@@ -51,16 +51,16 @@ internal sealed record EncryptedModel
     }
 
     /// <summary>Reads what a server made. Takes no memory that the bytes do not stand for.</summary>
-    /// <exception cref="FlareException">It is malformed, or was made under another policy.</exception>
+    /// <exception cref="FlareCryptoException">It is malformed, or was made under another policy.</exception>
     public static EncryptedModel Read(StateDict model, SumScheme scheme)
     {
         EncryptedModel read;
         try
         {
             var map = FlareMapCodec.Read(model[Name].AsReadOnlySpan<byte>());
-            if (map["v"].AsInteger() != Version) throw Errors.Crypto($"The encrypted model is of version {map["v"]}; this release reads version {Version}.");
+            if (map["v"].AsInteger() != Version) throw new FlareCryptoException(CryptoFault.Malformed, $"The encrypted model is of version {map["v"]}; this release reads version {Version}.");
             if (map["policy"].AsText() != scheme.PolicyFingerprint)
-                throw Errors.Crypto($"The model was encrypted under policy {map["policy"]}, not {scheme.PolicyFingerprint}: give all sites and the server the same EncryptionPolicy.");
+                throw new FlareCryptoException(CryptoFault.WrongParameters, $"The model was encrypted under policy {map["policy"]}, not {scheme.PolicyFingerprint}: give all sites and the server the same EncryptionPolicy.");
             read = new()
             {
                 Plan = new(new TensorLayout(map["tensors"].AsList().Select(ReadSpec)), scheme),
@@ -70,12 +70,12 @@ internal sealed record EncryptedModel
                 MostSteps = checked((int)map["most_steps"].AsInteger()),
             };
         }
-        catch (Exception e) when (e is ArgumentException or OverflowException or InvalidOperationException or KeyNotFoundException)
+        catch (Exception e) when (e is ArgumentException or OverflowException or InvalidOperationException or KeyNotFoundException or FlareException and not FlareCryptoException)
         {
-            throw Errors.Crypto($"The encrypted model's description is malformed: {e.Message}", e);
+            throw new FlareCryptoException(CryptoFault.Malformed, $"The encrypted model's description is malformed: {e.Message}", e);
         }
         if (read.Number < 1 || !RoundAgreement.IsReference(read.Reference) || read.MostSteps is < 1 or > EncryptionPolicy.MaxSteps)
-            throw Errors.Crypto("The encrypted model's description is malformed: a number is out of range.");
+            throw new FlareCryptoException(CryptoFault.Malformed, "The encrypted model's description is malformed: a number is out of range.");
         read.RequireTensors(model);
         return read;
     }
@@ -83,23 +83,15 @@ internal sealed record EncryptedModel
     // The description counts for nothing until the bytes that it speaks of are there: memory is taken by what it says.
     private void RequireTensors(StateDict model)
     {
-        if (model.Count != 1 + Plan.Parts + Plan.Plain.Count) throw Errors.Crypto($"The encrypted model has {model.Count} tensors where its description has {1 + Plan.Parts + Plan.Plain.Count}.");
+        if (model.Count != 1 + Plan.Parts + Plan.Plain.Count) throw new FlareCryptoException(CryptoFault.Malformed, $"The encrypted model has {model.Count} tensors where its description has {1 + Plan.Parts + Plan.Plain.Count}.");
         foreach (var spec in Plan.Plain)
-            if (model.Layout.IndexOf(spec.Name) is var at && (at < 0 || !model.Layout[at].Equals(spec))) throw Errors.Crypto($"The encrypted model's tensor '{spec.Name}' is missing, or not {spec}.");
+            if (model.Layout.IndexOf(spec.Name) is var at && (at < 0 || !model.Layout[at].Equals(spec))) throw new FlareCryptoException(CryptoFault.Malformed, $"The encrypted model's tensor '{spec.Name}' is missing, or not {spec}.");
         for (var part = 0; part < Plan.Parts; part++)
         {
             var at = model.Layout.IndexOf(PartName(part));
-            if (at < 0 || model.Layout[at].DType != DType.UInt8) throw Errors.Crypto($"The encrypted model lacks the bytes '{PartName(part)}'.");
-            PartHeader header;
-            try
-            {
-                header = Plan.Scheme.ReadHeader(model[at].AsReadOnlySpan<byte>());
-            }
-            catch (FlareCryptoException e)
-            {
-                throw Errors.Crypto(e.Message, e);
-            }
-            if (header.Elements != Plan.ElementsOf(part)) throw Errors.Crypto($"Part {part} of the encrypted model holds {header.Elements} values where its description has {Plan.ElementsOf(part)}.");
+            if (at < 0 || model.Layout[at].DType != DType.UInt8) throw new FlareCryptoException(CryptoFault.Malformed, $"The encrypted model lacks the bytes '{PartName(part)}'.");
+            var header = Plan.Scheme.ReadHeader(model[at].AsReadOnlySpan<byte>());
+            if (header.Elements != Plan.ElementsOf(part)) throw new FlareCryptoException(CryptoFault.Malformed, $"Part {part} of the encrypted model holds {header.Elements} values where its description has {Plan.ElementsOf(part)}.");
         }
     }
 

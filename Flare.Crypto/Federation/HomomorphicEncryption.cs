@@ -14,7 +14,6 @@ public sealed class HomomorphicEncryption : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly List<EncryptedAggregator> _aggregators = [];
-    private readonly bool _ownsKeys;
     private EncryptionPolicy _policy;
     private bool _sized;
     private KeyId? _next;
@@ -23,14 +22,15 @@ public sealed class HomomorphicEncryption : IDisposable
     /// <summary>Describes a federation's encryption.</summary>
     /// <param name="policy">The public parameters; if left out the defaults, with <see cref="EncryptionPolicy.MaxSites"/> the number of the
     /// federation's sites.</param>
-    /// <param name="keys">The keys; they stay their owner's, and must outlive this. If left out a new key, overwritten when this is disposed.</param>
+    /// <param name="keys">The keys; they stay their owner's, and must outlive this. If left out a new key, overwritten when this is disposed: for
+    /// federations without a journal.</param>
     /// <exception cref="ArgumentException">The policy is not usable; the message says why.</exception>
     public HomomorphicEncryption(EncryptionPolicy? policy = null, KeyRing? keys = null)
     {
         _policy = policy ?? new();
         _sized = policy is not null;
         if (_sized) SumScheme.For(_policy);
-        _ownsKeys = keys is null;
+        OwnsKeys = keys is null;
         Keys = keys ?? new KeyRing(SecretKey.Generate());
     }
 
@@ -45,6 +45,9 @@ public sealed class HomomorphicEncryption : IDisposable
 
     /// <summary>The keys.</summary>
     public KeyRing Keys { get; }
+
+    /// <summary>Whether the key was made here and goes with this object.</summary>
+    internal bool OwnsKeys { get; }
 
     internal ModelCipher Cipher
     {
@@ -71,7 +74,7 @@ public sealed class HomomorphicEncryption : IDisposable
     /// </summary>
     /// <param name="model">The model; a plain one, as before the first round, is copied.</param>
     /// <returns>A plain model, the caller's.</returns>
-    /// <exception cref="FlareException">It is malformed, altered, or under a policy or key that is not here.</exception>
+    /// <exception cref="FlareCryptoException">It is malformed, altered, or under a policy or key that is not here.</exception>
     public StateDict Decrypt(StateDict model) => IsEncrypted(model)
         ? Cipher.Open(model, TimeProvider.System, ComputeScheduler.ThreadPool.ForEachPart).Model.Clone()
         : model.Clone();
@@ -97,7 +100,7 @@ public sealed class HomomorphicEncryption : IDisposable
     public void Dispose()
     {
         lock (_gate) _cipher?.Dispose();
-        if (_ownsKeys) Keys.Dispose();
+        if (OwnsKeys) Keys.Dispose();
     }
 
     internal EncryptedAggregator CreateAggregator()

@@ -19,6 +19,6 @@ internal readonly record struct Member(string Site, int Steps)
             var member = new Member(text[(at + 1)..], steps);
             if (member.Site.Length > 0 && member.ToString() == text) return member;
         }
-        throw Errors.Crypto($"A ciphertext names '{text}', which is no member of a round.");
+        throw new FlareCryptoException(CryptoFault.Malformed, $"A ciphertext names '{text}', which is no member of a round.");
     }
 }

@@ -18,9 +18,19 @@ internal sealed class ModelCipher(SumScheme scheme, KeyRing keys) : IDisposable
     public KeyRing Keys => keys;
 
     /// <summary>Opens an encrypted model; what it was made of is authentic where the scheme authenticates.</summary>
-    /// <exception cref="FlareException">It is malformed, altered, or under another policy or key.</exception>
-    public OpenedModel Open(StateDict model, TimeProvider time, ChunkLoop loop) =>
-        _opened.GetValue(model, m => new(() => Decrypt(m, time, loop))).Value;
+    /// <exception cref="FlareCryptoException">It is malformed, altered, or under another policy or key.</exception>
+    public OpenedModel Open(StateDict model, TimeProvider time, ChunkLoop loop)
+    {
+        try
+        {
+            return _opened.GetValue(model, m => new(() => Decrypt(m, time, loop))).Value;
+        }
+        catch (FlareCryptoException)
+        {
+            _opened.Remove(model); // it may open once the key that lacked is in the ring
+            throw;
+        }
+    }
 
     /// <summary>Encrypts a site's weights for a round.</summary>
     /// <param name="weights">The weights; finite.</param>
@@ -31,7 +41,7 @@ internal sealed class ModelCipher(SumScheme scheme, KeyRing keys) : IDisposable
     /// <param name="loop">Runs through the chunks.</param>
     public (StateDict Upload, long Clipped) Encrypt(StateDict weights, ModelPlan plan, string job, RoundAgreement agreement, Member member, ChunkLoop loop)
     {
-        if (!keys.TryGet(agreement.Key, out var key)) throw Errors.Crypto($"The round is under key {agreement.Key}, which is not in this site's key ring: add it.");
+        if (!keys.TryGet(agreement.Key, out var key)) throw new FlareCryptoException(CryptoFault.WrongKey, $"The round is under key {agreement.Key}, which is not in this site's key ring: add it.");
         var name = member.ToString();
         var upload = new StateDict(new TensorLayout(EncryptedModel.UploadSpecs(plan, part => _cipher.UploadBytes(Label(part), name, plan.ElementsOf(part)))));
         var values = ArrayPool<float>.Shared.Rent(plan.ElementsOf(0));
@@ -45,10 +55,6 @@ internal sealed class ModelCipher(SumScheme scheme, KeyRing keys) : IDisposable
                 plan.Gather(weights, part, (float)member.Steps / agreement.Reference, run);
                 clipped += _cipher.Encrypt(key, run, Label(part), name, upload[EncryptedModel.PartName(part)].AsSpan<byte>(), loop);
             }
-        }
-        catch (FlareCryptoException e)
-        {
-            throw Errors.Crypto(e.Message, e);
         }
         finally
         {
@@ -78,16 +84,14 @@ internal sealed class ModelCipher(SumScheme scheme, KeyRing keys) : IDisposable
                 var header = scheme.ReadHeader(bytes);
                 Member[] those = [.. header.Members.Select(Member.Parse)];
                 members ??= those;
-                if (!members.SequenceEqual(those)) throw Errors.Crypto($"Part {part} of the encrypted model is of other sites than part 0.");
+                if (!members.SequenceEqual(those)) throw new FlareCryptoException(CryptoFault.WrongSites, $"Part {part} of the encrypted model is of other sites than part 0.");
                 RequireMembers(members, read.Reference);
+                if (!keys.TryGet(header.Key, out _))
+                    throw new FlareCryptoException(CryptoFault.WrongKey, $"The model is under key {header.Key}, which is not in this key ring: add it from the KeyFile that keeps it. Without that key nobody can open the model, and its job cannot go on; begin another with a plain one.");
                 var run = sums.AsSpan(0, plan.ElementsOf(part));
                 _cipher.Decrypt(bytes, header, read.Label(part), run, loop);
                 plan.Scatter(run, Divisor(members, read.Reference), model, part);
             }
-        }
-        catch (FlareCryptoException e)
-        {
-            throw Errors.Crypto(e.Message, e);
         }
         finally
         {
@@ -102,8 +106,8 @@ internal sealed class ModelCipher(SumScheme scheme, KeyRing keys) : IDisposable
 
     private static void RequireMembers(Member[] members, int reference)
     {
-        if (members.Select(m => m.Site).Distinct(StringComparer.Ordinal).Count() != members.Length) throw Errors.Crypto("A site occurs twice in the sum.");
-        if (Array.Find(members, m => m.Steps > reference) is { Site: not null } heavy) throw Errors.Crypto($"{heavy.Site} is in the sum with {heavy.Steps} steps, above the round's reference of {reference}.");
+        if (members.Select(m => m.Site).Distinct(StringComparer.Ordinal).Count() != members.Length) throw new FlareCryptoException(CryptoFault.Repeated, "A site occurs twice in the sum.");
+        if (Array.Find(members, m => m.Steps > reference) is { Site: not null } heavy) throw new FlareCryptoException(CryptoFault.WrongSites, $"{heavy.Site} is in the sum with {heavy.Steps} steps, above the round's reference of {reference}.");
     }
 }
 

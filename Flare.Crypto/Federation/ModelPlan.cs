@@ -15,16 +15,16 @@ internal sealed class ModelPlan
     private readonly bool[] _chosen;
 
     /// <summary>Plans a model.</summary>
-    /// <exception cref="FlareException">The policy chooses no tensor, or a tensor bears a name of the encrypted form.</exception>
+    /// <exception cref="FlareCryptoException">The policy chooses no tensor, or a tensor bears a name of the encrypted form.</exception>
     public ModelPlan(TensorLayout model, SumScheme scheme)
     {
         (Model, Scheme) = (model, scheme);
         _chosen = scheme.Policy.Select(model);
         Elements = Enumerable.Range(0, model.Count).Where(i => _chosen[i]).Sum(i => model[i].Length);
         if (Elements == 0)
-            throw Errors.Crypto($"The encryption policy chooses no tensor of the model ({string.Join(", ", model.Take(8).Select(t => t.Name))}{(model.Count > 8 ? ", …" : "")}): nothing would be encrypted. Change {nameof(EncryptionPolicy.Tensors)}.");
+            throw new FlareCryptoException(CryptoFault.NotEncryptable, $"The encryption policy chooses no tensor of the model ({string.Join(", ", model.Take(8).Select(t => t.Name))}{(model.Count > 8 ? ", …" : "")}): nothing would be encrypted. Change {nameof(EncryptionPolicy.Tensors)}.");
         if (model.FirstOrDefault(t => EncryptedModel.IsReserved(t.Name)) is { } reserved)
-            throw Errors.Crypto($"The model's tensor '{reserved.Name}' bears a name of the encrypted form; rename it.");
+            throw new FlareCryptoException(CryptoFault.NotEncryptable, $"The model's tensor '{reserved.Name}' bears a name of the encrypted form; rename it.");
         Parts = checked((int)((Elements + PartElements - 1) / PartElements));
         Plain = new TensorLayout(model.Where((_, i) => !_chosen[i]));
     }

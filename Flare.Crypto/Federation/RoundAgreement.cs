@@ -22,22 +22,22 @@ internal sealed record RoundAgreement(string Policy, KeyId Key, long Number, int
     });
 
     /// <summary>What the task at hand says.</summary>
-    /// <exception cref="FlareException">It says nothing, or nothing that makes sense.</exception>
+    /// <exception cref="FlareCryptoException">It says nothing, or nothing that makes sense.</exception>
     public static RoundAgreement Of(FLContext site)
     {
         if (!site.PeerProperties.TryGet(Name, out var value))
-            throw Errors.Crypto($"The task '{site.TaskName}' brings no agreement on encryption: the server does not encrypt, or its workflow does not use the encrypted aggregator. Nothing is done without it.");
+            throw new FlareCryptoException(CryptoFault.NoAgreement, $"The task '{site.TaskName}' brings no agreement on encryption: the server does not encrypt, or its workflow does not use the encrypted aggregator. Nothing is done without it.");
         try
         {
             var map = value.AsMap();
             var agreement = new RoundAgreement(map["policy"].AsText(), KeyId.Parse(map["key"].AsText()), map["number"].AsInteger(), checked((int)map["reference"].AsInteger()));
             if (agreement.Number >= 1 && IsReference(agreement.Reference)) return agreement;
         }
-        catch (Exception e) when (e is FormatException or OverflowException)
+        catch (Exception e) when (e is FormatException or OverflowException or FlareException)
         {
-            throw Errors.Crypto($"The task's agreement on encryption is malformed: {e.Message}", e);
+            throw new FlareCryptoException(CryptoFault.NoAgreement, $"The task's agreement on encryption is malformed: {e.Message}", e);
         }
-        throw Errors.Crypto("The task's agreement on encryption is malformed: a number is out of range.");
+        throw new FlareCryptoException(CryptoFault.NoAgreement, "The task's agreement on encryption is malformed: a number is out of range.");
     }
 
     public static bool IsReference(int steps) => steps is >= 1 and <= EncryptionPolicy.MaxSteps && BitOperations.IsPow2(steps);

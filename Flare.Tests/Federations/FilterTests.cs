@@ -44,6 +44,20 @@ public class FilterTests
     }
 
     [Test]
+    public async Task Outermost_filters_are_next_to_the_link_whenever_they_are_added()
+    {
+        var notes = new List<string>();
+        await Sites.RunAsync(Sites.Training(), Initial, f => f.ConfigureSites((site, _) => site
+            .AddFilter(FilterPlace.SiteIn, new Noting(notes, "in 1")).AddFilter(FilterPlace.SiteOut, new Noting(notes, "out 1"))
+            .AddOutermostFilter(FilterPlace.SiteIn, new Noting(notes, "open")).AddOutermostFilter(FilterPlace.SiteOut, new Noting(notes, "close"))
+            .AddOutermostFilter(FilterPlace.SiteIn, new Noting(notes, "open outer")).AddOutermostFilter(FilterPlace.SiteOut, new Noting(notes, "close outer"))
+            .AddOutermostFilter(FilterPlace.SiteIn, new Noting(notes, "never"), "other")
+            .AddFilter(FilterPlace.SiteIn, new Noting(notes, "in 2")).AddFilter(FilterPlace.SiteOut, new Noting(notes, "out 2"))), Sites.Adding(1));
+        Assert.That(notes.Select(n => n.Split(" at ")[0]), Is.EqualTo(new[] { "open outer", "open", "in 1", "in 2", "out 1", "out 2", "close", "close outer" }));
+        Assert.That(() => new Flare.Runtime.SiteDefinition("a", Sites.Adding(1)).AddOutermostFilter(FilterPlace.ServerIn, new Noting(notes, "")), Throws.TypeOf<ArgumentOutOfRangeException>());
+    }
+
+    [Test]
     public async Task What_a_filter_changes_is_what_goes_on()
     {
         static Shareable Doubled(Shareable message)

@@ -35,7 +35,7 @@ public sealed class SiteDefinition
         return this;
     }
 
-    /// <summary>Adds a filter behind those that are there.</summary>
+    /// <summary>Adds a filter behind those that are there, but for the outermost ones.</summary>
     /// <param name="place"><see cref="FilterPlace.SiteIn"/> or <see cref="FilterPlace.SiteOut"/>.</param>
     /// <param name="filter">The filter; one instance a site.</param>
     /// <param name="tasks">The tasks that it is for; none for all.</param>
@@ -43,13 +43,31 @@ public sealed class SiteDefinition
     {
         ArgumentNullException.ThrowIfNull(filter);
         ArgumentNullException.ThrowIfNull(tasks);
-        var chain = place switch
-        {
-            FilterPlace.SiteIn => FiltersIn,
-            FilterPlace.SiteOut => FiltersOut,
-            _ => throw new ArgumentOutOfRangeException(nameof(place), place, "A site has filters at SiteIn and SiteOut; ServerOut and ServerIn are the server's."),
-        };
-        chain.Add(filter, tasks);
+        ChainAt(place).Add(filter, tasks);
         return AddComponent(filter);
     }
+
+    /// <summary>
+    /// Adds a filter next to the link, whatever was added before or is added later: the first of all at <see cref="FilterPlace.SiteIn"/>, the last of
+    /// all at <see cref="FilterPlace.SiteOut"/>. For what others cannot look through, such as encryption. Of several, the one added last is the outermost.
+    /// </summary>
+    /// <param name="place"><see cref="FilterPlace.SiteIn"/> or <see cref="FilterPlace.SiteOut"/>.</param>
+    /// <param name="filter">The filter; one instance a site.</param>
+    /// <param name="tasks">The tasks that it is for; none for all.</param>
+    public SiteDefinition AddOutermostFilter(FilterPlace place, Filter filter, params string[] tasks)
+    {
+        ArgumentNullException.ThrowIfNull(filter);
+        ArgumentNullException.ThrowIfNull(tasks);
+        var chain = ChainAt(place);
+        if (place == FilterPlace.SiteIn) chain.AddFirst(filter, tasks);
+        else chain.AddLast(filter, tasks);
+        return AddComponent(filter);
+    }
+
+    private FilterChain ChainAt(FilterPlace place) => place switch
+    {
+        FilterPlace.SiteIn => FiltersIn,
+        FilterPlace.SiteOut => FiltersOut,
+        _ => throw new ArgumentOutOfRangeException(nameof(place), place, "A site has filters at SiteIn and SiteOut; ServerOut and ServerIn are the server's."),
+    };
 }

@@ -133,6 +133,44 @@ public class EncryptedFederationTests
     }
 
     [Test]
+    public void A_journal_needs_a_key_that_outlives_the_process([Values] bool journalFirst, [Values] bool withPolicy)
+    {
+        var journal = Path.Combine(Path.GetTempPath(), $"flare-{Guid.NewGuid()}");
+        using var ownKey = new HomomorphicEncryption(EncryptedSites.Policy);
+        var error = Assert.Throws<FlareException>(() => Federation.InProcess(f =>
+        {
+            f.AddSites(3, site => EncryptedSites.Trainer(site.Index)).UseController(new FedAvg());
+            if (journalFirst) f.UseJournal(journal);
+            f.UseHomomorphicEncryption(withPolicy ? ownKey : null);
+            if (!journalFirst) f.UseJournal(journal);
+        }))!;
+        Assert.That(error.ErrorId, Is.EqualTo(ErrorIds.Configuration));
+        Assert.That(error.Message, Does.Contain("keep a key in a KeyFile").And.Contain("journal"));
+        Assert.That(journal, Does.Not.Exist);
+    }
+
+    [Test]
+    public async Task A_job_resumed_without_its_key_says_which_one_to_add()
+    {
+        var directory = Directory.CreateTempSubdirectory().FullName;
+        using KeyRing kept = EncryptedSites.Ring(1), other = EncryptedSites.Ring(2);
+        await RunAsync(kept, stopAfter: 1);
+        var error = Assert.ThrowsAsync<TooFewResponsesException>(() => RunAsync(other, stopAfter: 3))!;
+        Assert.That(string.Join("\n", error.Sites), Does.Contain($"under key {kept.Current.Id}").And.Contain("add it from the KeyFile").And.Contain("FLARE4001"));
+
+        async Task RunAsync(KeyRing keys, int stopAfter)
+        {
+            await using var federation = Federation.InProcess(f => f
+                .AddSites(3, site => EncryptedSites.Trainer(site.Index))
+                .UseController(new FedAvg { Rounds = 3, MinSites = 3 })
+                .UseJournal(directory)
+                .UseHomomorphicEncryption(new HomomorphicEncryption(EncryptedSites.Policy, keys)));
+            await foreach (var round in federation.RunAsync(EncryptedSites.Model()))
+                if (round.Number == stopAfter) break;
+        }
+    }
+
+    [Test]
     public async Task Several_workflows_follow_one_another_on_one_encrypted_model()
     {
         using var encryption = new HomomorphicEncryption(EncryptedSites.Policy);
@@ -166,13 +204,38 @@ public class EncryptedFederationTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(metrics["encryption.bytes_up"], Is.EqualTo(rounds[1].Sites.Where(s => s.Task == TaskNames.Train).Sum(s => s.Bytes)).Within(3 * 64 * 3));
-            Assert.That(metrics["encryption.seconds"], Is.GreaterThan(0));
+            Assert.That(metrics["encryption.seconds"], Is.GreaterThanOrEqualTo(0));
             Assert.That(metrics["encryption.decrypt_seconds"], Is.GreaterThanOrEqualTo(0));
             // Weights within ±1.25, of which at most 24 / 64 counts: some are beyond ±0.25 and most are not.
             Assert.That(metrics["encryption.clipped"], Is.InRange(1, 3 * 5357 / 2));
             Assert.That(metrics["encryption.quantum"], Is.InRange(1e-9, 1e-5));
             Assert.That(metrics.ContainsKey("accuracy"));
         }
+    }
+
+    [Test]
+    public async Task Seconds_are_told_in_milliseconds()
+    {
+        await using var federation = Federation.InProcess(f => f
+            .AddSites(3, site => EncryptedSites.Trainer(site.Index))
+            .UseController(new FedAvg { Rounds = 2, MinSites = 3 })
+            .UseTime(new Ticking())
+            .UseHomomorphicEncryption());
+        var rounds = await federation.RunToEndAsync(EncryptedSites.Model());
+        // Opening is told with training only where no validation came before it.
+        var (encrypting, opening) = (rounds[1].Metrics["encryption.seconds"], rounds[1].Metrics["encryption.decrypt_seconds"]);
+        Assert.That(encrypting, Is.GreaterThan(0).And.EqualTo(Math.Round(encrypting, 3)));
+        Assert.That(opening, Is.EqualTo(Math.Round(opening, 3)));
+    }
+
+    /// <summary>A clock of which every look takes 1.2345 ms.</summary>
+    private sealed class Ticking : TimeProvider
+    {
+        private long _looks;
+
+        public override long TimestampFrequency => 10_000_000;
+
+        public override long GetTimestamp() => 12_345 * Interlocked.Increment(ref _looks);
     }
 
     [Test]

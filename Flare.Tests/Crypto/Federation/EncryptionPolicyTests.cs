@@ -54,5 +54,5 @@ public class EncryptionPolicyTests
 
     [Test]
     public void A_member_of_another_form_is_refused([Values("", "a", "@a", "0@a", "-1@a", "+1@a", "01@a", " 1@a", "1@", "99999999@a", "1,0@a")] string text) =>
-        Assert.That(() => Member.Parse(text), Throws.TypeOf<FlareException>());
+        Assert.That(() => Member.Parse(text), Throws.TypeOf<FlareCryptoException>());
 }

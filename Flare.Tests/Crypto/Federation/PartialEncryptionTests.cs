@@ -55,7 +55,7 @@ public class PartialEncryptionTests
     {
         var policy = EncryptedSites.Policy with { Tensors = "no such tensor" };
         var federation = await new TappedFederation { ServerPolicy = policy, SitePolicy = _ => policy }.RunAsync();
-        Assert.That(federation.Failure, Is.TypeOf<FlareException>().With.Message.Contains("chooses no tensor"));
+        Assert.That(federation.Failure, Is.TypeOf<FlareCryptoException>().With.Message.Contains("chooses no tensor"));
         Assert.That(federation.SentTensors, Is.Empty);
     }
 }

@@ -33,7 +33,19 @@ public class RotationTests
         // The last sum is under the new key alone.
         using var onlyNew = new KeyRing(Copy(next));
         Assert.That(new HomomorphicEncryption(EncryptedSites.Policy, onlyNew).Decrypt(federation.Model).ContentEquals(expected));
-        Assert.That(() => new HomomorphicEncryption(EncryptedSites.Policy, onlyNew).Decrypt(models[0]), Throws.TypeOf<FlareException>().With.Message.Contains($"{before}"));
+        Assert.That(() => new HomomorphicEncryption(EncryptedSites.Policy, onlyNew).Decrypt(models[0]), Throws.TypeOf<FlareCryptoException>().With.Message.Contains($"{before}"));
+    }
+
+    [Test]
+    public async Task A_model_under_a_missing_key_opens_once_the_key_is_there()
+    {
+        var run = await new TappedFederation { Rounds = 1 }.RunAsync();
+        using var ring = EncryptedSites.Ring(2);
+        using var encryption = new HomomorphicEncryption(EncryptedSites.Policy, ring);
+        Assert.That(() => encryption.Decrypt(run.Model), KeyTests.Fails(CryptoFault.WrongKey).With.Message.Contains($"{ExactFixture.Key(1).Id}").And.Message.Contains("add it from the KeyFile"));
+        ring.Add(ExactFixture.Key(1));
+        using var opened = encryption.Decrypt(run.Model);
+        Assert.That(opened.ContentEquals(run.Decrypt()));
     }
 
     [Test]

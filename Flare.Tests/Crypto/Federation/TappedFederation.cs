@@ -85,8 +85,8 @@ internal sealed class TappedFederation
             {
                 var keys = Keys(site);
                 var definition = new SiteDefinition(Name(site), Trainer(site))
-                    .AddFilter(FilterPlace.SiteIn, new DecryptFilter(SitePolicy(site), keys))
-                    .AddFilter(FilterPlace.SiteOut, new EncryptFilter(SitePolicy(site), keys));
+                    .AddOutermostFilter(FilterPlace.SiteIn, new DecryptFilter(SitePolicy(site), keys))
+                    .AddOutermostFilter(FilterPlace.SiteOut, new EncryptFilter(SitePolicy(site), keys));
                 return new SiteRuntime(definition, new SiteRuntimeOptions { JobId = Job, Loop = loop, Link = link.ConnectSite(Name(site)) });
             })];
             var running = server.RunAsync(CancellationToken.None);

@@ -42,6 +42,13 @@ public sealed record RoundReport
     /// <summary>SHA-256 of the round's model, where the job keeps a journal; else null.</summary>
     public string? ModelSha256 { get; init; }
 
+    /// <summary>One line for people, such as <c>round 3: 5 of 8 sites, 0.48 s, accuracy 0.953, loss 0.21 (best so far)</c>.</summary>
+    public override string ToString()
+    {
+        var metrics = Metrics.OrderBy(m => m.Key, StringComparer.Ordinal).Select(m => $", {m.Key} {Readable.Number(m.Value)}");
+        return $"round {Number}: {Accepted} of {Readable.Count(Targets, "site")}, {Readable.Duration(Elapsed)}{string.Concat(metrics)}{(IsBest ? " (best so far)" : "")}";
+    }
+
     // What a report of very many sites keeps in the journal, and in memory for long: a name, a status and a reason of each, and not of all.
     private const int MostOutcomes = 1000;
     private const int MostStacks = 16;

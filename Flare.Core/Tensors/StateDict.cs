@@ -117,6 +117,10 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
         if (Interlocked.Exchange(ref _memory, null) is { } memory) TensorMemoryPool.Shared.Return(memory);
     }
 
+    /// <summary>For people: <c>2 tensors, 4 elements: w Float32[1,3], b Float32[1]</c>; the first five of them.</summary>
+    public override string ToString() =>
+        $"{Readable.Count(Count, "tensor")}, {Readable.Count(Layout.ElementCount, "element")}{(Count > 0 ? ": " : "")}{string.Join(", ", Layout.Take(5))}{(Count > 5 ? ", …" : "")}";
+
     /// <inheritdoc/>
     public IEnumerator<TensorView> GetEnumerator()
     {

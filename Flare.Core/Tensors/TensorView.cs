@@ -51,5 +51,8 @@ public readonly struct TensorView
     /// <exception cref="InvalidOperationException">Another element type, a frozen state dict, or more than 2^31 elements.</exception>
     public TensorSpan<T> AsTensorSpan<T>() where T : unmanaged => new(AsSpan<T>(), [.. Lengths]);
 
+    /// <summary>For people: <c>fc.weight Float32[10,64]</c>.</summary>
+    public override string ToString() => _owner is null ? "no tensor" : Spec.ToString();
+
     private IEnumerable<nint> Lengths => Spec.Shape.Select(dimension => (nint)dimension);
 }

@@ -6,6 +6,20 @@ namespace Flare.Tests.Core.Tensors;
 public class StateDictTests
 {
     [Test]
+    public void It_shows_people_what_it_holds()
+    {
+        using var model = StateDict.Create(("w", [1, 2, 3], [1, 3]), ("b", [4], [1]));
+        Assert.That(model.ToString(), Is.EqualTo("2 tensors, 4 elements: w Float32[1,3], b Float32[1]"));
+        Assert.That(model["w"].ToString(), Is.EqualTo("w Float32[1,3]"));
+        Assert.That(default(TensorView).ToString(), Is.EqualTo("no tensor"));
+        var many = new StateDict(new TensorLayout(Enumerable.Range(1, 6).Select(i => new TensorSpec($"t{i}", DType.Float32, [400]))));
+        Assert.That(many.ToString(), Is.EqualTo("6 tensors, 2,400 elements: t1 Float32[400], t2 Float32[400], t3 Float32[400], t4 Float32[400], t5 Float32[400], …"));
+        many.Dispose();
+        Assert.That(many.ToString(), Does.StartWith("6 tensors"), "a debugger may show what is disposed");
+        Assert.That(new StateDict(new TensorLayout()).ToString(), Is.EqualTo("0 tensors, 0 elements"));
+    }
+
+    [Test]
     public void Tensors_are_made_of_arrays_and_read_by_name_and_place()
     {
         using var model = new StateDictBuilder()

@@ -1,0 +1,27 @@
+using System.Globalization;
+
+namespace Flare;
+
+/// <summary>Numbers and times as people read them.</summary>
+internal static class Readable
+{
+    /// <summary>Such as <c>0.48 s</c>, <c>12.3 s</c>, <c>3 min 05 s</c>, <c>2 h 07 min</c> or <c>3 d 04 h</c>.</summary>
+    public static string Duration(TimeSpan time)
+    {
+        if (time.TotalSeconds < 9.995) return string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.00} s");
+        if (time.TotalSeconds < 59.95) return string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.0} s");
+        var whole = TimeSpan.FromSeconds(Math.Round(time.TotalSeconds));
+        return whole switch
+        {
+            { TotalHours: < 1 } => $"{whole.Minutes} min {whole.Seconds:00} s",
+            { TotalDays: < 1 } => $"{whole.Hours} h {whole.Minutes:00} min",
+            _ => $"{whole.Days} d {whole.Hours:00} h",
+        };
+    }
+
+    /// <summary>A measurement to three digits, such as <c>0.953</c>.</summary>
+    public static string Number(double value) => value.ToString("G3", CultureInfo.InvariantCulture);
+
+    /// <summary>Such as <c>1 tensor</c> or <c>1,024 tensors</c>.</summary>
+    public static string Count(long count, string noun) => string.Create(CultureInfo.InvariantCulture, $"{count:N0} {noun}{(count == 1 ? "" : "s")}");
+}

@@ -15,12 +15,19 @@ public sealed class TooFewResponsesException : FlareException
     /// <inheritdoc/>
     public override bool IsTransient => Sites.Any(s => s.Status is SiteStatus.TimedOut or SiteStatus.Lost or SiteStatus.Pending);
 
+    // Those first that went wrong by themselves: sites whose task was only called off because the others failed are no clue.
+    private static readonly SiteStatus[] Telling = [SiteStatus.Failed, SiteStatus.Rejected, SiteStatus.Lost, SiteStatus.TimedOut, SiteStatus.Pending];
+
     private static string Describe(string task, int round, int minimum, CompletionStatus status, IReadOnlyList<SiteOutcome> sites)
     {
+        const int most = 10;
         var accepted = sites.Count(s => s.Status == SiteStatus.Accepted);
-        var failures = sites.Where(s => s.Status != SiteStatus.Accepted).Take(10).Select(s => s.ToString());
-        var more = sites.Count - accepted > 10 ? $"; and {sites.Count - accepted - 10} more" : "";
+        SiteOutcome[] failures = [.. Telling.SelectMany(telling => sites.Where(s => s.Status == telling))];
+        List<string> parts = [.. failures.Take(most).Select(s => s.ToString())];
+        if (failures.Length > most) parts.Add($"{failures.Length - most} more went wrong");
+        var cancelled = sites.Count - accepted - failures.Length;
+        if (cancelled > 0) parts.Add($"{cancelled}{(failures.Length > 0 ? " more" : "")} {(cancelled == 1 ? "was" : "were")} cancelled");
         var end = status == CompletionStatus.Timeout ? "its time ran out" : "it cannot be reached any more";
-        return $"Task '{task}' of round {round} has {accepted} of the {minimum} responses it needs, and {end}. Mend the sites below or lower the minimum. {string.Join("; ", failures)}{more}";
+        return $"Task '{task}' of round {round} has {accepted} of the {minimum} responses it needs, and {end}. Mend the sites below or lower the minimum. {string.Join("; ", parts)}";
     }
 }

@@ -37,8 +37,8 @@ public class ErrorTests
         new TestCaseData((StateDict _) => Dxo.WeightDiff(StateDict.Create(("first", [1f, 2f, 3f]), ("head", [4f]))).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(), new[] { "'second' is missing", "layout", "send the tensors that the task brought" }) { TestName = "Name" },
         new TestCaseData((StateDict _) => Dxo.WeightDiff(StateDict.Create(("first", [1f, 2f]), ("second", [4f]))).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(), new[] { "first", "layout", "send the tensors that the task brought" }) { TestName = "Shape" },
         new TestCaseData((StateDict m) => Dxo.Weights(m.Clone()).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(), new[] { "kind Weights", "WeightDiff is expected", "have the executor answer" }) { TestName = "Kind" },
-        new TestCaseData((StateDict m) => Dxo.WeightDiff(new StateDict(m.Layout)).ToShareable(), new[] { "no training steps", "num_steps_current_round" }) { TestName = "No steps" },
-        new TestCaseData((StateDict m) => Sites.Diff(m, 1, steps: 0), new[] { "0 training steps", "num_steps_current_round", "at least 1" }) { TestName = "Zero steps" },
+        new TestCaseData((StateDict m) => Dxo.WeightDiff(new StateDict(m.Layout)).ToShareable(), new[] { "no training steps", ".WithMeta(MetaKey.NumStepsCurrentRound, n)" }) { TestName = "No steps" },
+        new TestCaseData((StateDict m) => Sites.Diff(m, 1, steps: 0), new[] { "0 training steps", ".WithMeta(MetaKey.NumStepsCurrentRound, n)", "at least 1" }) { TestName = "Zero steps" },
         new TestCaseData((StateDict m) => Sites.Diff(m, 1, steps: -5), new[] { "-5 training steps", "at least 1" }) { TestName = "Negative steps" },
         new TestCaseData((StateDict m) => Dxo.WeightDiff(new StateDict(m.Layout)).WithMeta(MetaKey.NumStepsCurrentRound, "many").ToShareable(), new[] { "num_steps_current_round", "Text", "integer" }) { TestName = "Steps of another kind" },
         new TestCaseData((StateDict m) => Dxo.WeightDiff(new StateDict(m.Layout)).WithMeta(MetaKey.NumStepsCurrentRound, 1).WithMeta(MetaKey.InitialMetrics, "good").ToShareable(), new[] { "Map is expected" }) { TestName = "Metrics that are no map" },
@@ -136,10 +136,21 @@ public class ErrorTests
             Sites.Hanging(), Sites.Throwing("no data"), Sites.Answering(m => Poisoned(m, "second", float.NaN))))!;
         Assert.That(failure.ErrorId, Is.EqualTo(ErrorIds.TooFewResponses));
         Assert.That(failure.Message, Does.Contain("0 of the 2 responses").And.Contain("site-2: Failed").And.Contain("no data")
-            .And.Contain("site-3: Rejected").And.Contain("'second'").And.Contain("lower the minimum").And.Contain("site-1: Cancelled"));
+            .And.Contain("site-3: Rejected").And.Contain("'second'").And.Contain("lower the minimum").And.Contain("; 1 more was cancelled"));
         Assert.That(failure.Sites.Select(s => s.Status), Is.EqualTo(new[] { SiteStatus.Cancelled, SiteStatus.Failed, SiteStatus.Rejected }));
         Assert.That(failure.IsTransient, Is.False, "the same sites would fail again");
         await Task.CompletedTask;
+    }
+
+    [Test]
+    public void Sites_that_went_wrong_by_themselves_come_before_those_that_were_called_off()
+    {
+        SiteOutcome[] sites = [.. new[] { SiteStatus.Cancelled, SiteStatus.TimedOut, SiteStatus.Accepted, SiteStatus.Lost, SiteStatus.Cancelled, SiteStatus.Rejected, SiteStatus.Failed }
+            .Select((status, i) => new SiteOutcome { Site = $"site-{i + 1}", Task = TaskNames.Train, Status = status })];
+        static string listed(IReadOnlyList<SiteOutcome> sites) => new TooFewResponsesException(TaskNames.Train, 2, 5, CompletionStatus.Error, sites).Message.Split("minimum. ")[1];
+        Assert.That(listed(sites), Is.EqualTo("site-7: Failed; site-6: Rejected; site-4: Lost; site-2: TimedOut; 2 more were cancelled [FLARE2001]"));
+        Assert.That(listed([sites[0]]), Is.EqualTo("1 was cancelled [FLARE2001]"));
+        Assert.That(listed([.. Enumerable.Repeat(sites[6], 12), sites[0]]), Does.EndWith("; site-7: Failed; 2 more went wrong; 1 more was cancelled [FLARE2001]"));
     }
 
     [Test]

@@ -81,28 +81,41 @@ public sealed class HtmlReport
     {
         List<(string, IReadOnlyList<double>)> lines = [("federation", [.. Rounds.Select(r => r.Metrics.GetValueOrDefault(metric, double.NaN))])];
         foreach (var (_, label, values) in _references.Where(r => r.Metric == metric)) lines.Add((label, values));
-        html.Append(CultureInfo.InvariantCulture, $"<figure><figcaption>{Escape(metric)} by round</figcaption>{SvgChart.Lines(lines, FirstRound)}</figure>");
+        AppendFigure(html, $"{metric} by round", Chart.Lines(lines));
     }
 
     private void AppendContributions(StringBuilder html) =>
-        html.Append(CultureInfo.InvariantCulture, $"<figure><figcaption>contributions by round</figcaption>{SvgChart.Lines([("used", [.. Rounds.Select(r => (double)r.Accepted)]), ("asked for", [.. Rounds.Select(r => (double)r.Targets)])], FirstRound)}</figure>");
+        AppendFigure(html, "contributions by round", Chart.Lines([("used", [.. Rounds.Select(r => (double)r.Accepted)]), ("asked for", [.. Rounds.Select(r => (double)r.Targets)])], counts: true));
 
-    private void AppendTime(StringBuilder html) =>
-        html.Append(CultureInfo.InvariantCulture, $"<figure><figcaption>seconds by round</figcaption>{SvgChart.Bars([.. Rounds.Select(r => r.Elapsed.TotalSeconds)], FirstRound)}</figure>");
+    private void AppendTime(StringBuilder html)
+    {
+        var longest = Rounds.Select(r => r.Elapsed.TotalSeconds).DefaultIfEmpty(0).Max();
+        var (unit, seconds) = longest < 180 ? ("seconds", 1) : longest < 3 * 3600 ? ("minutes", 60) : ("hours", 3600);
+        AppendFigure(html, $"{unit} by round", Chart.Bars([.. Rounds.Select(r => r.Elapsed.TotalSeconds / seconds)], i => Readable.Duration(Rounds[i].Elapsed)));
+    }
+
+    private static void AppendFigure(StringBuilder html, string caption, string chart) =>
+        html.Append(CultureInfo.InvariantCulture, $"<figure><figcaption>{Escape(caption)}</figcaption>{chart}</figure>");
+
+    private SvgChart Chart => new([.. Rounds.Select(r => r.Number)]);
 
     private void AppendSites(StringBuilder html)
     {
         RoundReport[] whole = [.. Rounds.Where(IsWhole)];
         var bySite = whole.SelectMany((round, index) => MainOutcomes(round).Select(outcome => (index, outcome))).GroupBy(x => x.outcome.Site, StringComparer.Ordinal).ToArray();
         const int most = 100;
-        html.Append(CultureInfo.InvariantCulture, $"<h2>Contributions by site</h2><p>Each cell is a round; the darker, the more training steps. {(bySite.Length > most ? $"The first {most} of {bySite.Length} sites. " : "")}{(whole.Length < Rounds.Count ? $"{whole.Length} of {Rounds.Count} rounds: reports of the others keep only what went wrong." : "")}</p><table class=\"grid\">");
+        html.Append(CultureInfo.InvariantCulture, $"""
+            <h2>Contributions by site</h2><p>Each cell is a round: <span class="key ok" style="--share:0.3"></span><span class="key ok" style="--share:1"></span> used, the darker, the more training steps;
+            <span class="key bad"></span> not used, because the site failed, was refused, came too late or was lost. Point at a cell to read more.
+            {(bySite.Length > most ? $"The first {most} of {bySite.Length} sites. " : "")}{(whole.Length < Rounds.Count ? $"{whole.Length} of {Rounds.Count} rounds: reports of the others keep only what went wrong." : "")}</p><table class="grid">
+            """);
         var steps = bySite.Length == 0 ? 1 : Math.Max(1, bySite.Max(s => s.Max(x => x.outcome.NumSteps ?? 0)));
         foreach (var site in bySite.Take(most))
         {
-            html.Append(CultureInfo.InvariantCulture, $"<tr><th>{Escape(site.Key)}</th>");
+            html.Append(CultureInfo.InvariantCulture, $"<tr><th>{Escape(site.Key)}</th><td class=\"cells\">");
             var cells = site.ToLookup(x => x.index, x => x.outcome);
             for (var round = 0; round < whole.Length; round++) html.Append(Cell(cells[round].LastOrDefault(), whole[round].Number, steps));
-            html.Append(CultureInfo.InvariantCulture, $"<td class=\"sum\">{site.Sum(x => x.outcome.Status == SiteStatus.Accepted ? x.outcome.NumSteps ?? 0 : 0):N0} steps</td></tr>");
+            html.Append(CultureInfo.InvariantCulture, $"</td><td class=\"sum\">{Readable.Count(site.Sum(x => x.outcome.Status == SiteStatus.Accepted ? x.outcome.NumSteps ?? 0 : 0), "step")}</td></tr>");
         }
         html.Append("</table>");
     }
@@ -116,39 +129,54 @@ public sealed class HtmlReport
 
     private static string Cell(SiteOutcome? outcome, int round, long mostSteps)
     {
-        if (outcome is null) return "<td></td>";
-        var hint = Escape($"round {round}: {outcome}{(outcome.NumSteps is { } n ? $", {n} steps" : "")}, {outcome.Elapsed.TotalSeconds:F2} s");
+        if (outcome is null) return "<span></span>";
+        var hint = Escape($"round {round}: {outcome}{(outcome.NumSteps is { } n ? $", {Readable.Count(n, "step")}" : "")}, {Readable.Duration(outcome.Elapsed)}");
         return outcome.Status == SiteStatus.Accepted
-            ? string.Create(CultureInfo.InvariantCulture, $"<td class=\"ok\" style=\"--share:{0.25 + 0.75 * (outcome.NumSteps ?? mostSteps) / mostSteps:F2}\" title=\"{hint}\"></td>")
-            : $"<td class=\"bad\" title=\"{hint}\"></td>";
+            ? string.Create(CultureInfo.InvariantCulture, $"<span class=\"ok\" style=\"--share:{0.25 + 0.75 * (outcome.NumSteps ?? mostSteps) / mostSteps:F2}\" title=\"{hint}\"></span>")
+            : $"<span class=\"bad\" title=\"{hint}\"></span>";
     }
 
     private void AppendFailures(StringBuilder html)
     {
         const int most = 200;
-        var failures = Rounds.SelectMany(r => r.Sites.Where(s => s.Status != SiteStatus.Accepted).Select(s => (r.Number, s))).Take(most + 1).ToArray();
+        // A site that is unwell is so in many rounds: one row says it once.
+        var failures = Rounds.SelectMany(r => r.Sites.Where(s => s.Status != SiteStatus.Accepted).Select(s => (r.Number, Outcome: s)))
+            .GroupBy(f => (f.Outcome.Site, f.Outcome.Task, f.Outcome.Status, f.Outcome.Reason)).ToArray();
         if (failures.Length == 0) return;
-        html.Append(CultureInfo.InvariantCulture, $"<h2>What went wrong</h2>{(failures.Length > most ? $"<p>The first {most}.</p>" : "")}<table class=\"rows\"><tr><th>round</th><th>site</th><th>task</th><th>status</th><th>reason</th></tr>");
-        foreach (var (round, outcome) in failures.Take(most))
+        html.Append(CultureInfo.InvariantCulture, $"<h2>What went wrong</h2>{(failures.Length > most ? $"<p>The first {most} of {failures.Length:N0}.</p>" : "")}<table class=\"rows\"><tr><th>rounds</th><th>site</th><th>task</th><th>status</th><th>reason</th></tr>");
+        foreach (var failure in failures.Take(most))
         {
-            var stack = outcome.Error is { Stack.Length: > 0 } error ? $"<details><summary>stack</summary><pre>{Escape(error.Stack)}</pre></details>" : "";
-            html.Append(CultureInfo.InvariantCulture, $"<tr><td>{round}</td><td>{Escape(outcome.Site)}</td><td>{Escape(outcome.Task)}</td><td>{outcome.Status}</td><td>{Escape(outcome.Reason ?? "")}{stack}</td></tr>");
+            var (site, task, status, reason) = failure.Key;
+            var stack = failure.Select(f => f.Outcome.Error?.Stack).FirstOrDefault(s => s is { Length: > 0 }) is { } text ? $"<details><summary>stack</summary><pre>{Escape(text)}</pre></details>" : "";
+            html.Append(CultureInfo.InvariantCulture, $"<tr><td>{Ranges([.. failure.Select(f => f.Number).Distinct().Order()])}</td><td class=\"name\">{Escape(site)}</td><td class=\"name\">{Escape(task)}</td><td class=\"one\">{status}</td><td>{Escape(reason ?? "")}{stack}</td></tr>");
         }
         html.Append("</table>");
+    }
+
+    // Such as "1–3, 7".
+    private static string Ranges(int[] numbers)
+    {
+        List<string> ranges = [];
+        for (int first = 0, last; first < numbers.Length; first = last + 1)
+        {
+            for (last = first; last + 1 < numbers.Length && numbers[last + 1] == numbers[last] + 1; last++) { }
+            ranges.Add(first == last ? $"{numbers[first]}" : $"{numbers[first]}–{numbers[last]}");
+        }
+        return string.Join(", ", ranges);
     }
 
     private void AppendRounds(StringBuilder html)
     {
-        html.Append("<h2>Rounds</h2><table class=\"rows\"><tr><th>round</th><th>sites</th><th>metrics</th><th>seconds</th><th>best</th><th>model</th></tr>");
+        var models = Rounds.Any(r => r.ModelSha256 is not null); // without a journal nobody has hashed them
+        html.Append(CultureInfo.InvariantCulture, $"<h2>Rounds</h2><table class=\"rows\"><tr><th>round</th><th>sites</th><th>metrics</th><th>time</th><th>best</th>{(models ? "<th>model</th>" : "")}</tr>");
         foreach (var round in Rounds)
         {
             var metrics = string.Join(", ", round.Metrics.OrderBy(m => m.Key, StringComparer.Ordinal).Select(m => string.Create(CultureInfo.InvariantCulture, $"{m.Key} {m.Value:G5}")));
-            html.Append(CultureInfo.InvariantCulture, $"<tr><td>{round.Number}</td><td>{round.Accepted} of {round.Targets}</td><td>{Escape(metrics)}</td><td>{round.Elapsed.TotalSeconds:F3}</td><td>{(round.IsBest ? "★" : "")}</td><td><code>{Escape(round.ModelSha256 is { } sha ? sha[..12] : "")}</code></td></tr>");
+            var model = models ? $"<td><code>{Escape(round.ModelSha256 is { } sha ? sha[..12] : "")}</code></td>" : "";
+            html.Append(CultureInfo.InvariantCulture, $"<tr><td>{round.Number}</td><td class=\"one\">{round.Accepted} of {round.Targets}</td><td>{Escape(metrics)}</td><td class=\"one\">{Readable.Duration(round.Elapsed)}</td><td>{(round.IsBest ? "★" : "")}</td>{model}</tr>");
         }
         html.Append("</table>");
     }
-
-    private int FirstRound => Rounds.Count > 0 ? Rounds[0].Number : 1;
 
     // Site names and error texts come from other machines: nothing of them is markup.
     private static string Escape(string text) => WebUtility.HtmlEncode(text);
@@ -157,12 +185,14 @@ public sealed class HtmlReport
         :root{color-scheme:light dark;--ink:#1c2430;--soft:#667085;--line:#d7dce4;--a:#2563eb;--b:#d97706;--c:#059669;--bad:#dc2626;--paper:#fff}
         @media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--soft:#98a2b3;--line:#344054;--a:#60a5fa;--b:#fbbf24;--c:#34d399;--bad:#f87171;--paper:#12161c}}
         body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper);max-width:1080px;margin:2rem auto;padding:0 1rem}
-        h1{font-size:1.6rem;margin:0 0 1rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}p,dt,figcaption{color:var(--soft)}
+        h1{font-size:1.6rem;margin:0 0 1rem}h2{font-size:1.15rem;margin:2rem 0 .5rem}p,dt,figcaption{color:var(--soft)}h1,th,td,p,figcaption,pre{overflow-wrap:anywhere}
         dl{display:flex;flex-wrap:wrap;gap:.5rem 2rem;margin:0 0 1.5rem}dt{font-size:.8rem}dd{margin:0;font-weight:600;overflow-wrap:anywhere}
-        .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(320px,1fr));gap:1rem}figure{margin:0;border:1px solid var(--line);border-radius:8px;padding:.75rem}
-        svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font-size:11px}.axis{stroke:var(--line)}.s0{stroke:var(--a);fill:var(--a)}.s1{stroke:var(--b);fill:var(--b)}.s2{stroke:var(--c);fill:var(--c)}polyline{fill:none!important;stroke-width:2}
-        table{border-collapse:collapse}.grid td{width:18px;height:18px;border:2px solid var(--paper);padding:0}.grid th{text-align:left;font-weight:400;padding-right:.75rem}.grid .sum{width:auto;color:var(--soft);padding-left:.5rem;white-space:nowrap}
+        .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(320px,100%),1fr));gap:1rem}figure{margin:0;border:1px solid var(--line);border-radius:8px;padding:.75rem}figure p{margin:0;font-size:.8rem}
+        svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font-size:12px}.axis{stroke:var(--line)}.s0{stroke:var(--a);fill:var(--a)}.s1{stroke:var(--b);fill:var(--b)}.s2{stroke:var(--c);fill:var(--c)}polyline{fill:none!important;stroke-width:2}
+        .key{display:inline-block;width:.7em;height:.7em;border-radius:2px;margin:0 .3em 0 .2em}.key~.key{margin-left:.2em}figure .key~.key{margin-left:1em}.k0{background:var(--a)}.k1{background:var(--b)}.k2{background:var(--c)}
+        table{border-collapse:collapse}.grid th,.grid td{text-align:left;font-weight:400;vertical-align:top;padding:0 .75rem .25rem 0}.grid .sum,.one{white-space:nowrap}.grid .sum{color:var(--soft)}
+        .cells span{display:inline-block;width:14px;height:14px;margin:4px 2px 0 0;vertical-align:top}.cells{line-height:0}
         .ok{background:color-mix(in srgb,var(--a) calc(var(--share)*100%),var(--paper))}.bad{background:var(--bad)}
-        .rows{width:100%}.rows th,.rows td{text-align:left;vertical-align:top;border-bottom:1px solid var(--line);padding:.3rem .6rem .3rem 0}pre{white-space:pre-wrap;font-size:12px}
+        .rows{width:100%}.rows th,.rows td{text-align:left;vertical-align:top;border-bottom:1px solid var(--line);padding:.3rem .6rem .3rem 0}.rows th{overflow-wrap:normal}.name{min-width:5em}pre{white-space:pre-wrap;font-size:12px}
         """;
 }

@@ -1,71 +1,81 @@
 using System.Globalization;
+using System.Net;
 using System.Text;
 
 namespace Flare;
 
 /// <summary>The two kinds of chart in a report, as SVG. Classes name the colours, which the page's style sets.</summary>
-internal static class SvgChart
+/// <param name="rounds">The numbers of the rounds, from left to right.</param>
+internal sealed class SvgChart(IReadOnlyList<int> rounds)
 {
-    private const double Width = 480, Height = 220, Left = 46, Right = 12, Top = 10, Bottom = 42;
+    private const double Width = 480, Height = 220, Right = 16, Top = 12, Bottom = 24, LetterWidth = 7.5;
 
-    /// <summary>Lines over rounds; a value that is not finite leaves a gap.</summary>
-    public static string Lines(IReadOnlyList<(string Label, IReadOnlyList<double> Values)> lines, int firstRound)
+    /// <summary>Lines over rounds, with their legend; a value that is not finite leaves a gap.</summary>
+    public string Lines(IReadOnlyList<(string Label, IReadOnlyList<double> Values)> lines, bool counts = false)
     {
-        var finite = lines.SelectMany(l => l.Values).Where(double.IsFinite).DefaultIfEmpty(0).ToArray();
-        var (low, high) = (finite.Min(), finite.Max());
-        if (high - low < 1e-9) (low, high) = (low - 0.5, high + 0.5);
-        var count = lines.Max(l => l.Values.Count);
-        var svg = Begin(low, high, count, firstRound);
+        var axis = ChartAxis.Of(lines.SelectMany(l => l.Values.Take(rounds.Count)), counts, counts);
+        var left = Left(axis);
+        var svg = Begin(axis);
+        var legend = new StringBuilder();
         for (var s = 0; s < lines.Count; s++)
         {
             var (label, values) = lines[s];
             var points = new StringBuilder();
-            for (var i = 0; i < values.Count; i++)
+            for (var i = 0; i < Math.Min(values.Count, rounds.Count); i++)
             {
-                if (!double.IsFinite(values[i])) continue;
-                var (x, y) = (X(i, count), Y(values[i], low, high));
+                if (!ChartAxis.Holds(values[i])) continue;
+                var (x, y) = (X(i, left), Y(values[i], axis));
                 points.Append(CultureInfo.InvariantCulture, $"{x:F1},{y:F1} ");
-                svg.Append(CultureInfo.InvariantCulture, $"<circle class=\"s{s % 3}\" cx=\"{x:F1}\" cy=\"{y:F1}\" r=\"2.5\"><title>{HtmlText(label)}, round {firstRound + i}: {values[i]:G5}</title></circle>");
+                svg.Append(CultureInfo.InvariantCulture, $"<circle class=\"s{s % 3}\" cx=\"{x:F1}\" cy=\"{y:F1}\" r=\"2.5\"><title>{Escape(label)}, round {rounds[i]}: {values[i]:G5}</title></circle>");
             }
             svg.Append(CultureInfo.InvariantCulture, $"<polyline class=\"s{s % 3}\" points=\"{points}\"/>");
-            svg.Append(CultureInfo.InvariantCulture, $"<circle class=\"s{s % 3}\" cx=\"{Left + s * 140 + 5:F0}\" cy=\"{Height - 8:F0}\" r=\"4\"/><text x=\"{Left + s * 140 + 14:F0}\" y=\"{Height - 4:F0}\">{HtmlText(label)}</text>");
+            legend.Append(CultureInfo.InvariantCulture, $"<span class=\"key k{s % 3}\"></span>{Escape(label)} ");
         }
-        return svg.Append("</svg>").ToString();
+        return svg.Append(CultureInfo.InvariantCulture, $"</svg><p>{legend}</p>").ToString();
     }
 
     /// <summary>A bar a round, from zero.</summary>
-    public static string Bars(IReadOnlyList<double> values, int firstRound)
+    /// <param name="values">The bars' heights.</param>
+    /// <param name="hint">What to say about a bar.</param>
+    public string Bars(IReadOnlyList<double> values, Func<int, string> hint)
     {
-        var high = Math.Max(values.DefaultIfEmpty(0).Max(), 1e-9);
-        var svg = Begin(0, high, values.Count, firstRound);
-        var width = Math.Max(1, (Width - Left - Right) / Math.Max(1, values.Count) * 0.7);
+        var axis = ChartAxis.Of(values, fromZero: true);
+        var left = Left(axis);
+        var svg = Begin(axis);
+        var width = Math.Max(1, (Width - left - Right) / Math.Max(1, values.Count) * 0.7);
         for (var i = 0; i < values.Count; i++)
         {
-            var (x, y) = (X(i, values.Count) - width / 2, Y(values[i], 0, high));
-            svg.Append(CultureInfo.InvariantCulture, $"<rect class=\"s0\" x=\"{x:F1}\" y=\"{y:F1}\" width=\"{width:F1}\" height=\"{Height - Bottom - y:F1}\"><title>round {firstRound + i}: {values[i]:F3} s</title></rect>");
+            var (x, y) = (X(i, left) - width / 2, Y(values[i], axis));
+            svg.Append(CultureInfo.InvariantCulture, $"<rect class=\"s0\" x=\"{x:F1}\" y=\"{y:F1}\" width=\"{width:F1}\" height=\"{Height - Bottom - y:F1}\"><title>round {rounds[i]}: {Escape(hint(i))}</title></rect>");
         }
         return svg.Append("</svg>").ToString();
     }
 
-    private static StringBuilder Begin(double low, double high, int count, int firstRound)
+    private StringBuilder Begin(ChartAxis axis)
     {
         var svg = new StringBuilder();
+        var left = Left(axis);
         svg.Append(CultureInfo.InvariantCulture, $"<svg viewBox=\"0 0 {Width} {Height}\" role=\"img\">");
-        for (var tick = 0; tick <= 4; tick++)
+        foreach (var tick in axis.Ticks)
         {
-            var value = low + (high - low) * tick / 4;
-            var y = Y(value, low, high);
-            svg.Append(CultureInfo.InvariantCulture, $"<line class=\"axis\" x1=\"{Left}\" x2=\"{Width - Right}\" y1=\"{y:F1}\" y2=\"{y:F1}\"/><text x=\"{Left - 6}\" y=\"{y + 4:F1}\" text-anchor=\"end\">{value:G3}</text>");
+            var y = Y(tick, axis);
+            svg.Append(CultureInfo.InvariantCulture, $"<line class=\"axis\" x1=\"{left:F0}\" x2=\"{Width - Right}\" y1=\"{y:F1}\" y2=\"{y:F1}\"/><text class=\"y\" x=\"{left - 6:F0}\" y=\"{y + 4:F1}\" text-anchor=\"end\">{axis.Label(tick)}</text>");
         }
-        var step = Math.Max(1, (count + 9) / 10);
-        for (var i = 0; i < count; i += step)
-            svg.Append(CultureInfo.InvariantCulture, $"<text x=\"{X(i, count):F1}\" y=\"{Height - Bottom + 15}\" text-anchor=\"middle\">{firstRound + i}</text>");
+        var step = (int)ChartAxis.WholeStep(Math.Max(1, rounds.Count) / 10.0);
+        for (var i = 0; i < rounds.Count; i++)
+        {
+            if (rounds[i] % step == 0)
+                svg.Append(CultureInfo.InvariantCulture, $"<text class=\"x\" x=\"{X(i, left):F1}\" y=\"{Height - Bottom + 18}\" text-anchor=\"middle\">{rounds[i]}</text>");
+        }
         return svg;
     }
 
-    private static double X(int index, int count) => Left + (index + 0.5) * (Width - Left - Right) / Math.Max(1, count);
+    // As wide as the longest label needs.
+    private static double Left(ChartAxis axis) => 12 + LetterWidth * axis.Ticks.Max(t => axis.Label(t).Length);
 
-    private static double Y(double value, double low, double high) => Height - Bottom - (value - low) / (high - low) * (Height - Top - Bottom);
+    private double X(int index, double left) => left + (index + 0.5) * (Width - left - Right) / Math.Max(1, rounds.Count);
 
-    private static string HtmlText(string text) => System.Net.WebUtility.HtmlEncode(text);
+    private static double Y(double value, ChartAxis axis) => Height - Bottom - (value - axis.Low) / (axis.High - axis.Low) * (Height - Top - Bottom);
+
+    private static string Escape(string text) => WebUtility.HtmlEncode(text);
 }

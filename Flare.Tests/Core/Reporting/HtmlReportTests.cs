@@ -31,14 +31,14 @@ public class HtmlReportTests
 
     private static XElement[] Grid(XElement page) => [.. page.Elements("table").Single(t => (string?)t.Attribute("class") == "grid").Elements("tr")];
 
-    private static IEnumerable<string?> Cells(XElement row) => row.Elements("td").Select(d => (string?)d.Attribute("class"));
+    private static IEnumerable<string?> Cells(XElement row) => row.Element("td")!.Elements("span").Select(d => (string?)d.Attribute("class"));
 
     [Test]
     public void Each_site_has_a_row_of_the_rounds_main_task()
     {
         var grid = Grid(Page(Round(1), Round(2, SiteStatus.Rejected)));
         Assert.That(grid.Select(r => r.Element("th")!.Value), Is.EqualTo(new[] { "site-1", "site-2" }));
-        Assert.That(grid.Select(Cells), Is.EqualTo(new[] { ["ok", "ok", "sum"], new[] { "ok", "bad", "sum" } }));
+        Assert.That(grid.Select(Cells), Is.EqualTo(new[] { ["ok", "ok"], new[] { "ok", "bad" } }));
         Assert.That(grid.Select(r => r.Elements("td").Last().Value), Is.EqualTo(new[] { "20 steps", "20 steps" }));
     }
 
@@ -47,7 +47,7 @@ public class HtmlReportTests
     {
         var page = Page(Thinned(Round(1, second)), Thinned(Round(2, second)), Round(3), Round(4));
         var grid = Grid(page);
-        Assert.That(grid.Select(Cells), Is.All.EqualTo(new[] { "ok", "ok", "sum" }));
+        Assert.That(grid.Select(Cells), Is.All.EqualTo(new[] { "ok", "ok" }));
         Assert.That(grid.SelectMany(r => r.Descendants().Attributes("title")).Select(t => t.Value), Has.Some.StartsWith("round 3: ").And.None.StartsWith("round 1: "));
         Assert.That(page.Elements("p").Select(p => p.Value), Has.Some.Contains("2 of 4 rounds: reports of the others keep only what went wrong."));
         Assert.That(Line(page, "used"), Is.EqualTo(second == SiteStatus.Accepted ? new[] { "2", "2", "2", "2" } : ["1", "1", "2", "2"]));
@@ -59,6 +59,46 @@ public class HtmlReportTests
 
     [Test]
     public void A_run_without_rounds_has_a_page_too() => Assert.That(Grid(Page()), Is.Empty);
+
+    private static string[] Ticks(XElement page, string figure, string axis) =>
+        [.. page.Descendants("figure").Single(f => f.Element("figcaption")!.Value == figure).Descendants("text").Where(t => (string?)t.Attribute("class") == axis).Select(t => t.Value)];
+
+    [Test]
+    public void Axes_have_round_numbers_and_counts_whole_ones_from_zero()
+    {
+        RoundReport[] rounds = [.. Enumerable.Range(1, 24).Select(n => Round(n) with { Metrics = new Dictionary<string, double> { ["accuracy"] = 0.717 + 0.01 * n, ["huge"] = n == 1 ? double.MaxValue : 7e9 * n, ["even"] = 0.3 } })];
+        var page = Page(rounds);
+        Assert.That(Ticks(page, "accuracy by round", "y"), Is.EqualTo(new[] { "0.7", "0.8", "0.9", "1.0" }));
+        Assert.That(Ticks(page, "even by round", "y"), Has.Length.InRange(3, 6).And.Some.EqualTo("0.3"));
+        Assert.That(Ticks(page, "huge by round", "y"), Is.EqualTo(new[] { "0E+0", "5E+10", "1E+11", "1.5E+11", "2E+11" }));
+        Assert.That(Ticks(page, "contributions by round", "y"), Is.EqualTo(new[] { "0", "1", "2" }));
+        Assert.That(Ticks(page, "seconds by round", "y"), Is.EqualTo(new[] { "0", "10", "20", "30" }));
+        Assert.That(Ticks(page, "seconds by round", "x"), Is.EqualTo(new[] { "5", "10", "15", "20" }));
+        foreach (var label in page.Descendants("text").Where(t => (string?)t.Attribute("class") == "y"))
+            Assert.That((double)label.Attribute("x")!, Is.GreaterThan(7 * label.Value.Length), "a label must not be cut off at the left");
+        Assert.That(Ticks(Page(Round(1) with { Elapsed = TimeSpan.FromMinutes(90) }), "minutes by round", "y"), Is.EqualTo(new[] { "0", "25", "50", "75", "100" }));
+    }
+
+    private static string[][] Table(XElement page, string heading) =>
+        [.. page.Elements("h2").Single(h => h.Value == heading).ElementsAfterSelf("table").First().Elements("tr").Select(r => r.Elements().Select(c => c.Value).ToArray())];
+
+    [Test]
+    public void What_a_site_suffers_in_many_rounds_is_told_once()
+    {
+        var page = Page(Round(1), Round(2), Round(3, SiteStatus.Rejected), Round(5));
+        Assert.That(Table(page, "What went wrong")[1..], Is.EqualTo(new string[][]
+        {
+            ["1–3, 5", "site-1", "validate", "Failed", "unwell"], ["1–3, 5", "site-2", "validate", "Failed", "unwell"], ["3", "site-2", "train", "Rejected", "unwell"],
+        }));
+        Assert.That(page.Descendants("p").Select(p => p.Value), Has.Some.Contains("not used, because the site failed, was refused, came too late or was lost"));
+    }
+
+    [Test]
+    public void Models_have_a_column_where_they_were_hashed()
+    {
+        Assert.That(Table(Page(Round(1)), "Rounds"), Is.EqualTo(new string[][] { ["round", "sites", "metrics", "time", "best"], ["1", "2 of 2", "", "1.00 s", ""] }));
+        Assert.That(Table(Page(Round(1) with { ModelSha256 = "0123456789abcdef" }), "Rounds")[1][^1], Is.EqualTo("0123456789ab"));
+    }
 
     [Test]
     public async Task Nothing_that_sites_say_is_markup()

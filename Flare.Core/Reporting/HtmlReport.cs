@@ -143,7 +143,7 @@ public sealed class HtmlReport
         var failures = Rounds.SelectMany(r => r.Sites.Where(s => s.Status != SiteStatus.Accepted).Select(s => (r.Number, Outcome: s)))
             .GroupBy(f => (f.Outcome.Site, f.Outcome.Task, f.Outcome.Status, f.Outcome.Reason)).ToArray();
         if (failures.Length == 0) return;
-        html.Append(CultureInfo.InvariantCulture, $"<h2>What went wrong</h2>{(failures.Length > most ? $"<p>The first {most} of {failures.Length:N0}.</p>" : "")}<table class=\"rows\"><tr><th>rounds</th><th>site</th><th>task</th><th>status</th><th>reason</th></tr>");
+        html.Append(CultureInfo.InvariantCulture, $"<h2>What went wrong</h2>{(failures.Length > most ? $"<p>The first {most} of {failures.Length:N0}.</p>" : "")}<table class=\"rows wrong\"><tr><th>rounds</th><th>site</th><th>task</th><th>status</th><th>reason</th></tr>");
         foreach (var failure in failures.Take(most))
         {
             var (site, task, status, reason) = failure.Key;
@@ -194,5 +194,6 @@ public sealed class HtmlReport
         .cells span{display:inline-block;width:14px;height:14px;margin:4px 2px 0 0;vertical-align:top}.cells{line-height:0}
         .ok{background:color-mix(in srgb,var(--a) calc(var(--share)*100%),var(--paper))}.bad{background:var(--bad)}
         .rows{width:100%}.rows th,.rows td{text-align:left;vertical-align:top;border-bottom:1px solid var(--line);padding:.3rem .6rem .3rem 0}.rows th{overflow-wrap:normal}.name{min-width:5em}pre{white-space:pre-wrap;font-size:12px}
+        @media(max-width:640px){.wrong tr{display:flex;flex-wrap:wrap;gap:0 .75rem;border-bottom:1px solid var(--line)}.wrong th,.wrong td{border:0;padding:.15rem 0}.wrong td:last-child{width:100%}}
         """;
 }

@@ -43,10 +43,10 @@ public class CommandLineTests
     [TestCase("EncryptedFederation", "--scheme needs a value", "--scheme", "--json")]
     [TestCase("EncryptedFederation", "--seed needs a value", "--seed")]
     [TestCase("EncryptedFederation", "--sites needs a whole number from 1 to 100", "--sites", "101")]
-    public async Task A_command_line_that_makes_no_sense_is_refused_with_the_usage(string sample, string reason, params string[] args)
+    public async Task A_command_line_that_makes_no_sense_is_refused_with_the_reason(string sample, string reason, params string[] args)
     {
         var (exit, output, error) = await RunAsync(sample, args);
-        Assert.That(error.ReplaceLineEndings("\n"), Does.StartWith($"{reason}\n\nusage: {sample} "));
+        Assert.That(error.Trim(), Is.EqualTo($"{reason}; see --help"));
         Assert.That((exit, output), Is.EqualTo((2, "")));
         Assert.That(Directory.EnumerateFileSystemEntries(_directory), Is.Empty);
     }

@@ -12,7 +12,7 @@ if (args.Any(a => a is "--help" or "-h"))
 }
 if (Options.Parse(args, out var error) is not { } options)
 {
-    Console.Error.WriteLine($"{error}\n\n{Options.Usage}");
+    Console.Error.WriteLine($"{error}; see --help");
     return 2;
 }
 var clock = Stopwatch.StartNew();

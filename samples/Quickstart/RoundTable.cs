@@ -7,7 +7,8 @@ internal sealed class RoundTable
     public RoundTable(Options options, IReadOnlyList<Dataset> shards)
     {
         Progress = new ProgressLine(options.Sites);
-        Console.WriteLine($"{options.Sites} sites, digits split by Dirichlet α = {options.Alpha}: {string.Join(", ", shards.Select(s => s.Count))} samples\n");
+        Console.WriteLine($"{options.Sites} sites, digits split by Dirichlet α = {options.Alpha}: {string.Join(", ", shards.Select(s => s.Count))} samples");
+        Console.WriteLine("central: the same model trained in one place, on all samples at once; *: the best model so far\n");
         Console.WriteLine("round   sites   accuracy   central     loss   seconds");
     }
 

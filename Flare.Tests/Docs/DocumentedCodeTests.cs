@@ -11,6 +11,7 @@ public class DocumentedCodeTests
 
     [TestCase("writing-trainers.md", "WritingTrainersTests.cs", 3)]
     [TestCase("writing-workflows.md", "WritingWorkflowsTests.cs", 6)]
+    [TestCase("recipes.md", "RecipesTests.cs", 6)]
     [TestCase("encryption.md", "EncryptionTests.cs", 7)]
     [TestCase("Flare.Crypto.md", "EncryptionTests.cs", 2)]
     public void Every_block_of_code_is_in_a_test_line_by_line(string page, string source, int blocks)
@@ -31,6 +32,6 @@ public class DocumentedCodeTests
         Assert.That(Lines(shown).Except(compiled), Is.EqualTo(new[] { "using Flare;", "await federation.Model.SaveAsync(\"digits.safetensors\");         // opens in Python, too" }));
     }
 
-    [TestCase("writing-trainers.md"), TestCase("writing-workflows.md")]
+    [TestCase("writing-trainers.md"), TestCase("writing-workflows.md"), TestCase("recipes.md")]
     public void Pages_are_short(string page) => Assert.That(File.ReadAllLines(Path.Combine(Folder, page)), Has.Length.LessThan(120));
 }

@@ -5,7 +5,7 @@ namespace Flare.Tests.Docs;
 /// <summary>The code of docs/writing-trainers.md, compiled and run.</summary>
 public class WritingTrainersTests
 {
-    private sealed class LineTrainer(float[] x, float[] y) : Learner
+    internal sealed class LineTrainer(float[] x, float[] y) : Learner
     {
         protected override ValueTask<Dxo> TrainAsync(Dxo model, FLContext context, CancellationToken abort)
         {

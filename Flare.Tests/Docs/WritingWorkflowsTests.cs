@@ -55,18 +55,18 @@ public class WritingWorkflowsTests
     {
         protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
         {
+            async Task<StateDict> MedianAsync(TaskResponses responses)
+            {
+                var median = new CoordinateMedian();
+                await foreach (var contribution in responses) median.Accept(contribution);
+                return median.Complete();
+            }
+
             var trained = MedianAsync(federation.BroadcastAsync(FlareTask.Train(1, federation.Model), abort: abort));
             var own = MedianAsync(federation.BroadcastAsync(new(TaskNames.SubmitModel, 1, new Shareable()), abort: abort));
             var model = await trained;                              // both tasks are on their way, and both are being read
             federation.State.Tensors["own"] = await own;
             await federation.CommitAsync(1, model, abort);
-        }
-
-        private static async Task<StateDict> MedianAsync(TaskResponses responses)
-        {
-            var median = new CoordinateMedian();
-            await foreach (var contribution in responses) median.Accept(contribution);
-            return median.Complete();
         }
     }
 

@@ -16,7 +16,7 @@ namespace Flare.Crypto;
 public sealed class EncryptedAggregator : Aggregator, IDisposable
 {
     // How many times the reference may exceed the steps of all sites together, and how often a round is repeated for that.
-    private const int MaxCoarsening = 64;
+    private const int MaxCoarsening = 256;
     private const int MostRepeats = 3;
 
     private readonly SumScheme _scheme;
@@ -122,7 +122,7 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
     }
 
     /// <summary>
-    /// Whether the sites took so much less steps than the round was prepared for that their mean would lose more than six bits: the round is repeated
+    /// Whether the sites took so much less steps than the round was prepared for that their mean would lose more than eight bits: the round is repeated
     /// with a reference that fits.
     /// </summary>
     public override bool MustRepeat => IsTooCoarse && _repeats < MostRepeats;

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Flare.Crypto;
 
 /// <summary>What the command line asks for.</summary>
@@ -26,38 +25,23 @@ internal sealed record Options
     public static Options? Parse(string[] args, out string error)
     {
         var options = new Options();
-        error = "";
-        for (var i = 0; i < args.Length && error.Length == 0; i++)
-        {
-            var name = args[i];
-            if (name == "--json") options.Json = true;
-            else if (name is not ("--rounds" or "--sites" or "--seed" or "--parallelism" or "--scheme")) error = $"'{name}' is no option";
-            // What follows may be the next option, where the value was forgotten.
-            else if (++i == args.Length || args[i].Length == 0 || args[i].StartsWith("--", StringComparison.Ordinal)) error = $"{name} needs a value";
-            else error = options.Set(name, args[i]);
-        }
+        error = CommandLine.Read(args,
+            new() { ["--json"] = () => options.Json = true },
+            new()
+            {
+                ["--rounds"] = CommandLine.Whole(1, 10_000, n => options.Rounds = n),
+                ["--sites"] = CommandLine.Whole(1, 100, n => options.Sites = n),
+                ["--seed"] = CommandLine.Whole(0, int.MaxValue, n => options.Seed = n),
+                ["--parallelism"] = CommandLine.Whole(1, 1024, n => options.Parallelism = n),
+                ["--scheme"] = options.SetScheme,
+            });
         return error.Length == 0 ? options : null;
     }
 
-    private string Set(string name, string value)
+    private string SetScheme(string name, string value)
     {
-        switch (name)
-        {
-            case "--rounds": return Whole(name, value, 1, 10_000, n => Rounds = n);
-            case "--sites": return Whole(name, value, 1, 100, n => Sites = n);
-            case "--seed": return Whole(name, value, 0, int.MaxValue, n => Seed = n);
-            case "--parallelism": return Whole(name, value, 1, 1024, n => Parallelism = n);
-            default:
-                if (value is not ("exact" or "ckks")) return $"{name} is exact or ckks";
-                Scheme = value == "ckks" ? EncryptionScheme.Ckks : EncryptionScheme.Exact;
-                return "";
-        }
-    }
-
-    private static string Whole(string name, string text, int least, int most, Action<int> set)
-    {
-        if (!int.TryParse(text, CultureInfo.InvariantCulture, out var value) || value < least || value > most) return $"{name} needs a whole number from {least} to {most}";
-        set(value);
+        if (value is not ("exact" or "ckks")) return $"{name} is exact or ckks";
+        Scheme = value == "ckks" ? EncryptionScheme.Ckks : EncryptionScheme.Exact;
         return "";
     }
 }

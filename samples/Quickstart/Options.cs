@@ -29,45 +29,31 @@ internal sealed record Options
     public static Options? Parse(string[] args, out string error)
     {
         var options = new Options();
-        error = "";
-        for (var i = 0; i < args.Length && error.Length == 0; i++)
-        {
-            var name = args[i];
-            if (name == "--resume") options.Resume = true;
-            else if (name == "--json") options.Json = true;
-            else if (name is not ("--rounds" or "--sites" or "--alpha" or "--seed" or "--parallelism" or "--journal")) error = $"'{name}' is no option";
-            // What follows may be the next option, where the value was forgotten.
-            else if (++i == args.Length || args[i].Length == 0 || args[i].StartsWith("--", StringComparison.Ordinal)) error = $"{name} needs a value";
-            else error = options.Set(name, args[i]);
-        }
+        error = CommandLine.Read(args,
+            new() { ["--resume"] = () => options.Resume = true, ["--json"] = () => options.Json = true },
+            new()
+            {
+                ["--rounds"] = CommandLine.Whole(1, 10_000, n => options.Rounds = n),
+                ["--sites"] = CommandLine.Whole(1, 100, n => options.Sites = n),
+                ["--seed"] = CommandLine.Whole(0, int.MaxValue, n => options.Seed = n),
+                ["--parallelism"] = CommandLine.Whole(1, 1024, n => options.Parallelism = n),
+                ["--alpha"] = options.SetAlpha,
+                ["--journal"] = (_, value) =>
+                {
+                    options.Journal = value;
+                    return "";
+                },
+            });
         if (error.Length == 0 && options is { Resume: true, Journal: null }) error = "--resume needs --journal DIR";
         if (error.Length == 0 && options is { Resume: false, Journal: { } journal } && Directory.Exists(journal) && Directory.EnumerateFileSystemEntries(journal).Any())
             error = $"'{journal}' is not empty; add --resume to go on with its journal, or name another folder";
         return error.Length == 0 ? options : null;
     }
 
-    private string Set(string name, string value)
+    private string SetAlpha(string name, string value)
     {
-        switch (name)
-        {
-            case "--rounds": return Whole(name, value, 1, 10_000, n => Rounds = n);
-            case "--sites": return Whole(name, value, 1, 100, n => Sites = n);
-            case "--seed": return Whole(name, value, 0, int.MaxValue, n => Seed = n);
-            case "--parallelism": return Whole(name, value, 1, 1024, n => Parallelism = n);
-            case "--alpha":
-                if (!double.TryParse(value, CultureInfo.InvariantCulture, out var alpha) || alpha is not (> 0 and <= 1e6)) return $"{name} needs a number above 0";
-                Alpha = alpha;
-                return "";
-            default:
-                Journal = value;
-                return "";
-        }
-    }
-
-    private static string Whole(string name, string text, int least, int most, Action<int> set)
-    {
-        if (!int.TryParse(text, CultureInfo.InvariantCulture, out var value) || value < least || value > most) return $"{name} needs a whole number from {least} to {most}";
-        set(value);
+        if (!double.TryParse(value, CultureInfo.InvariantCulture, out var alpha) || alpha is not (> 0 and <= 1e6)) return $"{name} needs a number above 0";
+        Alpha = alpha;
         return "";
     }
 }

@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using Flare.Runtime;
 using Microsoft.Extensions.Logging;
 
 namespace Flare;

@@ -2,60 +2,9 @@ using Microsoft.Extensions.Logging;
 
 namespace Flare;
 
-/// <summary>Everything that Core and the workflows log, with stable event ids.</summary>
+/// <summary>What Core logs by itself. Event ids: Core and Runtime 1 to 99, Workflows 100 to 199.</summary>
 internal static partial class Log
 {
     [LoggerMessage(1, LogLevel.Error, "{Identity}: {Component} threw while handling {EventType}; the run goes on")]
     public static partial void EventHandlerFailed(ILogger logger, Exception exception, string identity, string component, string eventType);
-
-    [LoggerMessage(2, LogLevel.Error, "The job's loop caught an exception that nobody awaited")]
-    public static partial void LoopException(ILogger logger, Exception exception);
-
-    [LoggerMessage(3, LogLevel.Warning, "{Site} failed task {Task} of round {Round}: {Reason}")]
-    public static partial void SiteFailed(ILogger logger, string site, string task, int round, string reason);
-
-    [LoggerMessage(4, LogLevel.Warning, "The contribution of {Site} to task {Task} of round {Round} was refused: {Reason}")]
-    public static partial void ContributionRefused(ILogger logger, string site, string task, int round, string reason);
-
-    [LoggerMessage(5, LogLevel.Warning, "{Site}: the executor did not stop within {Seconds} s of being told to; it is abandoned. Pass the abort token on to everything it awaits and look at it in every loop")]
-    public static partial void ExecutorAbandoned(ILogger logger, string site, double seconds);
-
-    [LoggerMessage(6, LogLevel.Information, "Round {Round} committed: {Accepted} of {Targets} sites, {Seconds:F3} s")]
-    public static partial void RoundCommitted(ILogger logger, int round, int accepted, int targets, double seconds);
-
-    [LoggerMessage(7, LogLevel.Information, "{Site} joined (incarnation {Incarnation})")]
-    public static partial void SiteJoined(ILogger logger, string site, long incarnation);
-
-    [LoggerMessage(8, LogLevel.Warning, "{Site} was not heard of for {Seconds} s and counts as lost")]
-    public static partial void SiteLost(ILogger logger, string site, double seconds);
-
-    [LoggerMessage(9, LogLevel.Information, "Job {Job} starts: epoch {Epoch}, seed {Seed}, {Sites} sites, upload permits {Permits}")]
-    public static partial void JobStarts(ILogger logger, string job, int epoch, ulong seed, int sites, int permits);
-
-    [LoggerMessage(10, LogLevel.Information, "Job {Job} resumes after round {Round}")]
-    public static partial void JobResumes(ILogger logger, string job, int round);
-
-    [LoggerMessage(11, LogLevel.Warning, "{Count} sites did not confirm the end of job {Job} within {Seconds} s")]
-    public static partial void DrainIncomplete(ILogger logger, int count, string job, double seconds);
-
-    [LoggerMessage(12, LogLevel.Warning, "{Warning}")]
-    public static partial void JournalWarning(ILogger logger, string warning);
-
-    [LoggerMessage(13, LogLevel.Error, "{Site}: what the executor registered with the abort token of task {Task} threw; the task is aborted all the same")]
-    public static partial void AbortHandlerFailed(ILogger logger, Exception exception, string site, string task);
-
-    [LoggerMessage(14, LogLevel.Warning, "{Peer}: the federated event {EventType} is dropped, because {Limit} wait to be confirmed")]
-    public static partial void EventDropped(ILogger logger, string peer, string eventType, int limit);
-
-    [LoggerMessage(15, LogLevel.Error, "The workflow {Workflow} did not end within {Seconds} s of being told to; it is abandoned. Pass the abort token on to everything it awaits and look at it in every loop")]
-    public static partial void WorkflowAbandoned(ILogger logger, string workflow, double seconds);
-
-    [LoggerMessage(20, LogLevel.Warning, "None of the {Sites} sites of round {Round} knows the task 'validate', so its model is not measured; they are not asked again. A Learner measures by overriding ValidateAsync; ValidationMode.None asks nobody")]
-    public static partial void NobodyMeasures(ILogger logger, int round, int sites);
-
-    [LoggerMessage(16, LogLevel.Information, "{Site}: the server did not use the answer to task {Task} of round {Round}: {Reason}")]
-    public static partial void AnswerRefused(ILogger logger, string site, string task, int round, string reason);
-
-    [LoggerMessage(17, LogLevel.Information, "{Site} is told to stop task {Task} of round {Round}: {Reason}")]
-    public static partial void TaskCancelled(ILogger logger, string site, string task, int round, string reason);
 }

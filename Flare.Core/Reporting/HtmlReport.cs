@@ -6,7 +6,7 @@ namespace Flare;
 
 /// <summary>
 /// A run as one HTML page without scripts or outside files: facts, quality, contributions and time by round, what each site contributed, and what went
-/// wrong. The contributions of single sites are shown for rounds whose reports still have them all; see <see cref="Federation.Rounds"/>.
+/// wrong. The contributions of single sites are shown for rounds whose reports still have them all; see <c>Federation.Rounds</c>.
 /// </summary>
 public sealed class HtmlReport
 {

@@ -54,7 +54,7 @@ public class FilterTests
             .AddOutermostFilter(FilterPlace.SiteIn, new Noting(notes, "never"), "other")
             .AddFilter(FilterPlace.SiteIn, new Noting(notes, "in 2")).AddFilter(FilterPlace.SiteOut, new Noting(notes, "out 2"))), Sites.Adding(1));
         Assert.That(notes.Select(n => n.Split(" at ")[0]), Is.EqualTo(new[] { "open outer", "open", "in 1", "in 2", "out 1", "out 2", "close", "close outer" }));
-        Assert.That(() => new Flare.Runtime.SiteDefinition("a", Sites.Adding(1)).AddOutermostFilter(FilterPlace.ServerIn, new Noting(notes, "")), Throws.TypeOf<ArgumentOutOfRangeException>());
+        Assert.That(() => new SiteDefinition("a", Sites.Adding(1)).AddOutermostFilter(FilterPlace.ServerIn, new Noting(notes, "")), Throws.TypeOf<ArgumentOutOfRangeException>());
     }
 
     [Test]

@@ -171,7 +171,7 @@ public sealed partial class JobServer
         if (e.Event.Sequence == session.EventsSeen + 1)
         {
             session.EventsSeen = e.Event.Sequence;
-            _engine.AnnounceFederated(e.Event, session.Name);
+            _engine.AnnounceFederated(e.Event.EventType, e.Event.Data, e.Event.Sequence, session.Name);
             if (e.Event.EventType == EventTypes.FatalSystemError) Stop(session.Name, e.Event.Data.Error?.Message ?? "no reason given");
         }
         if (!_options.Link.IsReliable) Say(session.Name, new ServerEventReceipt(Epoch, session.Incarnation, session.EventsSeen));

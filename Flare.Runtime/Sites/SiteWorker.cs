@@ -68,7 +68,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
                 catch (Exception e)
                 {
                     // The run is over; what fails now must reach the log and can change nothing else.
-                    Log.EventHandlerFailed(engine.Logger, e, definition.Name, definition.Executor.GetType().Name, EventTypes.EndRun);
+                    Flare.Log.EventHandlerFailed(engine.Logger, e, definition.Name, definition.Executor.GetType().Name, EventTypes.EndRun);
                 }
                 return true;
             });

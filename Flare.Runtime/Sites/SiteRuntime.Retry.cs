@@ -50,7 +50,7 @@ public sealed partial class SiteRuntime
         if (e.Sequence == _eventsSeen + 1)
         {
             _eventsSeen = e.Sequence;
-            _engine.AnnounceFederated(e, "server");
+            _engine.AnnounceFederated(e.EventType, e.Data, e.Sequence, "server");
         }
         Say(new SiteEventReceipt(Name, _options.Incarnation, _epoch, _eventsSeen));
     }

@@ -156,7 +156,7 @@ public sealed class Federation : IAsyncDisposable
     private void Prepare(StateDict initialModel)
     {
         var logger = new GuardedLogger(_settings.LoggerFactory.CreateLogger("Flare"));
-        var loop = _loop = new JobLoop(e => Log.LoopException(logger, e));
+        var loop = _loop = new JobLoop(e => Runtime.Log.LoopException(logger, e));
         var link = new InProcessLink(loop);
         var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
         var options = new JobServerOptions

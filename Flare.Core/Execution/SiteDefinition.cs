@@ -1,4 +1,4 @@
-namespace Flare.Runtime;
+namespace Flare;
 
 /// <summary>What a site is made of: its name, its executor, its filters and its components.</summary>
 public sealed class SiteDefinition

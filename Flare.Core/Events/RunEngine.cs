@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 
-namespace Flare.Runtime;
+namespace Flare;
 
 /// <summary>What one side of a run shares among its components: identity, clock, properties that outlive a context, and event dispatch.</summary>
 internal sealed class RunEngine
@@ -144,12 +144,13 @@ internal sealed class RunEngine
         }
     }
 
-    public void AnnounceFederated(FederatedEvent message, string origin)
+    /// <summary>Announces an event of the other side.</summary>
+    public void AnnounceFederated(string eventType, Shareable data, long sequence, string origin)
     {
         var context = new FLContext(this, origin);
-        context.Set(ContextKeys.EventData, message.Data);
+        context.Set(ContextKeys.EventData, data);
         context.Set(ContextKeys.EventOrigin, origin);
-        context.Set(ContextKeys.EventSequence, message.Sequence);
-        Announce(message.EventType, context);
+        context.Set(ContextKeys.EventSequence, sequence);
+        Announce(eventType, context);
     }
 }

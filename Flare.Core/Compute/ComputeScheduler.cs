@@ -1,4 +1,4 @@
-namespace Flare.Runtime;
+namespace Flare;
 
 /// <summary>
 /// The one door through which heavy work (training, folding, encryption, file I/O) leaves a job's loop. Awaited on the loop, it

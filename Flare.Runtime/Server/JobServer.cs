@@ -181,7 +181,7 @@ public sealed partial class JobServer : IDisposable
     /// <summary>Runs a workflow until it has ended, or has not in time after it was told to: then it is abandoned, and its context refuses it.</summary>
     private async Task RunWorkflowAsync(Controller controller)
     {
-        var federation = new ControllerContext(this, controller);
+        var federation = new JobContext(this, controller);
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var isOver = false;
         ExceptionDispatchInfo? failure = null;

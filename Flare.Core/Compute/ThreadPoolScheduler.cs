@@ -1,6 +1,6 @@
 using System.Runtime.ExceptionServices;
 
-namespace Flare.Runtime;
+namespace Flare;
 
 /// <summary>The production scheduler: .NET's thread pool.</summary>
 internal sealed class ThreadPoolScheduler : ComputeScheduler

@@ -1,4 +1,4 @@
-namespace Flare.Runtime;
+namespace Flare;
 
 /// <summary>The runtime's limits and intervals, each with the default that a federation has unless it says otherwise.</summary>
 public sealed record RuntimeLimits

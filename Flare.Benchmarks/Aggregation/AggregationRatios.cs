@@ -28,10 +28,10 @@ public static unsafe class AggregationRatios
         var contributions = models.Zip(weights, (model, weight) => (Tensors: model, Weight: weight)).ToArray();
         var oddWeights = models.Zip(weights, (model, weight) => (Tensors: model, Weight: weight / 7)).ToArray();
         using var result = new StateDict(layout);
-        using var streaming = new ExactWeightedMean(layout, scheduler: scheduler);
+        using var streaming = new ExactSum(layout, scheduler: scheduler);
 
         var before = Process.GetCurrentProcess().PrivateMemorySize64;
-        using var fused = new ExactWeightedMean(layout, scheduler: scheduler);
+        using var fused = new ExactSum(layout, scheduler: scheduler);
         fused.Complete(contributions, result);
         var fusedMemory = Process.GetCurrentProcess().PrivateMemorySize64 - before;
 

@@ -9,7 +9,7 @@ public class FoldBenchmarks
 {
     private (StateDict, double)[] _contributions = [];
     private StateDict _result = null!;
-    private ExactWeightedMean _mean = null!;
+    private ExactSum _mean = null!;
 
     /// <summary>Makes the contributions.</summary>
     [GlobalSetup]
@@ -24,7 +24,7 @@ public class FoldBenchmarks
             return (model, 100.0 + k);
         })];
         _result = new StateDict(layout);
-        _mean = new ExactWeightedMean(layout);
+        _mean = new ExactSum(layout);
     }
 
     /// <summary>All eight in one pass; no accumulators in memory.</summary>

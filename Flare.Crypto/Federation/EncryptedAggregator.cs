@@ -1,5 +1,4 @@
 using Flare.Runtime;
-using Flare.Workflows;
 
 namespace Flare.Crypto;
 
@@ -27,7 +26,7 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
     private ControllerContext? _federation;
     private ModelPlan? _plan;
     private PartSum[] _sums = [];
-    private ExactWeightedMean? _mean;
+    private ExactSum? _mean;
     private RoundAgreement? _agreement;
     private KeyId _key;
     private int _mostSteps;
@@ -167,7 +166,7 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
         if (_plan?.Model.Equals(plan.Model) == true) return;
         _mean?.Dispose();
         _plan = plan;
-        _mean = plan.Plain.Count > 0 ? new ExactWeightedMean(plan.Plain, default, Federation.Compute) : null;
+        _mean = plan.Plain.Count > 0 ? new ExactSum(plan.Plain, default, Federation.Compute) : null;
     }
 
     // What the next round's weight reference follows. A site that was refused gets room, but no site can claim so many steps that the others'

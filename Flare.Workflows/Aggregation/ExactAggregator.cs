@@ -20,11 +20,11 @@ public sealed class ExactAggregator : Aggregator, IDisposable
 {
     private readonly List<Contribution> _waiting = [];
     private ControllerContext? _federation;
-    private ExactWeightedMean? _mean;
+    private ExactSum? _mean;
 
     // Integers wrap: 5 - 10 is 251 where there are eight bits, and the mean of such differences is no difference of means. Where sites send
     // differences, the mean of these tensors is that of the weights, which a difference and the global value make again whatever wrapped.
-    private ExactWeightedMean? _integers;
+    private ExactSum? _integers;
 
     /// <summary>What sites send: <see cref="DataKind.WeightDiff"/>, which is added to the global model, or <see cref="DataKind.Weights"/>, which replaces it.</summary>
     public DataKind Kind { get; init; } = DataKind.WeightDiff;
@@ -53,7 +53,7 @@ public sealed class ExactAggregator : Aggregator, IDisposable
             Kinds = [Kind],
             AllowMissingTensors = AllowMissingTensors,
             RequireNumSteps = Weighting == Weighting.NumSteps,
-            Rule = c => WeightOf(c) is >= ExactWeightedMean.MinWeight and <= ExactWeightedMean.MaxWeight ? contract.Rule?.Invoke(c)
+            Rule = c => WeightOf(c) is >= ExactSum.MinWeight and <= ExactSum.MaxWeight ? contract.Rule?.Invoke(c)
                 : $"its weight is {WeightOf(c)}; site weight × training steps must be from 2^-64 to 2^64",
         };
     }
@@ -69,9 +69,9 @@ public sealed class ExactAggregator : Aggregator, IDisposable
         if (_mean is null || !_mean.Layout.Equals(layout))
         {
             DisposeMeans();
-            _mean = new ExactWeightedMean(layout, [.. layout.Select(t => IsExcluded(t) || IsByWeight(t))], federation.Compute);
+            _mean = new ExactSum(layout, [.. layout.Select(t => IsExcluded(t) || IsByWeight(t))], federation.Compute);
             var integers = layout.Where(t => !IsExcluded(t) && IsByWeight(t)).ToArray();
-            if (integers.Length > 0) _integers = new ExactWeightedMean(new TensorLayout(integers), [], federation.Compute);
+            if (integers.Length > 0) _integers = new ExactSum(new TensorLayout(integers), [], federation.Compute);
         }
         _mean.Reset();
         _integers?.Reset();
@@ -155,7 +155,7 @@ public sealed class ExactAggregator : Aggregator, IDisposable
     internal IEnumerable<string> Errors()
     {
         foreach (var (site, weight) in SiteWeights)
-            if (!Weight.IsValid(weight))
+            if (weight is not (>= ExactSum.MinWeight and <= ExactSum.MaxWeight))
                 yield return $"{nameof(SiteWeights)} gives {site} the weight {weight:R}; it must be from 2^-64 to 2^64. To leave a site out, do not add it to the federation";
     }
 

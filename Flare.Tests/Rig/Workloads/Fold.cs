@@ -1,5 +1,5 @@
 using Flare.Testing;
-using Flare.Tests.Workflows.Aggregation;
+using Flare.Tests.Core.Tensors.Exact;
 
 namespace Flare.Tests.Rig.Workloads;
 

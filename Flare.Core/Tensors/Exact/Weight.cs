@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace Flare.Workflows;
+namespace Flare;
 
 /// <summary>A weight, exactly: sign times an odd integer times a power of two.</summary>
 internal readonly struct Weight

@@ -1,4 +1,4 @@
-namespace Flare.Workflows;
+namespace Flare;
 
 /// <summary>Where the bits of some finite numbers lie.</summary>
 /// <param name="Top">All magnitudes are below 2^Top.</param>

@@ -1,4 +1,4 @@
-namespace Flare.Workflows;
+namespace Flare;
 
 /// <summary>A contribution cannot be aggregated. It was left out without a trace: the mean is what it was before the call.</summary>
 public sealed class RefusedContributionException : FlareException

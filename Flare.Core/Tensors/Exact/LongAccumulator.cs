@@ -1,13 +1,13 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 
-namespace Flare.Workflows;
+namespace Flare;
 
 /// <summary>
 /// Exact sums as long fixed-point numbers: words of 32 bits, lowest first, held in signed 64 so that 2^30 additions need no carry.
 /// The last word takes the sign.
 /// </summary>
-internal static unsafe class FixedPoint
+internal static unsafe class LongAccumulator
 {
     /// <summary>Additions until a word might overflow.</summary>
     public const int MaxAdditions = 1 << 30;

@@ -2,15 +2,15 @@ using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.Arm;
 using System.Runtime.Intrinsics.X86;
 
-namespace Flare.Workflows;
+namespace Flare;
 
 /// <summary>
-/// What <see cref="BlockKernels{TLanes, TDoubles, TBits}"/> need of a vector width. Every operation rounds as IEEE 754 says, lane
+/// What <see cref="BlockKernels{TVectors, TDoubles, TBits}"/> need of a vector width. Every operation rounds as IEEE 754 says, lane
 /// by lane, so all widths give the same bits.
 /// </summary>
 /// <typeparam name="TDoubles">A vector of doubles.</typeparam>
 /// <typeparam name="TBits">A vector of as many bytes, of unsigned integers: twice as many lanes.</typeparam>
-internal unsafe interface ILanes<TDoubles, TBits>
+internal unsafe interface IBlockVectors<TDoubles, TBits>
 {
     static abstract bool IsSupported { get; }
     static abstract int Width { get; }
@@ -43,7 +43,7 @@ internal unsafe interface ILanes<TDoubles, TBits>
 }
 
 /// <summary>AVX-512.</summary>
-internal readonly unsafe struct Lanes512 : ILanes<Vector512<double>, Vector512<uint>>
+internal readonly unsafe struct BlockVectors512 : IBlockVectors<Vector512<double>, Vector512<uint>>
 {
     // Vector512.IsHardwareAccelerated says no where wide vectors lower the clock; for these loops they pay all the same.
     public static bool IsSupported => Avx512F.IsSupported;
@@ -77,15 +77,15 @@ internal readonly unsafe struct Lanes512 : ILanes<Vector512<double>, Vector512<u
     public static Vector512<uint> Add(Vector512<uint> a, Vector512<uint> b) => a + b;
     public static Vector512<uint> Max(Vector512<uint> a, Vector512<uint> b) => Vector512.Max(a, b);
     public static Vector512<uint> Min(Vector512<uint> a, Vector512<uint> b) => Vector512.Min(a, b);
-    public static uint LargestOf(Vector512<uint> lanes) => Lanes256.LargestOf(Vector256.Max(lanes.GetLower(), lanes.GetUpper()));
-    public static uint SmallestOf(Vector512<uint> lanes) => Lanes256.SmallestOf(Vector256.Min(lanes.GetLower(), lanes.GetUpper()));
+    public static uint LargestOf(Vector512<uint> lanes) => BlockVectors256.LargestOf(Vector256.Max(lanes.GetLower(), lanes.GetUpper()));
+    public static uint SmallestOf(Vector512<uint> lanes) => BlockVectors256.SmallestOf(Vector256.Min(lanes.GetLower(), lanes.GetUpper()));
 
     private static Vector512<float> Narrow(Vector512<double> lower, Vector512<double> upper) =>
         Vector512.Create(Avx512F.ConvertToVector256Single(lower), Avx512F.ConvertToVector256Single(upper));
 }
 
 /// <summary>AVX2 with FMA.</summary>
-internal readonly unsafe struct Lanes256 : ILanes<Vector256<double>, Vector256<uint>>
+internal readonly unsafe struct BlockVectors256 : IBlockVectors<Vector256<double>, Vector256<uint>>
 {
     public static bool IsSupported => Avx2.IsSupported && Fma.IsSupported;
     public static int Width => 4;
@@ -118,15 +118,15 @@ internal readonly unsafe struct Lanes256 : ILanes<Vector256<double>, Vector256<u
     public static Vector256<uint> Add(Vector256<uint> a, Vector256<uint> b) => a + b;
     public static Vector256<uint> Max(Vector256<uint> a, Vector256<uint> b) => Vector256.Max(a, b);
     public static Vector256<uint> Min(Vector256<uint> a, Vector256<uint> b) => Vector256.Min(a, b);
-    public static uint LargestOf(Vector256<uint> lanes) => Lanes128.LargestOf(Vector128.Max(lanes.GetLower(), lanes.GetUpper()));
-    public static uint SmallestOf(Vector256<uint> lanes) => Lanes128.SmallestOf(Vector128.Min(lanes.GetLower(), lanes.GetUpper()));
+    public static uint LargestOf(Vector256<uint> lanes) => BlockVectors128.LargestOf(Vector128.Max(lanes.GetLower(), lanes.GetUpper()));
+    public static uint SmallestOf(Vector256<uint> lanes) => BlockVectors128.SmallestOf(Vector128.Min(lanes.GetLower(), lanes.GetUpper()));
 
     private static Vector256<float> Narrow(Vector256<double> lower, Vector256<double> upper) =>
         Vector256.Create(Avx.ConvertToVector128Single(lower), Avx.ConvertToVector128Single(upper));
 }
 
 /// <summary>Everywhere else: NEON, SSE, WebAssembly, or no vectors at all.</summary>
-internal readonly unsafe struct Lanes128 : ILanes<Vector128<double>, Vector128<uint>>
+internal readonly unsafe struct BlockVectors128 : IBlockVectors<Vector128<double>, Vector128<uint>>
 {
     public static bool IsSupported => true;
     public static int Width => 2;

@@ -1,7 +1,7 @@
 using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 
-namespace Flare.Workflows;
+namespace Flare;
 
 /// <summary>How a tensor's elements enter the sum, and how a quotient becomes an element again.</summary>
 internal static unsafe class Elements

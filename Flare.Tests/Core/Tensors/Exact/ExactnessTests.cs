@@ -1,6 +1,5 @@
-using Flare.Workflows;
 
-namespace Flare.Tests.Workflows.Aggregation;
+namespace Flare.Tests.Core.Tensors.Exact;
 
 /// <summary>The mean against rational arithmetic.</summary>
 public class ExactnessTests
@@ -9,17 +8,17 @@ public class ExactnessTests
 
     [Test]
     public void Floats_are_the_exact_mean_correctly_rounded(
-        [ValueSource(typeof(Models), nameof(Models.Kinds))] string kind,
+        [ValueSource(typeof(ExactModels), nameof(ExactModels.Kinds))] string kind,
         [ValueSource(nameof(WeightKinds))] string weightKind,
         [Values(1, 2, 3, 8, 25)] int contributions)
     {
         var random = new Random(HashCode.Combine(1, contributions));
-        var layout = Models.Floats(37, 1, 530);
+        var layout = ExactModels.Floats(37, 1, 530);
         // All of a short tensor, some of a long one, and both sides of a block's end.
         static bool Checked(int i) => i < 40 || i > 508 || i % 16 == 3;
-        var models = Enumerable.Range(0, contributions).Select(k => (Model: Models.Of(layout, random, kind, k), Weight: Models.AnyWeight(random, weightKind))).ToArray();
+        var models = Enumerable.Range(0, contributions).Select(k => (Model: ExactModels.Of(layout, random, kind, k), Weight: ExactModels.AnyWeight(random, weightKind))).ToArray();
 
-        using var mean = new ExactWeightedMean(layout);
+        using var mean = new ExactSum(layout);
         var result = new StateDict(layout);
         mean.Complete(models, result);
 
@@ -40,17 +39,17 @@ public class ExactnessTests
     public void Two_thousand_contributions_lose_nothing([Values("ordinary", "cancelling", "any bits")] string kind, [Values("integer", "fraction")] string weightKind)
     {
         var random = new Random(2);
-        var layout = Models.Floats(20);
-        var models = Enumerable.Range(0, 2000).Select(k => (Model: Models.Of(layout, random, kind, k), Weight: Models.AnyWeight(random, weightKind))).ToArray();
+        var layout = ExactModels.Floats(20);
+        var models = Enumerable.Range(0, 2000).Select(k => (Model: ExactModels.Of(layout, random, kind, k), Weight: ExactModels.AnyWeight(random, weightKind))).ToArray();
 
-        using var fused = new ExactWeightedMean(layout);
-        using var streaming = new ExactWeightedMean(layout);
+        using var fused = new ExactSum(layout);
+        using var streaming = new ExactSum(layout);
         var (result, streamed) = (new StateDict(layout), new StateDict(layout));
         fused.Complete(models, result);
         foreach (var (model, weight) in models) streaming.Add(model, weight);
         streaming.Complete(streamed);
 
-        Assert.That(Models.Bytes(streamed), Is.EqualTo(Models.Bytes(result)));
+        Assert.That(ExactModels.Bytes(streamed), Is.EqualTo(ExactModels.Bytes(result)));
         for (var i = 0; i < 20; i++)
             Assert.That(result[0].AsReadOnlySpan<float>()[i], Is.EqualTo((float)Oracle.Mean(models.Select(m => ((double)m.Model[0].AsReadOnlySpan<float>()[i], m.Weight)), DType.Float32)));
     }
@@ -60,7 +59,7 @@ public class ExactnessTests
     {
         var random = new Random(3);
         var layout = new TensorLayout(new TensorSpec("d", DType.Float64, [600]));
-        var models = Enumerable.Range(0, 5).Select(_ => (Model: new StateDict(layout), Weight: Models.AnyWeight(random, weightKind))).ToArray();
+        var models = Enumerable.Range(0, 5).Select(_ => (Model: new StateDict(layout), Weight: ExactModels.AnyWeight(random, weightKind))).ToArray();
         foreach (var (model, _) in models)
             foreach (ref var x in model[0].AsSpan<double>())
                 x = kind switch
@@ -71,7 +70,7 @@ public class ExactnessTests
                     _ => AnyDouble(random),
                 };
 
-        using var mean = new ExactWeightedMean(layout);
+        using var mean = new ExactSum(layout);
         var result = new StateDict(layout);
         mean.Complete(models, result);
         for (var i = 0; i < 600; i++)
@@ -84,7 +83,7 @@ public class ExactnessTests
     {
         var random = new Random(4);
         var layout = new TensorLayout(new TensorSpec("h", DType.Float16, [1000]), new TensorSpec("b", DType.BFloat16, [1000]));
-        var models = Enumerable.Range(0, 6).Select(_ => (Model: new StateDict(layout), Weight: Models.AnyWeight(random, weightKind))).ToArray();
+        var models = Enumerable.Range(0, 6).Select(_ => (Model: new StateDict(layout), Weight: ExactModels.AnyWeight(random, weightKind))).ToArray();
         foreach (var (model, _) in models)
         {
             foreach (ref var x in model[0].AsSpan<Half>())
@@ -93,7 +92,7 @@ public class ExactnessTests
                 do x = kind == "ordinary" ? (BFloat16)(float)random.NextDouble() : new BFloat16((ushort)random.Next(1 << 16)); while (!float.IsFinite((float)x));
         }
 
-        using var mean = new ExactWeightedMean(layout);
+        using var mean = new ExactSum(layout);
         var result = new StateDict(layout);
         mean.Complete(models, result);
         for (var i = 0; i < 1000; i++)
@@ -122,7 +121,7 @@ public class ExactnessTests
     {
         var random = new Random(5);
         var layout = new TensorLayout(new TensorSpec("n", dtype, [300]));
-        var models = Enumerable.Range(0, contributions).Select(_ => (Model: new StateDict(layout), Weight: Models.AnyWeight(random, weightKind))).ToArray();
+        var models = Enumerable.Range(0, contributions).Select(_ => (Model: new StateDict(layout), Weight: ExactModels.AnyWeight(random, weightKind))).ToArray();
         foreach (var (model, _) in models)
         {
             var elements = model[0].AsSpan<T>();
@@ -130,7 +129,7 @@ public class ExactnessTests
             // Small ones make ties.
             for (var i = 0; i < 100; i++) elements[i] = T.CreateTruncating(random.Next(5));
         }
-        using var mean = new ExactWeightedMean(layout);
+        using var mean = new ExactSum(layout);
         var result = new StateDict(layout);
         mean.Complete(models, result);
         for (var i = 0; i < 300; i++)
@@ -143,12 +142,12 @@ public class ExactnessTests
     [Test]
     public void A_mean_of_zero_is_positive_zero()
     {
-        var layout = Models.Floats(3);
+        var layout = ExactModels.Floats(3);
         var (a, b) = (new StateDict(layout), new StateDict(layout));
         (a[0].AsSpan<float>()[0], b[0].AsSpan<float>()[0]) = (-0f, -0f);
         (a[0].AsSpan<float>()[1], b[0].AsSpan<float>()[1]) = (3, -3);
         (a[0].AsSpan<float>()[2], b[0].AsSpan<float>()[2]) = (-float.Epsilon, 0);
-        using var mean = new ExactWeightedMean(layout);
+        using var mean = new ExactSum(layout);
         mean.Add((a, 1), (b, 1));
         var result = mean.Complete()[0].AsReadOnlySpan<float>().ToArray();
         Assert.That(result.Select(BitConverter.SingleToInt32Bits), Is.EqualTo(new[] { 0, 0, int.MinValue }), "the last is not zero, but rounds to it from below");

@@ -1,6 +1,6 @@
 using Flare.Runtime;
 
-namespace Flare.Workflows;
+namespace Flare;
 
 /// <summary>
 /// The weighted mean Σ wᵢxᵢ / Σ wᵢ of models, tensor by tensor, computed from the exact sum: no bit is dropped before one final
@@ -16,7 +16,7 @@ namespace Flare.Workflows;
 /// Contributions are only read during a call. After the first round of a shape nothing is allocated.</para>
 /// <para>Not thread-safe: one call at a time.</para>
 /// </summary>
-public sealed unsafe partial class ExactWeightedMean : IDisposable
+public sealed unsafe partial class ExactSum : IDisposable
 {
     /// <summary>The smallest weight, 2^-64.</summary>
     public const double MinWeight = Weight.Smallest;
@@ -31,7 +31,7 @@ public sealed unsafe partial class ExactWeightedMean : IDisposable
     private readonly Dictionary<TensorLayout, int[]> _maps = [];
     private WeightSums _weights;
     private WeightSums _newWeights;
-    private Contribution[] _batch = new Contribution[8];
+    private Term[] _batch = new Term[8];
     private int _batchCount;
     private long _additions;
     private bool _broken;
@@ -41,10 +41,10 @@ public sealed unsafe partial class ExactWeightedMean : IDisposable
     /// <param name="excluded">Per tensor of the layout, whether it is left out; empty for none.</param>
     /// <param name="scheduler">Runs the arithmetic; null for the calling thread alone. The results do not depend on it.</param>
     /// <exception cref="ArgumentException"><paramref name="excluded"/> has another length than the layout.</exception>
-    public ExactWeightedMean(TensorLayout layout, ReadOnlySpan<bool> excluded = default, ComputeScheduler? scheduler = null)
+    public ExactSum(TensorLayout layout, ReadOnlySpan<bool> excluded = default, ComputeScheduler? scheduler = null)
         : this(layout, excluded, scheduler, BlockKernels.Best) { }
 
-    internal ExactWeightedMean(TensorLayout layout, ReadOnlySpan<bool> excluded, ComputeScheduler? scheduler, BlockKernels kernels, bool alwaysWide = false)
+    internal ExactSum(TensorLayout layout, ReadOnlySpan<bool> excluded, ComputeScheduler? scheduler, BlockKernels kernels, bool alwaysWide = false)
     {
         ArgumentNullException.ThrowIfNull(layout);
         if (!excluded.IsEmpty && excluded.Length != layout.Count)
@@ -167,7 +167,7 @@ public sealed unsafe partial class ExactWeightedMean : IDisposable
     private void Prepare(ReadOnlySpan<(StateDict Tensors, double Weight)> contributions, bool subtract)
     {
         if (_broken) throw new InvalidOperationException("An earlier call was cut short, and its sums are incomplete. Call Reset() and add the contributions again.");
-        if ((_additions += contributions.Length) > FixedPoint.MaxAdditions / 4)
+        if ((_additions += contributions.Length) > LongAccumulator.MaxAdditions / 4)
             throw new InvalidOperationException("More than 2^28 contributions were added without a Reset().");
         if (_batch.Length < contributions.Length) Array.Resize(ref _batch, Math.Max(contributions.Length, 2 * _batch.Length));
         _newWeights.CopyFrom(_weights);
@@ -217,9 +217,9 @@ public sealed unsafe partial class ExactWeightedMean : IDisposable
         return map;
     }
 
-    private readonly record struct Contribution(StateDict Tensors, nint Pointer, int[]? Map, Weight Weight)
+    private readonly record struct Term(StateDict Tensors, nint Pointer, int[]? Map, Weight Weight)
     {
-        public Contribution(StateDict tensors, byte* pointer, int[]? map, Weight weight) : this(tensors, (nint)pointer, map, weight) { }
+        public Term(StateDict tensors, byte* pointer, int[]? map, Weight weight) : this(tensors, (nint)pointer, map, weight) { }
 
         public byte* AddressOf(int tensor)
         {

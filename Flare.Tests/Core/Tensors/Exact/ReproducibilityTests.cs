@@ -1,32 +1,31 @@
 using Flare.Runtime;
-using Flare.Workflows;
 
-namespace Flare.Tests.Workflows.Aggregation;
+namespace Flare.Tests.Core.Tensors.Exact;
 
 /// <summary>The result's bits depend on the contributions alone.</summary>
 public class ReproducibilityTests
 {
     // Shorter than a vector, on a block's edge, across several blocks, a tail of one.
-    private static readonly TensorLayout Layout = Models.Floats(3, 512, 0, 1037, 16, 70);
+    private static readonly TensorLayout Layout = ExactModels.Floats(3, 512, 0, 1037, 16, 70);
 
     private static (StateDict Tensors, double Weight)[] Contributions(int seed, string kind, int count, string? weightKind = null)
     {
         var random = new Random(seed);
         string[] kinds = ["integer", "fraction", "any"];
-        return [.. Enumerable.Range(0, count).Select(k => (Models.Of(Layout, random, kind, k), Models.AnyWeight(random, weightKind ?? kinds[random.Next(kinds.Length)])))];
+        return [.. Enumerable.Range(0, count).Select(k => (ExactModels.Of(Layout, random, kind, k), ExactModels.AnyWeight(random, weightKind ?? kinds[random.Next(kinds.Length)])))];
     }
 
     private static byte[] Mean((StateDict, double)[] contributions, ComputeScheduler? scheduler = null, BlockKernels? kernels = null, bool wide = false, int streamed = 0, int batch = 1)
     {
-        using var mean = new ExactWeightedMean(Layout, [], scheduler, kernels ?? BlockKernels.Best, wide);
+        using var mean = new ExactSum(Layout, [], scheduler, kernels ?? BlockKernels.Best, wide);
         for (var i = 0; i < streamed; i += batch) mean.Add(contributions.AsSpan(i, Math.Min(batch, streamed - i)));
         using var result = new StateDict(Layout);
         mean.Complete(contributions.AsSpan(streamed), result);
-        return Models.Bytes(result);
+        return ExactModels.Bytes(result);
     }
 
     [Test]
-    public void Order_does_not_show([ValueSource(typeof(Models), nameof(Models.Kinds))] string kind)
+    public void Order_does_not_show([ValueSource(typeof(ExactModels), nameof(ExactModels.Kinds))] string kind)
     {
         var contributions = Contributions(1, kind, 11);
         var expected = Mean(contributions);
@@ -40,7 +39,7 @@ public class ReproducibilityTests
     }
 
     [Test]
-    public void Grouping_does_not_show([ValueSource(typeof(Models), nameof(Models.Kinds))] string kind, [Values(1, 3, 8)] int batch, [Values(9, 20)] int streamed)
+    public void Grouping_does_not_show([ValueSource(typeof(ExactModels), nameof(ExactModels.Kinds))] string kind, [Values(1, 3, 8)] int batch, [Values(9, 20)] int streamed)
     {
         var contributions = Contributions(3, kind, 20);
         Assert.That(Mean(contributions, streamed: streamed, batch: batch), Is.EqualTo(Mean(contributions)));
@@ -57,7 +56,7 @@ public class ReproducibilityTests
     }
 
     [Test]
-    public void The_width_of_vectors_does_not_show([ValueSource(typeof(Models), nameof(Models.Kinds))] string kind, [Values(0, 8)] int streamed)
+    public void The_width_of_vectors_does_not_show([ValueSource(typeof(ExactModels), nameof(ExactModels.Kinds))] string kind, [Values(0, 8)] int streamed)
     {
         var contributions = Contributions(5, kind, 12);
         var expected = Mean(contributions, kernels: BlockKernels.PortableKernels, streamed: streamed);
@@ -66,7 +65,7 @@ public class ReproducibilityTests
     }
 
     [Test]
-    public void The_form_of_the_sums_does_not_show([ValueSource(typeof(Models), nameof(Models.Kinds))] string kind, [Values(0, 5)] int streamed)
+    public void The_form_of_the_sums_does_not_show([ValueSource(typeof(ExactModels), nameof(ExactModels.Kinds))] string kind, [Values(0, 5)] int streamed)
     {
         var contributions = Contributions(6, kind, 10);
         Assert.That(Mean(contributions, wide: true, streamed: streamed), Is.EqualTo(Mean(contributions, streamed: streamed)));
@@ -78,7 +77,7 @@ public class ReproducibilityTests
         // Each contribution moves the block's grid, down, up, and finally out of what two doubles hold.
         string[] kinds = ["ordinary", "zeros", "tiny", "huge", "two scales", "any bits", "few bits"];
         var random = new Random(7);
-        var contributions = kinds.Select((kind, k) => (Models.Of(Layout, random, kind, k), Models.AnyWeight(random, "integer"))).ToArray();
+        var contributions = kinds.Select((kind, k) => (ExactModels.Of(Layout, random, kind, k), ExactModels.AnyWeight(random, "integer"))).ToArray();
         var expected = Mean(contributions, wide: true);
         for (var i = 0; i < 8; i++)
         {
@@ -90,22 +89,22 @@ public class ReproducibilityTests
     [Test]
     public void Many_additions_of_one_sign_move_the_grid_and_lose_nothing()
     {
-        var layout = Models.Floats(64);
+        var layout = ExactModels.Floats(64);
         var random = new Random(8);
-        var model = Models.Of(layout, random, "two scales", 0);
-        var positive = Models.Of(layout, random, "huge", 0).Clone();
+        var model = ExactModels.Of(layout, random, "two scales", 0);
+        var positive = ExactModels.Of(layout, random, "huge", 0).Clone();
         foreach (ref var x in positive[0].AsSpan<float>()) x = Math.Abs(x);
-        using var mean = new ExactWeightedMean(layout);
+        using var mean = new ExactSum(layout);
         mean.Add(model, 3);
         for (var i = 0; i < 5_000; i++) mean.Add(positive, 1 / 3.0);
         for (var i = 0; i < 5_000; i++) mean.Subtract(positive, 1 / 3.0);
-        Assert.That(Models.Bytes(mean.Complete()), Is.EqualTo(Models.Bytes(model)));
+        Assert.That(ExactModels.Bytes(mean.Complete()), Is.EqualTo(ExactModels.Bytes(model)));
     }
 
     [Test]
     public void An_instance_serves_round_after_round()
     {
-        using var mean = new ExactWeightedMean(Layout);
+        using var mean = new ExactSum(Layout);
         var first = Contributions(9, "ordinary", 4);
         var second = Contributions(10, "any bits", 4);
         using var result = new StateDict(Layout);
@@ -113,7 +112,7 @@ public class ReproducibilityTests
         {
             mean.Add(contributions.AsSpan(0, 2));
             mean.Complete(contributions.AsSpan(2), result);
-            Assert.That(Models.Bytes(result), Is.EqualTo(Mean(contributions)));
+            Assert.That(ExactModels.Bytes(result), Is.EqualTo(Mean(contributions)));
         }
     }
 
@@ -121,7 +120,7 @@ public class ReproducibilityTests
     public void Rounds_after_the_first_allocate_nothing([Values("ordinary", "two scales")] string kind, [Values(0, 8)] int streamed)
     {
         var contributions = Contributions(11, kind, 12);
-        using var mean = new ExactWeightedMean(Layout);
+        using var mean = new ExactSum(Layout);
         using var result = new StateDict(Layout);
         // The least of several: on a busy machine the runtime itself allocates on this thread now and then.
         var least = long.MaxValue;

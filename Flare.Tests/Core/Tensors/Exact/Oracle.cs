@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace Flare.Tests.Workflows.Aggregation;
+namespace Flare.Tests.Core.Tensors.Exact;
 
 /// <summary>Weighted means in rational arithmetic, rounded once: written from the definition, with nothing of the library's.</summary>
 internal static class Oracle

@@ -1,4 +1,4 @@
-namespace Flare.Workflows;
+namespace Flare;
 
 /// <summary>The exact sums of the weights, per tensor.</summary>
 internal sealed unsafe class WeightSums(int tensors)
@@ -34,8 +34,8 @@ internal sealed unsafe class WeightSums(int tensors)
     public bool TryAdd(int tensor, in Weight weight)
     {
         var words = _words.AsSpan(tensor * Words, Words);
-        fixed (long* pointer = words) FixedPoint.Add(pointer, weight.Exponent - Low, 0, weight.Mantissa, weight.IsNegative);
-        var negative = FixedPoint.Normalize(words);
+        fixed (long* pointer = words) LongAccumulator.Add(pointer, weight.Exponent - Low, 0, weight.Mantissa, weight.IsNegative);
+        var negative = LongAccumulator.Normalize(words);
         _counts[tensor] += weight.IsNegative ? -1 : 1;
         return !negative && _counts[tensor] >= 0 && (_counts[tensor] == 0) == (words.IndexOfAnyExcept(0) < 0);
     }
@@ -45,7 +45,7 @@ internal sealed unsafe class WeightSums(int tensors)
     {
         Span<long> words = stackalloc long[Words];
         WordsOf(tensor).CopyTo(words);
-        FixedPoint.Round(words, Low, out var nearest, out var rest, out var exponent);
+        LongAccumulator.Round(words, Low, out var nearest, out var rest, out var exponent);
         return new(Math.ScaleB(nearest, exponent), Math.ScaleB(rest, exponent));
     }
 }

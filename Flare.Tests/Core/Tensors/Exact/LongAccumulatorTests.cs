@@ -1,9 +1,8 @@
 using System.Numerics;
-using Flare.Workflows;
 
-namespace Flare.Tests.Workflows.Aggregation;
+namespace Flare.Tests.Core.Tensors.Exact;
 
-public unsafe class FixedPointTests
+public unsafe class LongAccumulatorTests
 {
     [Test]
     public void Sums_and_their_double_doubles_agree_with_big_integers([Values(1, 2, 3, 4, 5)] int seed)
@@ -18,11 +17,11 @@ public unsafe class FixedPointTests
                 var magnitude = new UInt128((ulong)random.NextInt64(1L << random.Next(1, 53)), (ulong)random.NextInt64(long.MinValue, long.MaxValue)) >> random.Next(100);
                 var position = random.Next(32 * (words.Length - 5));
                 var negative = random.Next(2) == 0;
-                fixed (long* pointer = words) FixedPoint.Add(pointer, position, (ulong)(magnitude >> 64), (ulong)magnitude, negative);
+                fixed (long* pointer = words) LongAccumulator.Add(pointer, position, (ulong)(magnitude >> 64), (ulong)magnitude, negative);
                 exact += (negative ? -1 : 1) * ((BigInteger)magnitude << position);
             }
 
-            FixedPoint.Round(words, -1074, out var nearest, out var rest, out var exponent);
+            LongAccumulator.Round(words, -1074, out var nearest, out var rest, out var exponent);
             if (exact.IsZero)
             {
                 Assert.That((nearest, rest), Is.EqualTo((0.0, 0.0)));
@@ -47,11 +46,11 @@ public unsafe class FixedPointTests
         var top = 256 + shift;
         fixed (long* pointer = words)
         {
-            FixedPoint.Add(pointer, top, 0, 1, negative);
-            FixedPoint.Add(pointer, top - 53, 0, 1, negative);
-            FixedPoint.Add(pointer, top - below, 0, 1, up ? negative : !negative);
+            LongAccumulator.Add(pointer, top, 0, 1, negative);
+            LongAccumulator.Add(pointer, top - 53, 0, 1, negative);
+            LongAccumulator.Add(pointer, top - below, 0, 1, up ? negative : !negative);
         }
-        FixedPoint.Round(words, 0, out var nearest, out var rest, out var exponent);
+        LongAccumulator.Round(words, 0, out var nearest, out var rest, out var exponent);
         var sign = negative ? -1 : 1;
         Assert.That(nearest, Is.EqualTo(sign * (up ? Math.BitIncrement(1.0) : 1.0)));
         Assert.That(rest, Is.EqualTo(sign * (up ? -1 : 1) * (Math.ScaleB(1, -53) - Math.ScaleB(1, -below))));

@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace Flare.Workflows;
+namespace Flare;
 
 /// <summary>
 /// Division by the sum of weights: a pure function of the dividend's and the divisor's exact values, given as double-doubles (the

@@ -1,4 +1,4 @@
-namespace Flare.Workflows;
+namespace Flare;
 
 internal enum BlockForm : byte
 {

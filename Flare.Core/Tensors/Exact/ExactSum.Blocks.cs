@@ -4,11 +4,11 @@ using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using Flare.Runtime;
 
-namespace Flare.Workflows;
+namespace Flare;
 
 // The passes over the tensors, block by block. A block's contributions are read, added and, at the end of a round, divided
 // while all of it is in the first-level cache. Parts are runs of blocks that may be worked on side by side.
-public sealed unsafe partial class ExactWeightedMean
+public sealed unsafe partial class ExactSum
 {
     private const int BlockLength = BlockKernels.BlockLength;
     private const int CellBytes = 2 * BlockLength * sizeof(double);
@@ -152,11 +152,11 @@ public sealed unsafe partial class ExactWeightedMean
             var members = 0;
             for (; next < contributions && members < groupSize; next++)
             {
-                ref readonly var contribution = ref _batch[next];
-                var address = contribution.AddressOf(at.Tensor);
+                ref readonly var term = ref _batch[next];
+                var address = term.AddressOf(at.Tensor);
                 if (address is null) continue;
                 scratch->Sources[members] = (nint)(address + at.Start * at.DType.Size());
-                scratch->Weights[members++] = undo ? contribution.Weight.Negated : contribution.Weight;
+                scratch->Weights[members++] = undo ? term.Weight.Negated : term.Weight;
             }
             if (members > 0 && !AddGroup(at, ref sum, cells, scratch, members)) return first;
         }

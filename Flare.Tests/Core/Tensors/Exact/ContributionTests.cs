@@ -1,44 +1,43 @@
-using Flare.Workflows;
 
-namespace Flare.Tests.Workflows.Aggregation;
+namespace Flare.Tests.Core.Tensors.Exact;
 
 /// <summary>What goes in, what is refused, and what is taken out again.</summary>
 public class ContributionTests
 {
-    private static readonly TensorLayout Layout = Models.Floats(1000, 20, 700);
+    private static readonly TensorLayout Layout = ExactModels.Floats(1000, 20, 700);
 
     private static (StateDict Tensors, double Weight)[] Contributions(int count, string kind = "ordinary")
     {
         var random = new Random(1);
-        return [.. Enumerable.Range(0, count).Select(k => (Models.Of(Layout, random, kind, k), Models.AnyWeight(random, "fraction")))];
+        return [.. Enumerable.Range(0, count).Select(k => (ExactModels.Of(Layout, random, kind, k), ExactModels.AnyWeight(random, "fraction")))];
     }
 
     private static byte[] Mean(params (StateDict, double)[] contributions)
     {
-        using var mean = new ExactWeightedMean(Layout);
+        using var mean = new ExactSum(Layout);
         mean.Add(contributions);
-        return Models.Bytes(mean.Complete());
+        return ExactModels.Bytes(mean.Complete());
     }
 
     [Test]
     public void Subtracting_leaves_no_trace([Values("ordinary", "two scales", "any bits")] string kind, [Values("ordinary", "huge", "any bits")] string intruderKind)
     {
         var contributions = Contributions(5, kind);
-        var intruder = (Models.Of(Layout, new Random(2), intruderKind, 0), 1e9 / 7);
-        using var mean = new ExactWeightedMean(Layout);
+        var intruder = (ExactModels.Of(Layout, new Random(2), intruderKind, 0), 1e9 / 7);
+        using var mean = new ExactSum(Layout);
         mean.Add(contributions.AsSpan(0, 2));
         mean.Add(intruder);
         mean.Add(contributions.AsSpan(2));
         mean.Subtract(intruder.Item1, intruder.Item2);
         Assert.That(mean.Count, Is.EqualTo(5));
-        Assert.That(Models.Bytes(mean.Complete()), Is.EqualTo(Mean(contributions)));
+        Assert.That(ExactModels.Bytes(mean.Complete()), Is.EqualTo(Mean(contributions)));
     }
 
     [Test]
     public void What_was_never_added_cannot_be_subtracted()
     {
         var contributions = Contributions(2);
-        using var mean = new ExactWeightedMean(Layout);
+        using var mean = new ExactSum(Layout);
         mean.Add(contributions[0].Tensors, 2);
         Assert.That(() => mean.Subtract(contributions[0].Tensors, 2.5), Throws.TypeOf<RefusedContributionException>().With.Message.Contains("never added"));
         Assert.That(() => mean.Subtract(contributions[0].Tensors, 1.5), Throws.TypeOf<RefusedContributionException>());
@@ -57,7 +56,7 @@ public class ContributionTests
         var batch = contributions.ToArray();
         batch[at].Tensors = bad;
 
-        using var mean = new ExactWeightedMean(Layout, scheduler: new BackwardScheduler(threads));
+        using var mean = new ExactSum(Layout, scheduler: new BackwardScheduler(threads));
         mean.Add(contributions[0].Tensors, 5);
         using var result = new StateDict(Layout);
         foreach (var refused in new Action[] { () => mean.Add(batch), () => mean.Complete(batch, result) })
@@ -68,7 +67,7 @@ public class ContributionTests
         }
         Assert.That(mean.Count, Is.EqualTo(1));
         mean.Add(contributions[1].Tensors, 7);
-        Assert.That(Models.Bytes(mean.Complete()), Is.EqualTo(Mean((contributions[0].Tensors, 5), (contributions[1].Tensors, 7))));
+        Assert.That(ExactModels.Bytes(mean.Complete()), Is.EqualTo(Mean((contributions[0].Tensors, 5), (contributions[1].Tensors, 7))));
     }
 
     [Test]
@@ -81,7 +80,7 @@ public class ContributionTests
         (contributions[1].Tensors, contributions[2].Tensors) = (a, b);
         foreach (var threads in new[] { 1, 2, 64 })
         {
-            using var mean = new ExactWeightedMean(Layout, scheduler: new BackwardScheduler(threads));
+            using var mean = new ExactSum(Layout, scheduler: new BackwardScheduler(threads));
             Assert.That(() => mean.Add(contributions), Throws.TypeOf<RefusedContributionException>().With.Property("Index").EqualTo(2).And.Property("Tensor").EqualTo("t0"));
         }
     }
@@ -97,7 +96,7 @@ public class ContributionTests
             case DType.Float16: good[0].AsSpan<Half>()[599] = (Half)1.5; bad[0].AsSpan<Half>()[599] = Half.NaN; break;
             default: good[0].AsSpan<BFloat16>()[599] = (BFloat16)1.5f; bad[0].AsSpan<BFloat16>()[599] = (BFloat16)float.NaN; break;
         }
-        using var mean = new ExactWeightedMean(layout);
+        using var mean = new ExactSum(layout);
         Assert.That(() => mean.Add((good, 1), (good, 1), (bad, 1)), Throws.TypeOf<RefusedContributionException>().With.Property("Index").EqualTo(2).And.Message.Contains("element 599"));
         mean.Add(good, 3);
         using var result = mean.Complete();
@@ -113,7 +112,7 @@ public class ContributionTests
     public void Weights_out_of_range_are_refused(double weight)
     {
         var contributions = Contributions(2);
-        using var mean = new ExactWeightedMean(Layout);
+        using var mean = new ExactSum(Layout);
         Assert.That(() => mean.Add((contributions[0].Tensors, 1), (contributions[1].Tensors, weight)),
             Throws.TypeOf<RefusedContributionException>().With.Property("Index").EqualTo(1).And.Message.Contains("weight"));
         Assert.That(mean.Count, Is.Zero);
@@ -125,10 +124,10 @@ public class ContributionTests
     {
         var part = new TensorLayout(Layout[2], Layout[0]);
         var random = new Random(3);
-        var whole = Models.Of(Layout, random, "ordinary", 0);
-        var some = Models.Of(part, random, "ordinary", 1);
-        using var mean = new ExactWeightedMean(Layout);
-        var result = Models.Of(Layout, random, "ordinary", 2).Clone();
+        var whole = ExactModels.Of(Layout, random, "ordinary", 0);
+        var some = ExactModels.Of(part, random, "ordinary", 1);
+        using var mean = new ExactSum(Layout);
+        var result = ExactModels.Of(Layout, random, "ordinary", 2).Clone();
         var global = result[1].AsReadOnlySpan<float>().ToArray();
 
         mean.Complete([(some, 2), (some, 1)], result);
@@ -155,7 +154,7 @@ public class ContributionTests
         x["b"].AsSpan<float>().Fill(2);
         x["mask"].AsSpan<bool>().Fill(true);
         result["a"].AsSpan<float>().Fill(7);
-        using var mean = new ExactWeightedMean(layout, excluded: [true, false, false]);
+        using var mean = new ExactSum(layout, excluded: [true, false, false]);
         mean.Add(x, 1);
         mean.Complete(result);
         Assert.That(result["a"].AsReadOnlySpan<float>().ToArray(), Is.All.EqualTo(7));
@@ -166,21 +165,21 @@ public class ContributionTests
     [Test]
     public void Unknown_tensors_and_other_shapes_are_refused_by_name()
     {
-        using var mean = new ExactWeightedMean(Layout);
+        using var mean = new ExactSum(Layout);
         Assert.That(() => mean.Add(new StateDict(new TensorLayout(new TensorSpec("head", DType.Float32, [3]))), 1),
             Throws.TypeOf<RefusedContributionException>().With.Property("Tensor").EqualTo("head").And.Message.Contains("no tensor 'head'"));
         Assert.That(() => mean.Add(new StateDict(new TensorLayout(new TensorSpec("t1", DType.Float32, [4, 5]))), 1),
             Throws.TypeOf<RefusedContributionException>().With.Message.Contains("Float32[4,5]"));
-        Assert.That(() => mean.Complete([(new StateDict(Layout), 1)], new StateDict(Models.Floats(1))), Throws.ArgumentException);
+        Assert.That(() => mean.Complete([(new StateDict(Layout), 1)], new StateDict(ExactModels.Floats(1))), Throws.ArgumentException);
         Assert.That(() => mean.Complete([(new StateDict(Layout), 1)], new StateDict(Layout).Freeze()), Throws.InvalidOperationException);
-        Assert.That(() => new ExactWeightedMean(Layout, excluded: [true]), Throws.ArgumentException);
+        Assert.That(() => new ExactSum(Layout, excluded: [true]), Throws.ArgumentException);
     }
 
     [Test]
     public void Padding_stays_zero()
     {
         var contributions = Contributions(3);
-        using var mean = new ExactWeightedMean(Layout);
+        using var mean = new ExactSum(Layout);
         using var result = StateDict.Uninitialized(Layout);
         mean.Complete(contributions, result);
         using var copy = new StateDict(Layout);

@@ -1,10 +1,9 @@
 using Flare.Runtime;
-using Flare.Workflows;
 
-namespace Flare.Tests.Workflows.Aggregation;
+namespace Flare.Tests.Core.Tensors.Exact;
 
 /// <summary>Seeded models for the tests of aggregation.</summary>
-internal static class Models
+internal static class ExactModels
 {
     public static readonly string[] Kinds = ["ordinary", "tiny", "huge", "denormal", "cancelling", "any bits", "sparse", "two scales", "few bits", "zeros"];
 
@@ -41,7 +40,7 @@ internal static class Models
         "large integer" => random.NextInt64(1L << 40, 1L << 53),
         "fraction" => random.NextDouble() + 1e-9,
         "power" => Math.ScaleB(1, random.Next(-64, 65)),
-        "any" => Math.Clamp(Math.ScaleB(1 + random.NextDouble(), random.Next(-64, 64)), ExactWeightedMean.MinWeight, ExactWeightedMean.MaxWeight),
+        "any" => Math.Clamp(Math.ScaleB(1 + random.NextDouble(), random.Next(-64, 64)), ExactSum.MinWeight, ExactSum.MaxWeight),
         _ => 1,
     };
 

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
-namespace Flare.Workflows;
+namespace Flare;
 
 /// <summary>
 /// Exact sums of a block whose bits lie too far apart for two doubles: fixed-point numbers, each as long as the block needs. Slow,
@@ -97,7 +97,7 @@ internal sealed unsafe class WideBlock
     private void Add(long* words, ulong mantissa, int exponent, bool negative, in Weight weight)
     {
         var high = Math.BigMul(mantissa, weight.Mantissa, out var low);
-        FixedPoint.Add(words, exponent + weight.Exponent - Low, high, low, negative != weight.IsNegative);
+        LongAccumulator.Add(words, exponent + weight.Exponent - Low, high, low, negative != weight.IsNegative);
     }
 
     /// <summary>Divides an element: rounded to nearest, or to odd for one more rounding to a shorter type.</summary>
@@ -106,7 +106,7 @@ internal sealed unsafe class WideBlock
         var words = stackalloc long[Words];
         var sum = new Span<long>(words, Words);
         new ReadOnlySpan<long>(At(element), Words).CopyTo(sum);
-        FixedPoint.Round(sum, Low, out var dividend, out var dividendRest, out var exponent);
+        LongAccumulator.Round(sum, Low, out var dividend, out var dividendRest, out var exponent);
         var result = quotient.Divide(dividend, dividendRest, out var rest);
         return Math.ScaleB(toOdd ? Quotient.RoundToOdd(result, rest) : result, exponent);
     }
@@ -127,16 +127,16 @@ internal sealed unsafe class WideBlock
         for (var pass = 0; pass < 2; pass++)
         {
             left.CopyTo(copy);
-            FixedPoint.Round(copy, WeightSums.Low, out var dividend, out var dividendRest, out var exponent);
+            LongAccumulator.Round(copy, WeightSums.Low, out var dividend, out var dividendRest, out var exponent);
             var step = (Int128)Math.Round(Math.ScaleB(quotient.Divide(dividend, dividendRest, out _), exponent));
             result += step;
             SubtractMultiple(left, divisor, step);
         }
         // What is left is at most half the divisor in magnitude, or a hair more.
-        var negative = FixedPoint.Normalize(left);
+        var negative = LongAccumulator.Normalize(left);
         foreach (ref var word in left) word *= 2;
         SubtractMultiple(left, divisor, 1);
-        var below = FixedPoint.Normalize(left);
+        var below = LongAccumulator.Normalize(left);
         var tie = !below && left.IndexOfAnyExcept(0) < 0;
         if (tie ? !Int128.IsEvenInteger(result) : !below) result += negative ? -1 : 1;
         return unchecked((ulong)result);
@@ -148,7 +148,7 @@ internal sealed unsafe class WideBlock
             for (var i = 0; i < divisor.Length; i++)
             {
                 var product = (UInt128)Int128.Abs(factor) * (UInt128)divisor[i];
-                FixedPoint.Add(pointer, 32 * i, (ulong)(product >> 64), (ulong)product, negative: factor > 0);
+                LongAccumulator.Add(pointer, 32 * i, (ulong)(product >> 64), (ulong)product, negative: factor > 0);
             }
     }
 }

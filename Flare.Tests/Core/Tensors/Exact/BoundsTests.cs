@@ -1,6 +1,5 @@
-using Flare.Workflows;
 
-namespace Flare.Tests.Workflows.Aggregation;
+namespace Flare.Tests.Core.Tensors.Exact;
 
 /// <summary>Values chosen to lie at the edges of what each form of the sums holds.</summary>
 public class BoundsTests
@@ -21,7 +20,7 @@ public class BoundsTests
         var kernels = portable ? BlockKernels.PortableKernels : BlockKernels.Best;
         for (var d = 0; d <= 110; d++)
         {
-            var layout = Models.Floats(d + 1);
+            var layout = ExactModels.Floats(d + 1);
             var stays = Filled(layout, _ => MathF.BitIncrement(1));
             var (large, minusLarge) = (Filled(layout, _ => Math.ScaleB(1.5, d)), Filled(layout, _ => -Math.ScaleB(1.5, d)));
             var (middle, minusMiddle) = (Filled(layout, j => JustBelow(j + 1)), Filled(layout, j => -JustBelow(j + 1)));
@@ -31,7 +30,7 @@ public class BoundsTests
             contributions.AddRange([.. Enumerable.Repeat((minusMiddle, 1.0), repeats), (minusLarge, 1)]);
             var terms = contributions.Count;
 
-            using var mean = new ExactWeightedMean(layout, [], null, kernels);
+            using var mean = new ExactSum(layout, [], null, kernels);
             using var result = new StateDict(layout);
             if (streaming)
             {
@@ -53,11 +52,11 @@ public class BoundsTests
     {
         for (var d = 0; d <= 110; d++)
         {
-            var layout = Models.Floats(1);
+            var layout = ExactModels.Floats(1);
             var one = Filled(layout, _ => MathF.BitIncrement(1));
             var full = Filled(layout, _ => Math.ScaleB(2 - Math.ScaleB(1, -23), d));
             (StateDict Tensors, double Weight)[] added = [.. Enumerable.Repeat((full, 1.0), repeats), (one, 1), (full, 1)];
-            using var mean = new ExactWeightedMean(layout, [], null, portable ? BlockKernels.PortableKernels : BlockKernels.Best);
+            using var mean = new ExactSum(layout, [], null, portable ? BlockKernels.PortableKernels : BlockKernels.Best);
             mean.Add(added);
             for (var i = 0; i <= repeats; i++) mean.Subtract(full, 1);
             using var result = mean.Complete();
@@ -70,12 +69,12 @@ public class BoundsTests
     {
         // Half of two neighbours' sum lies between them. A third contribution, too small to show in a double, decides.
         var random = new Random(1);
-        var layout = Models.Floats(4000);
+        var layout = ExactModels.Floats(4000);
         var lower = Filled(layout, _ => random.NextDouble() + 1);
         var upper = Filled(layout, i => MathF.BitIncrement(lower[0].AsReadOnlySpan<float>()[i]));
         var faint = Filled(layout, _ => Math.ScaleB(random.Next(-1, 2), -random.Next(40, 75)));
         (StateDict Tensors, double Weight)[] contributions = [(lower, 3), (upper, 3), (faint, 3), (faint, 3)];
-        using var mean = new ExactWeightedMean(layout, [], null, portable ? BlockKernels.PortableKernels : BlockKernels.Best, wide);
+        using var mean = new ExactSum(layout, [], null, portable ? BlockKernels.PortableKernels : BlockKernels.Best, wide);
         using var result = new StateDict(layout);
         mean.Complete(contributions, result);
         for (var i = 0; i < 4000; i++)

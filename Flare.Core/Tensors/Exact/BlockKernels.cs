@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
-namespace Flare.Workflows;
+namespace Flare;
 
 /// <summary>
 /// The inner loops over one block. A block's exact sum is held in one or two doubles an element. With two, the coarse one carries a
@@ -19,11 +19,11 @@ internal abstract unsafe class BlockKernels
     /// <summary>Counts are multiples of this.</summary>
     public const int Step = 16;
 
-    public static BlockKernels Vector512Kernels { get; } = new BlockKernels<Lanes512, Vector512<double>, Vector512<uint>>();
+    public static BlockKernels Vector512Kernels { get; } = new BlockKernels<BlockVectors512, Vector512<double>, Vector512<uint>>();
 
-    public static BlockKernels Vector256Kernels { get; } = new BlockKernels<Lanes256, Vector256<double>, Vector256<uint>>();
+    public static BlockKernels Vector256Kernels { get; } = new BlockKernels<BlockVectors256, Vector256<double>, Vector256<uint>>();
 
-    public static BlockKernels PortableKernels { get; } = new BlockKernels<Lanes128, Vector128<double>, Vector128<uint>>();
+    public static BlockKernels PortableKernels { get; } = new BlockKernels<BlockVectors128, Vector128<double>, Vector128<uint>>();
 
     /// <summary>The widest that this machine runs.</summary>
     public static BlockKernels Best { get; } =
@@ -69,35 +69,35 @@ internal abstract unsafe class BlockKernels
 }
 
 /// <inheritdoc/>
-internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernels
-    where TLanes : struct, ILanes<TDoubles, TBits>
+internal sealed unsafe class BlockKernels<TVectors, TDoubles, TBits> : BlockKernels
+    where TVectors : struct, IBlockVectors<TDoubles, TBits>
 {
     // Two vectors of doubles at a time: as many elements as one vector of floats has.
-    private static int Stride => 2 * TLanes.Width;
+    private static int Stride => 2 * TVectors.Width;
 
-    public override bool IsSupported => TLanes.IsSupported;
+    public override bool IsSupported => TVectors.IsSupported;
 
-    public override bool TakesLongProducts => TLanes.Fuses;
+    public override bool TakesLongProducts => TVectors.Fuses;
 
     public override void Scan(float** sources, int sourceCount, int count, out uint largest, out uint smallest)
     {
-        var max = TLanes.Bits(0);
-        var min = TLanes.Bits(uint.MaxValue);
+        var max = TVectors.Bits(0);
+        var min = TVectors.Bits(uint.MaxValue);
         // One less than each magnitude: zero becomes the largest of all and never is the smallest. (A count is never negative, but
         // the compiler does not know: it would make a constant anew in every turn.)
-        var minusOne = TLanes.Bits(uint.MaxValue + (uint)(count >> 31));
+        var minusOne = TVectors.Bits(uint.MaxValue + (uint)(count >> 31));
         for (var k = 0; k < sourceCount; k++)
         {
             var x = sources[k];
             for (var end = x + count; x < end; x += Stride)
             {
-                var magnitudes = TLanes.Magnitudes(x);
-                max = TLanes.Max(max, magnitudes);
-                min = TLanes.Min(min, TLanes.Add(magnitudes, minusOne));
+                var magnitudes = TVectors.Magnitudes(x);
+                max = TVectors.Max(max, magnitudes);
+                min = TVectors.Min(min, TVectors.Add(magnitudes, minusOne));
             }
         }
-        largest = TLanes.LargestOf(max);
-        smallest = TLanes.SmallestOf(min) + 1;
+        largest = TVectors.LargestOf(max);
+        smallest = TVectors.SmallestOf(min) + 1;
     }
 
     public override void Fold(double* coarse, double* fine, double bias, bool fresh, float** sources, double* weights, int sourceCount, int count)
@@ -121,7 +121,7 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
             TDoubles sum0, sum1, sum2, sum3;
             if (fresh)
             {
-                sum0 = sum1 = sum2 = sum3 = TLanes.Create(0);
+                sum0 = sum1 = sum2 = sum3 = TVectors.Create(0);
             }
             else
             {
@@ -131,18 +131,18 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
             for (var k = 0; k < sourceCount; k++)
             {
                 var source = sources[k] + i;
-                var weight = TLanes.Create(weights[k]);
+                var weight = TVectors.Create(weights[k]);
                 if (typeof(T) == typeof(float))
                 {
                     ReadAhead(source + BlockLength);
-                    if (TLanes.Width == 8) ReadAhead(source + BlockLength + Stride);
+                    if (TVectors.Width == 8) ReadAhead(source + BlockLength + Stride);
                 }
                 Load(source, out var x0, out var x1);
                 Load(source + Stride, out var x2, out var x3);
-                sum0 = TLanes.MultiplyAdd(x0, weight, sum0);
-                sum1 = TLanes.MultiplyAdd(x1, weight, sum1);
-                sum2 = TLanes.MultiplyAdd(x2, weight, sum2);
-                sum3 = TLanes.MultiplyAdd(x3, weight, sum3);
+                sum0 = TVectors.MultiplyAdd(x0, weight, sum0);
+                sum1 = TVectors.MultiplyAdd(x1, weight, sum1);
+                sum2 = TVectors.MultiplyAdd(x2, weight, sum2);
+                sum3 = TVectors.MultiplyAdd(x3, weight, sum3);
             }
             Store(sum0, sum1, sums + i);
             Store(sum2, sum3, sums + i + Stride);
@@ -150,14 +150,14 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
         for (; i < count; i += Stride)
         {
             TDoubles sum0, sum1;
-            if (fresh) sum0 = sum1 = TLanes.Create(0);
+            if (fresh) sum0 = sum1 = TVectors.Create(0);
             else LoadSums(sums + i, out sum0, out sum1);
             for (var k = 0; k < sourceCount; k++)
             {
-                var weight = TLanes.Create(weights[k]);
+                var weight = TVectors.Create(weights[k]);
                 Load(sources[k] + i, out var x0, out var x1);
-                sum0 = TLanes.MultiplyAdd(x0, weight, sum0);
-                sum1 = TLanes.MultiplyAdd(x1, weight, sum1);
+                sum0 = TVectors.MultiplyAdd(x0, weight, sum0);
+                sum1 = TVectors.MultiplyAdd(x1, weight, sum1);
             }
             Store(sum0, sum1, sums + i);
         }
@@ -171,8 +171,8 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
             TDoubles coarse0, coarse1, fine0, fine1;
             if (fresh)
             {
-                coarse0 = coarse1 = TLanes.Create(bias);
-                fine0 = fine1 = TLanes.Create(0);
+                coarse0 = coarse1 = TVectors.Create(bias);
+                fine0 = fine1 = TVectors.Create(0);
             }
             else
             {
@@ -181,13 +181,13 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
             }
             for (var k = 0; k < sourceCount; k++)
             {
-                var weight = TLanes.Create(weights[k]);
-                if (typeof(T) == typeof(float) && (TLanes.Width == 8 || i % 16 == 0)) ReadAhead(sources[k] + i + BlockLength);
+                var weight = TVectors.Create(weights[k]);
+                if (typeof(T) == typeof(float) && (TVectors.Width == 8 || i % 16 == 0)) ReadAhead(sources[k] + i + BlockLength);
                 Load(sources[k] + i, out var x0, out var x1);
-                var sum0 = TLanes.MultiplyAdd(x0, weight, coarse0);
-                var sum1 = TLanes.MultiplyAdd(x1, weight, coarse1);
-                fine0 = TLanes.Add(fine0, TLanes.MultiplyAdd(x0, weight, TLanes.Subtract(coarse0, sum0)));
-                fine1 = TLanes.Add(fine1, TLanes.MultiplyAdd(x1, weight, TLanes.Subtract(coarse1, sum1)));
+                var sum0 = TVectors.MultiplyAdd(x0, weight, coarse0);
+                var sum1 = TVectors.MultiplyAdd(x1, weight, coarse1);
+                fine0 = TVectors.Add(fine0, TVectors.MultiplyAdd(x0, weight, TVectors.Subtract(coarse0, sum0)));
+                fine1 = TVectors.Add(fine1, TVectors.MultiplyAdd(x1, weight, TVectors.Subtract(coarse1, sum1)));
                 (coarse0, coarse1) = (sum0, sum1);
             }
             Store(coarse0, coarse1, coarse + i);
@@ -200,13 +200,13 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
     {
         if (typeof(T) == typeof(float))
         {
-            x0 = TLanes.Widen((float*)source);
-            x1 = TLanes.Widen((float*)source + TLanes.Width);
+            x0 = TVectors.Widen((float*)source);
+            x1 = TVectors.Widen((float*)source + TVectors.Width);
         }
         else
         {
-            x0 = TLanes.Load((double*)source);
-            x1 = TLanes.Load((double*)source + TLanes.Width);
+            x0 = TVectors.Load((double*)source);
+            x1 = TVectors.Load((double*)source + TVectors.Width);
         }
     }
 
@@ -222,30 +222,30 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
     {
         // The next block's sums lie behind this one's coarse and fine ones.
         ReadAhead(sums + 2 * BlockLength);
-        ReadAhead(sums + 2 * BlockLength + TLanes.Width);
-        sum0 = TLanes.Load(sums);
-        sum1 = TLanes.Load(sums + TLanes.Width);
+        ReadAhead(sums + 2 * BlockLength + TVectors.Width);
+        sum0 = TVectors.Load(sums);
+        sum1 = TVectors.Load(sums + TVectors.Width);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Store(TDoubles sum0, TDoubles sum1, double* sums)
     {
-        TLanes.Store(sum0, sums);
-        TLanes.Store(sum1, sums + TLanes.Width);
+        TVectors.Store(sum0, sums);
+        TVectors.Store(sum1, sums + TVectors.Width);
     }
 
     public override void Regrid(double* coarse, double* fine, bool hasFine, double bias, double newBias, int count)
     {
-        var oldBias = TLanes.Create(bias);
-        var shifted = TLanes.Create(newBias);
-        for (var i = 0; i < count; i += TLanes.Width)
+        var oldBias = TVectors.Create(bias);
+        var shifted = TVectors.Create(newBias);
+        for (var i = 0; i < count; i += TVectors.Width)
         {
-            var rest = TLanes.Create(0);
-            var sum = TLanes.Subtract(TLanes.Load(coarse + i), oldBias);
-            if (hasFine) sum = Sum(sum, TLanes.Load(fine + i), out rest);
-            var rounded = TLanes.Add(shifted, sum);
-            TLanes.Store(rounded, coarse + i);
-            TLanes.Store(TLanes.Add(TLanes.Subtract(sum, TLanes.Subtract(rounded, shifted)), rest), fine + i);
+            var rest = TVectors.Create(0);
+            var sum = TVectors.Subtract(TVectors.Load(coarse + i), oldBias);
+            if (hasFine) sum = Sum(sum, TVectors.Load(fine + i), out rest);
+            var rounded = TVectors.Add(shifted, sum);
+            TVectors.Store(rounded, coarse + i);
+            TVectors.Store(TVectors.Add(TVectors.Subtract(sum, TVectors.Subtract(rounded, shifted)), rest), fine + i);
         }
     }
 
@@ -255,21 +255,21 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
         for (var i = 0; i < count; i += Stride)
         {
             var quotient0 = divider.Divide(coarse, fine, i, out var rest0);
-            var quotient1 = divider.Divide(coarse, fine, i + TLanes.Width, out var rest1);
-            quotient0 = TLanes.RoundToOdd(quotient0, rest0);
-            quotient1 = TLanes.RoundToOdd(quotient1, rest1);
-            if (pastCache) TLanes.NarrowPastCache(quotient0, quotient1, destination + i);
-            else TLanes.Narrow(quotient0, quotient1, destination + i);
+            var quotient1 = divider.Divide(coarse, fine, i + TVectors.Width, out var rest1);
+            quotient0 = TVectors.RoundToOdd(quotient0, rest0);
+            quotient1 = TVectors.RoundToOdd(quotient1, rest1);
+            if (pastCache) TVectors.NarrowPastCache(quotient0, quotient1, destination + i);
+            else TVectors.Narrow(quotient0, quotient1, destination + i);
         }
     }
 
     public override void Finish(double* coarse, double* fine, double bias, in Quotient quotient, double* destination, bool toOdd, int count)
     {
         var divider = new Divider(bias, quotient);
-        for (var i = 0; i < count; i += TLanes.Width)
+        for (var i = 0; i < count; i += TVectors.Width)
         {
             var result = divider.Divide(coarse, fine, i, out var rest);
-            TLanes.Store(toOdd ? TLanes.RoundToOdd(result, rest) : result, destination + i);
+            TVectors.Store(toOdd ? TVectors.RoundToOdd(result, rest) : result, destination + i);
         }
     }
 
@@ -280,8 +280,8 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TDoubles Sum(TDoubles coarse, TDoubles fine, out TDoubles rest)
     {
-        var sum = TLanes.Add(coarse, fine);
-        rest = TLanes.Subtract(fine, TLanes.Subtract(sum, coarse));
+        var sum = TVectors.Add(coarse, fine);
+        rest = TVectors.Subtract(fine, TVectors.Subtract(sum, coarse));
         return sum;
     }
 
@@ -289,20 +289,20 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
     private readonly struct Divider(double bias, in Quotient quotient)
     {
         private readonly bool _divisorHasRest = quotient.DivisorRest != 0;
-        private readonly TDoubles _bias = TLanes.Create(bias);
-        private readonly TDoubles _minusDivisor = TLanes.Create(-quotient.Divisor);
-        private readonly TDoubles _minusDivisorRest = TLanes.Create(-quotient.DivisorRest);
-        private readonly TDoubles _inverse = TLanes.Create(quotient.Inverse);
+        private readonly TDoubles _bias = TVectors.Create(bias);
+        private readonly TDoubles _minusDivisor = TVectors.Create(-quotient.Divisor);
+        private readonly TDoubles _minusDivisorRest = TVectors.Create(-quotient.DivisorRest);
+        private readonly TDoubles _inverse = TVectors.Create(quotient.Inverse);
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public TDoubles Divide(double* coarse, double* fine, int i, out TDoubles rest)
         {
-            var dividend = TLanes.Load(coarse + i);
-            var dividendRest = TLanes.Create(0);
-            if (fine is not null) dividend = Sum(TLanes.Subtract(dividend, _bias), TLanes.Load(fine + i), out dividendRest);
+            var dividend = TVectors.Load(coarse + i);
+            var dividendRest = TVectors.Create(0);
+            if (fine is not null) dividend = Sum(TVectors.Subtract(dividend, _bias), TVectors.Load(fine + i), out dividendRest);
             var hasRest = fine is not null || _divisorHasRest;
-            var first = TLanes.Multiply(dividend, _inverse);
-            var result = TLanes.FusedMultiplyAdd(Left(first, dividend, dividendRest, hasRest), _inverse, first);
+            var first = TVectors.Multiply(dividend, _inverse);
+            var result = TVectors.FusedMultiplyAdd(Left(first, dividend, dividendRest, hasRest), _inverse, first);
             rest = Left(result, dividend, dividendRest, hasRest);
             return result;
         }
@@ -310,10 +310,10 @@ internal sealed unsafe class BlockKernels<TLanes, TDoubles, TBits> : BlockKernel
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         private TDoubles Left(TDoubles result, TDoubles dividend, TDoubles dividendRest, bool hasRest)
         {
-            var left = TLanes.FusedMultiplyAdd(result, _minusDivisor, dividend);
+            var left = TVectors.FusedMultiplyAdd(result, _minusDivisor, dividend);
             if (!hasRest) return left;
-            if (_divisorHasRest) dividendRest = TLanes.FusedMultiplyAdd(result, _minusDivisorRest, dividendRest);
-            return TLanes.Add(left, dividendRest);
+            if (_divisorHasRest) dividendRest = TVectors.FusedMultiplyAdd(result, _minusDivisorRest, dividendRest);
+            return TVectors.Add(left, dividendRest);
         }
     }
 }

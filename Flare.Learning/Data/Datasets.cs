@@ -87,7 +87,11 @@ public static partial class Datasets
             double sum = 0, squares = 0;
             for (var i = 0; i < train.Count; i++) sum += train.Features(i)[column];
             var mean = sum / train.Count;
-            for (var i = 0; i < train.Count; i++) squares += Math.Pow(train.Features(i)[column] - mean, 2);
+            for (var i = 0; i < train.Count; i++)
+            {
+                var difference = train.Features(i)[column] - mean;
+                squares += difference * difference;
+            }
             var deviation = Math.Sqrt(squares / train.Count);
             for (var i = column; i < features.Length; i += length) features[i] = (float)((features[i] - mean) / deviation);
         }

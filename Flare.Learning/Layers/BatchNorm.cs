@@ -1,5 +1,3 @@
-using System.Numerics;
-
 namespace Flare.Learning;
 
 /// <summary>
@@ -53,7 +51,7 @@ public abstract unsafe class BatchNorm : Layer
 
     internal override void Reserve(int lanes) => FloatBuffer.Fit(ref _normalized, (long)InputLength * lanes);
 
-    internal override void Forward(in Pass pass, float* input, float* output)
+    internal override void Forward<T>(in Pass pass, float* input, float* output)
     {
         int pixels = InputLength / Channels, count = pixels * pass.Samples;
         var run = (nint)pixels * pass.Lanes;
@@ -66,7 +64,7 @@ public abstract unsafe class BatchNorm : Layer
             double mean = means[channel], variance = variances[channel];
             if (pass.Training)
             {
-                (mean, variance) = Moments(pass, x, normalized, pixels, count);
+                (mean, variance) = Moments<T>(pass, x, normalized, pixels, count);
                 if (count > 1)
                 {
                     means[channel] = (float)((1 - Momentum) * means[channel] + Momentum * mean);
@@ -74,18 +72,20 @@ public abstract unsafe class BatchNorm : Layer
                 }
             }
             var inverse = _inverseDeviations[channel] = (float)(1 / Math.Sqrt(variance + Epsilon));
-            Vector<float> center = new((float)mean), scale = new(inverse), weight = new(weights[channel]), bias = new(biases[channel]);
-            for (nint i = 0; i < run; i += Vector<float>.Count)
+            T center = T.Broadcast((float)mean), scale = T.Broadcast(inverse);
+            T weight = T.Broadcast(weights[channel]), bias = T.Broadcast(biases[channel]);
+            for (nint i = 0; i < run; i += T.Count)
             {
-                var value = (Vector.Load(x + i) - center) * scale;
-                value.Store(normalized + i);
-                Vector.MultiplyAddEstimate(value, weight, bias).Store(y + i);
+                var value = (T.Load(x + i) - center) * scale;
+                T.Store(value, normalized + i);
+                T.Store(value * weight + bias, y + i);
             }
             ClearUnused(pass, normalized, pixels);
         }
     }
 
-    internal override void Backward(in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient)
+    internal override void Backward<T>(
+        in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient)
     {
         int pixels = InputLength / Channels, count = pixels * pass.Samples;
         var run = pixels * pass.Lanes;
@@ -94,29 +94,31 @@ public abstract unsafe class BatchNorm : Layer
         for (var channel = 0; channel < Channels; channel++)
         {
             float* normalized = _normalized!.Pointer + (nint)channel * run, dy = outputGradient + (nint)channel * run;
-            var sum = biasGradients[channel] = Reduction.Sum(dy, run);
-            var dot = weightGradients[channel] = Reduction.Dot(dy, normalized, run);
+            var sum = biasGradients[channel] = Reduction.Sum<T>(dy, run);
+            var dot = weightGradients[channel] = Reduction.Dot<T>(dy, normalized, run);
             if (inputGradient == null) continue;
             // dx = w/σ · (dy − mean(dy) − x̂ · mean(dy · x̂))
             var dx = inputGradient + (nint)channel * run;
-            Vector<float> mean = new(sum / count), slope = new(-dot / count), scale = new(weights[channel] * _inverseDeviations[channel]);
-            for (nint i = 0; i < run; i += Vector<float>.Count)
-                (Vector.MultiplyAddEstimate(Vector.Load(normalized + i), slope, Vector.Load(dy + i) - mean) * scale).Store(dx + i);
+            T mean = T.Broadcast(sum / count), slope = T.Broadcast(-dot / count);
+            var scale = T.Broadcast(weights[channel] * _inverseDeviations[channel]);
+            for (nint i = 0; i < run; i += T.Count)
+                T.Store((T.Load(normalized + i) * slope + (T.Load(dy + i) - mean)) * scale, dx + i);
             ClearUnused(pass, dx, pixels);
         }
     }
 
     /// <summary>Mean and biased variance over the lanes that hold a sample; two passes, the second over squares of differences.</summary>
-    private static (double Mean, double Variance) Moments(in Pass pass, float* x, float* scratch, int pixels, int count)
+    private static (double Mean, double Variance) Moments<T>(in Pass pass, float* x, float* scratch, int pixels, int count)
+        where T : struct, ILanes<T>
     {
         var run = pixels * pass.Lanes;
         new ReadOnlySpan<float>(x, run).CopyTo(new(scratch, run));
         ClearUnused(pass, scratch, pixels);
-        var mean = (double)Reduction.Sum(scratch, run) / count;
-        var center = new Vector<float>((float)mean);
-        for (nint i = 0; i < run; i += Vector<float>.Count) (Vector.Load(x + i) - center).Store(scratch + i);
+        var mean = (double)Reduction.Sum<T>(scratch, run) / count;
+        var center = T.Broadcast((float)mean);
+        for (nint i = 0; i < run; i += T.Count) T.Store(T.Load(x + i) - center, scratch + i);
         ClearUnused(pass, scratch, pixels);
-        return (mean, (double)Reduction.Dot(scratch, scratch, run) / count);
+        return (mean, (double)Reduction.Dot<T>(scratch, scratch, run) / count);
     }
 
     private static void ClearUnused(in Pass pass, float* values, int pixels)

@@ -66,18 +66,19 @@ public sealed unsafe class Conv2d : Layer
 
     internal override void Reserve(int lanes) => _plan.Reserve(lanes);
 
-    internal override void Forward(in Pass pass, float* input, float* output)
+    internal override void Forward<T>(in Pass pass, float* input, float* output)
     {
         fixed (float* weight = _weight.AsReadOnlySpan<float>(), bias = _bias.AsReadOnlySpan<float>())
-            _plan.Forward(input, weight, bias, output);
+            _plan.Forward<T>(input, weight, bias, output);
     }
 
-    internal override void Backward(in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient)
+    internal override void Backward<T>(
+        in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient)
     {
-        Reduction.RowSums(outputGradient, OutChannels, OutputLength / OutChannels * pass.Lanes, _biasGradient.AsSpan<float>());
-        _plan.WeightGradient(input, outputGradient, _weightGradient.AsSpan<float>());
+        Reduction.RowSums<T>(outputGradient, OutChannels, OutputLength / OutChannels * pass.Lanes, _biasGradient.AsSpan<float>());
+        _plan.WeightGradient<T>(input, outputGradient, _weightGradient.AsSpan<float>());
         if (inputGradient == null) return;
         fixed (float* weight = _weight.AsReadOnlySpan<float>())
-            _plan.InputGradient(weight, outputGradient, inputGradient);
+            _plan.InputGradient<T>(weight, outputGradient, inputGradient);
     }
 }

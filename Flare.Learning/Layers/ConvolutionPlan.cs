@@ -43,7 +43,7 @@ internal sealed unsafe class ConvolutionPlan
         SetGradientOffsets();
     }
 
-    public void Forward(float* input, float* weight, float* bias, float* output)
+    public void Forward<T>(float* input, float* weight, float* bias, float* output) where T : struct, ILanes<T>
     {
         input = Padded(input);
         var product = new Product.Operands
@@ -55,11 +55,12 @@ internal sealed unsafe class ConvolutionPlan
         {
             for (var y = 0; y < OutHeight; y++)
                 for (var x = 0; x < OutWidth; x += RunPixels)
-                    Product.Compute(product with { B = input + InputRun(y, x), Offsets = offsets, C = output + OutputRun(y, x) });
+                    Product.Compute<T>(product with { B = input + InputRun(y, x), Offsets = offsets, C = output + OutputRun(y, x) });
         }
     }
 
-    public void WeightGradient(float* input, float* outputGradient, Span<float> weightGradient)
+    public void WeightGradient<T>(float* input, float* outputGradient, Span<float> weightGradient)
+        where T : struct, ILanes<T>
     {
         // In training the forward pass has filled the padded copy.
         if (_padding > 0) input = _paddedInput!.Pointer;
@@ -73,7 +74,7 @@ internal sealed unsafe class ConvolutionPlan
         {
             for (var y = 0; y < OutHeight; y++)
                 for (var x = 0; x < OutWidth; x += RunPixels)
-                    Correlation.Accumulate(correlation with { D = outputGradient + OutputRun(y, x), B = input + InputRun(y, x), Offsets = offsets });
+                    Correlation.Accumulate<T>(correlation with { D = outputGradient + OutputRun(y, x), B = input + InputRun(y, x), Offsets = offsets });
         }
         Correlation.Fold(_partials.Pointer, weightGradient);
     }
@@ -81,7 +82,7 @@ internal sealed unsafe class ConvolutionPlan
     // The transposed convolution, as a product with the flipped kernel over the output's gradient, spread by the stride. A row of
     // the input meets only the kernel's rows of one residue modulo the stride; the steps are ordered by residue, so that those a
     // row meets follow one another.
-    public void InputGradient(float* weight, float* outputGradient, float* inputGradient)
+    public void InputGradient<T>(float* weight, float* outputGradient, float* inputGradient) where T : struct, ILanes<T>
     {
         Spread(outputGradient);
         var flipped = _flippedWeight!.Pointer;
@@ -103,7 +104,7 @@ internal sealed unsafe class ConvolutionPlan
                     continue;
                 }
                 var step = (RowsBefore(residue) + first) * _outChannels * _kernel;
-                Product.Compute(new()
+                Product.Compute<T>(new()
                 {
                     A = flipped + step, RowStride = perInput, StepStride = 1, B = _spreadGradient!.Pointer + quotient * spreadRow, Offsets = offsets + step,
                     Bias = null, C = inputGradient + y * row, CStride = _height * row, Rows = _inChannels, Steps = (end - first) * _outChannels * _kernel,

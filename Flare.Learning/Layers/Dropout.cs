@@ -23,7 +23,7 @@ public sealed unsafe class Dropout : Layer
 
     internal override void Reserve(int lanes) => FloatBuffer.Fit(ref _scales, (long)InputLength * lanes);
 
-    internal override void Forward(in Pass pass, float* input, float* output)
+    internal override void Forward<T>(in Pass pass, float* input, float* output)
     {
         var scales = _scales!.Pointer;
         var kept = (float)(1 / (1 - Probability));
@@ -36,7 +36,8 @@ public sealed unsafe class Dropout : Layer
             }
     }
 
-    internal override void Backward(in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient)
+    internal override void Backward<T>(
+        in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient)
     {
         if (inputGradient == null) return;
         var length = (nint)InputLength * pass.Lanes;

@@ -7,7 +7,8 @@ public sealed unsafe class Flatten : Layer
 
     private protected override IReadOnlyList<int> Infer(IReadOnlyList<int> input) => [CountOf(input)];
 
-    internal override void Forward(in Pass pass, float* input, float* output) { }
+    internal override void Forward<T>(in Pass pass, float* input, float* output) { }
 
-    internal override void Backward(in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient) { }
+    internal override void Backward<T>(
+        in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient) { }
 }

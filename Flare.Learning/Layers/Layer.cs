@@ -52,13 +52,15 @@ public abstract unsafe class Layer
     /// <summary>Makes scratch memory for so many lanes (samples, rounded up); called when the number changes; keeps what is large enough.</summary>
     internal virtual void Reserve(int lanes) { }
 
-    internal abstract void Forward(in Pass pass, float* input, float* output);
+    /// <summary>Computes the output, with vectors of one width; its bits do not depend on it.</summary>
+    internal abstract void Forward<T>(in Pass pass, float* input, float* output) where T : struct, ILanes<T>;
 
     /// <summary>
     /// Sets the gradients of the layer's parameters, and of its input unless <paramref name="inputGradient"/> is null. Lanes
     /// without a sample have gradient 0 coming in and going out.
     /// </summary>
-    internal abstract void Backward(in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient);
+    internal abstract void Backward<T>(
+        in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient) where T : struct, ILanes<T>;
 
     private protected string Full(string tensor) => $"{Name}.{tensor}";
 

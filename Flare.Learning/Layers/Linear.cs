@@ -43,12 +43,12 @@ public sealed unsafe class Linear(int inFeatures, int outFeatures) : Layer
         FloatBuffer.Fit(ref _paddedGradient, (long)OutFeatures * PaddedInput);
     }
 
-    internal override void Forward(in Pass pass, float* input, float* output)
+    internal override void Forward<T>(in Pass pass, float* input, float* output)
     {
         fixed (float* weight = _weight.AsReadOnlySpan<float>(), bias = _bias.AsReadOnlySpan<float>())
         fixed (int* offsets = _forwardOffsets)
         {
-            Product.Compute(new()
+            Product.Compute<T>(new()
             {
                 A = weight, RowStride = InFeatures, StepStride = 1, B = input, Offsets = offsets, Bias = bias,
                 C = output, CStride = pass.Lanes, Rows = OutFeatures, Steps = InFeatures, Columns = pass.Lanes,
@@ -56,15 +56,16 @@ public sealed unsafe class Linear(int inFeatures, int outFeatures) : Layer
         }
     }
 
-    internal override void Backward(in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient)
+    internal override void Backward<T>(
+        in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient)
     {
-        Reduction.RowSums(outputGradient, OutFeatures, pass.Lanes, _biasGradient.AsSpan<float>());
-        WeightGradient(pass, input, outputGradient);
+        Reduction.RowSums<T>(outputGradient, OutFeatures, pass.Lanes, _biasGradient.AsSpan<float>());
+        WeightGradient<T>(pass, input, outputGradient);
         if (inputGradient == null) return;
         fixed (float* weight = _weight.AsReadOnlySpan<float>())
         fixed (int* offsets = _backwardOffsets)
         {
-            Product.Compute(new()
+            Product.Compute<T>(new()
             {
                 A = weight, RowStride = 1, StepStride = InFeatures, B = outputGradient, Offsets = offsets, Bias = null,
                 C = inputGradient, CStride = pass.Lanes, Rows = InFeatures, Steps = OutFeatures, Columns = pass.Lanes,
@@ -73,13 +74,13 @@ public sealed unsafe class Linear(int inFeatures, int outFeatures) : Layer
     }
 
     // With few samples a sum over samples is too short for vectors along it: they run along the input's features instead.
-    private void WeightGradient(in Pass pass, float* input, float* outputGradient)
+    private void WeightGradient<T>(in Pass pass, float* input, float* outputGradient) where T : struct, ILanes<T>
     {
         float* samplesFirst = _samplesFirst!.Pointer, padded = _paddedGradient!.Pointer;
         Transpose.Run(input, InFeatures, pass.Lanes, samplesFirst, PaddedInput);
         fixed (int* offsets = _gradientOffsets)
         {
-            Product.Compute(new()
+            Product.Compute<T>(new()
             {
                 A = outputGradient, RowStride = pass.Lanes, StepStride = 1, B = samplesFirst, Offsets = offsets, Bias = null,
                 C = padded, CStride = PaddedInput, Rows = OutFeatures, Steps = pass.Samples, Columns = PaddedInput,

@@ -1,43 +1,57 @@
-using System.Numerics;
-
 namespace Flare.Learning;
 
 /// <summary>Softmax and cross entropy in one (PyTorch's CrossEntropyLoss with mean reduction), over logits [classes × lanes].</summary>
 internal static unsafe class CrossEntropy
 {
     /// <summary>The sum of the samples' losses; sets the gradient of their mean.</summary>
-    public static double Gradient(in Pass pass, float* logits, int classes, ReadOnlySpan<int> labels, float* gradient)
+    public static double Gradient(in Pass pass, float* logits, int classes, ReadOnlySpan<int> labels, float* gradient) =>
+        Lanes.Width switch
+        {
+            16 => Gradient<Lanes16>(pass, logits, classes, labels, gradient),
+            8 => Gradient<Lanes8>(pass, logits, classes, labels, gradient),
+            4 => Gradient<Lanes4>(pass, logits, classes, labels, gradient),
+            _ => Gradient<Lanes1>(pass, logits, classes, labels, gradient),
+        };
+
+    private static double Gradient<T>(in Pass pass, float* logits, int classes, ReadOnlySpan<int> labels, float* gradient)
+        where T : struct, ILanes<T>
     {
         nint lanes = pass.Lanes;
         double loss = 0;
-        var sums = stackalloc float[Vector<float>.Count];
-        var largests = stackalloc float[Vector<float>.Count];
+        var sums = stackalloc float[T.Count];
+        var largests = stackalloc float[T.Count];
         var share = 1f / pass.Samples;
-        for (var lane = 0; lane < lanes; lane += Vector<float>.Count)
+        for (var lane = 0; lane < lanes; lane += T.Count)
         {
-            var largest = Vector.Load(logits + lane);
-            for (var c = 1; c < classes; c++) largest = Vector.Max(largest, Vector.Load(logits + c * lanes + lane));
-            var sum = Vector<float>.Zero;
+            var largest = T.Load(logits + lane);
+            for (var c = 1; c < classes; c++) largest = T.Max(largest, T.Load(logits + c * lanes + lane));
+            var sum = T.Broadcast(0);
             for (var c = 0; c < classes; c++)
             {
-                var e = Vector.Exp(Vector.Load(logits + c * lanes + lane) - largest);
-                e.Store(gradient + c * lanes + lane);
+                var e = Elementary.Exp(T.Load(logits + c * lanes + lane) - largest);
+                T.Store(e, gradient + c * lanes + lane);
                 sum += e;
             }
-            var scale = new Vector<float>(share) / sum;
-            for (var c = 0; c < classes; c++) (Vector.Load(gradient + c * lanes + lane) * scale).Store(gradient + c * lanes + lane);
-            sum.Store(sums);
-            largest.Store(largests);
-            for (var i = 0; i < Vector<float>.Count; i++)
+            var scale = T.Broadcast(share) / sum;
+            for (var c = 0; c < classes; c++)
+            {
+                var at = gradient + c * lanes + lane;
+                T.Store(T.Load(at) * scale, at);
+            }
+            T.Store(sum, sums);
+            T.Store(largest, largests);
+            for (var i = 0; i < T.Count; i++)
             {
                 var sample = lane + i;
                 if (sample < pass.Samples)
                 {
-                    loss += Math.Log(sums[i]) + largests[i] - logits[labels[sample] * lanes + sample];
+                    loss += Elementary.Log(sums[i]) + largests[i] - logits[labels[sample] * lanes + sample];
                     gradient[labels[sample] * lanes + sample] -= share;
                 }
                 else
+                {
                     for (var c = 0; c < classes; c++) gradient[c * lanes + sample] = 0;
+                }
             }
         }
         return loss;

@@ -4,9 +4,8 @@ namespace Flare.Learning;
 /// Layers one after the other, ending in one logit a class, with softmax cross entropy as the loss. Parameters and buffers lie in
 /// one state dict that the network owns; <see cref="StateDict"/> and <see cref="Load"/> copy out of it and into it.
 /// <para>Memory is laid out for the largest batch seen so far: a training step allocates nothing. Training runs on the calling
-/// thread alone, and gives the same bits for the same seed on every processor with fused multiply-add (every x64 server since 2013,
-/// every ARM64), whatever its vectors' width; the reported loss takes the platform's logarithm, which may differ in its last digit. Not
-/// thread-safe: one network for each thread.</para>
+/// thread alone, and gives the same bits for the same seed, losses included, on every processor and operating system: whatever
+/// its vectors' width, compiled just in time or ahead of it. Not thread-safe: one network for each thread.</para>
 /// </summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Its tensors never leave it and are the collector's; a using around every network would buy nothing.")]
 public sealed unsafe class Sequential
@@ -131,12 +130,13 @@ public sealed unsafe class Sequential
     public double Backpropagate(Dataset data, ReadOnlySpan<int> samples)
     {
         var pass = Forward(data, samples, training: true);
-        var loss = CrossEntropy.Gradient(pass, _activations[^1].Pointer, Classes, _labels.AsSpan(0, samples.Length), _activationGradients[^1].Pointer);
-        for (var i = _layers.Length - 1; i >= 0; i--)
+        var loss = CrossEntropy.Gradient(pass, _activations[^1].Pointer, Classes, _labels, _activationGradients[^1].Pointer);
+        switch (Lanes.Width)
         {
-            // Nobody asks for the gradient of the data.
-            var inputGradient = i > 0 ? _activationGradients[i].Pointer : null;
-            _layers[i].Backward(pass, _activations[i].Pointer, _activations[i + 1].Pointer, _activationGradients[i + 1].Pointer, inputGradient);
+            case 16: Backward<Lanes16>(pass); break;
+            case 8: Backward<Lanes8>(pass); break;
+            case 4: Backward<Lanes4>(pass); break;
+            default: Backward<Lanes1>(pass); break;
         }
         return loss / samples.Length;
     }
@@ -163,7 +163,7 @@ public sealed unsafe class Sequential
         var right = 0;
         for (var sample = 0; sample < samples.Length; sample++)
             if (CrossEntropy.Argmax(output, Classes, pass.Lanes, sample) == _labels[sample]) right++;
-        return (CrossEntropy.Gradient(pass, output, Classes, _labels.AsSpan(0, samples.Length), _activationGradients[^1].Pointer), right);
+        return (CrossEntropy.Gradient(pass, output, Classes, _labels, _activationGradients[^1].Pointer), right);
     }
 
     private Pass Forward(Dataset data, ReadOnlySpan<int> samples, bool training)
@@ -174,8 +174,31 @@ public sealed unsafe class Sequential
         if (lanes != _lanes) Reserve(lanes);
         data.Gather(samples, _layers[0].InputLength, _activations[0].Pointer, lanes, _labels, Classes);
         var pass = new Pass(samples.Length, lanes, training, _random);
-        for (var i = 0; i < _layers.Length; i++) _layers[i].Forward(pass, _activations[i].Pointer, _activations[i + 1].Pointer);
+        switch (Lanes.Width)
+        {
+            case 16: Forward<Lanes16>(pass); break;
+            case 8: Forward<Lanes8>(pass); break;
+            case 4: Forward<Lanes4>(pass); break;
+            default: Forward<Lanes1>(pass); break;
+        }
         return pass;
+    }
+
+    private void Forward<T>(in Pass pass) where T : struct, ILanes<T>
+    {
+        for (var i = 0; i < _layers.Length; i++)
+            _layers[i].Forward<T>(pass, _activations[i].Pointer, _activations[i + 1].Pointer);
+    }
+
+    private void Backward<T>(in Pass pass) where T : struct, ILanes<T>
+    {
+        for (var i = _layers.Length - 1; i >= 0; i--)
+        {
+            // Nobody asks for the gradient of the data.
+            var inputGradient = i > 0 ? _activationGradients[i].Pointer : null;
+            float* input = _activations[i].Pointer, output = _activations[i + 1].Pointer;
+            _layers[i].Backward<T>(pass, input, output, _activationGradients[i + 1].Pointer, inputGradient);
+        }
     }
 
     private void Reserve(int lanes)

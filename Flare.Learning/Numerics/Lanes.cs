@@ -1,59 +1,71 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
 namespace Flare.Learning;
 
 /// <summary>
-/// A hardware vector of floats, so that each kernel is written once and compiled for every width. The kernels keep the order of
-/// every sum independent of the width: on processors with fused multiply-add all widths give the same bits.
+/// A vector of floats, so that each kernel is written once and compiled for every width. All widths give the same bits, on every
+/// processor: the kernels keep the order of every sum independent of the width, and an operation here is one that IEEE 754 rounds
+/// in one way only. So a product is rounded before it is added; fused multiply-add, which not every processor has, is used nowhere.
 /// </summary>
 internal unsafe interface ILanes<TSelf> where TSelf : struct, ILanes<TSelf>
 {
     static abstract int Count { get; }
+
     static abstract TSelf Load(float* source);
-    static abstract TSelf Broadcast(float value);
-    static abstract TSelf MultiplyAdd(TSelf left, TSelf right, TSelf addend);
+
     static abstract void Store(TSelf value, float* destination);
+
+    static abstract TSelf Broadcast(float value);
+
+    static abstract TSelf operator +(TSelf left, TSelf right);
+
+    static abstract TSelf operator -(TSelf left, TSelf right);
+
+    static abstract TSelf operator *(TSelf left, TSelf right);
+
+    static abstract TSelf operator /(TSelf left, TSelf right);
+
+    /// <summary>IEEE 754's maximum: NaN where one is, and +0 above −0.</summary>
+    static abstract TSelf Max(TSelf left, TSelf right);
+
+    static abstract TSelf SquareRoot(TSelf value);
+
+    /// <summary><paramref name="value"/> where left is greater, else +0.</summary>
+    static abstract TSelf WhereGreater(TSelf left, TSelf right, TSelf value);
+
+    /// <summary><paramref name="value"/> where left and right are equal, else +0.</summary>
+    static abstract TSelf WhereEqual(TSelf left, TSelf right, TSelf value);
+
+    /// <summary><paramref name="value"/> where left and right are not equal, else +0.</summary>
+    static abstract TSelf WhereUnequal(TSelf left, TSelf right, TSelf value);
+
+    /// <summary>2ⁿ for n from −126 to 127, given as <see cref="Lanes.Magic"/> + n.</summary>
+    static abstract TSelf PowerOfTwo(TSelf magicPlusN);
 }
 
-internal readonly unsafe struct Lanes4(Vector128<float> value) : ILanes<Lanes4>
+/// <summary>What the widths have in common.</summary>
+internal static class Lanes
 {
-    private readonly Vector128<float> _value = value;
-    public static int Count => 4;
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes4 Load(float* source) => new(Vector128.Load(source));
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes4 Broadcast(float value) => new(Vector128.Create(value));
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes4 MultiplyAdd(Lanes4 left, Lanes4 right, Lanes4 addend) => new(Vector128.MultiplyAddEstimate(left._value, right._value, addend._value));
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Lanes4 value, float* destination) => value._value.Store(destination);
-}
+    /// <summary>1.5 · 2²³: a small number that is added to it is rounded to a whole one, which stands in its lowest bits.</summary>
+    public const float Magic = 12582912f;
 
-internal readonly unsafe struct Lanes8(Vector256<float> value) : ILanes<Lanes8>
-{
-    private readonly Vector256<float> _value = value;
-    public static int Count => 8;
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes8 Load(float* source) => new(Vector256.Load(source));
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes8 Broadcast(float value) => new(Vector256.Create(value));
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes8 MultiplyAdd(Lanes8 left, Lanes8 right, Lanes8 addend) => new(Vector256.MultiplyAddEstimate(left._value, right._value, addend._value));
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Lanes8 value, float* destination) => value._value.Store(destination);
-}
+    /// <summary>The bits of 1.0f, and how far the exponent lies up.</summary>
+    internal const int OneBits = 0x3F800000, ExponentShift = 23;
 
-internal readonly unsafe struct Lanes16(Vector512<float> value) : ILanes<Lanes16>
-{
-    private readonly Vector512<float> _value = value;
-    public static int Count => 16;
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes16 Load(float* source) => new(Vector512.Load(source));
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes16 Broadcast(float value) => new(Vector512.Create(value));
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes16 MultiplyAdd(Lanes16 left, Lanes16 right, Lanes16 addend) => new(Vector512.MultiplyAddEstimate(left._value, right._value, addend._value));
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Store(Lanes16 value, float* destination) => value._value.Store(destination);
+    [ThreadStatic]
+    private static int s_forced;
+
+    /// <summary>How many floats the kernels of this thread take at a time: 16, 8, 4, or 1 where the runtime has no vectors.</summary>
+    public static int Width => s_forced > 0 ? s_forced : Widest;
+
+    private static int Widest =>
+        Vector512.IsHardwareAccelerated ? 16
+        : Vector256.IsHardwareAccelerated ? 8
+        : Vector128.IsHardwareAccelerated ? 4
+        : 1;
+
+    /// <summary>Makes this thread compute with another width, for tests; 0 is the widest again.</summary>
+    internal static void Force(int width) => s_forced = width is 0 or 1 or 4 or 8 or 16
+        ? width
+        : throw new ArgumentOutOfRangeException(nameof(width), width, "A width of 1, 4, 8 or 16 is expected, or 0.");
 }

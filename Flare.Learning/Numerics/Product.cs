@@ -1,12 +1,11 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics;
 
 namespace Flare.Learning;
 
 /// <summary>
-/// C[r, j] = bias[r] + Σₖ A[r, k] · B[offset[k] + j]: the one product behind linear layers and convolutions, in both directions.
-/// B's rows are found through offsets, so a convolution reads its input in place, without im2col. Samples lie innermost, hence
-/// vectors run along j and every C[r, j] is summed in the order of k, whatever the vectors' width.
+/// C[r, j] = bias[r] + Σₖ A[r, k] · B[offset[k] + j]: the one product behind linear layers and convolutions, in both
+/// directions. B's rows are found through offsets, so a convolution reads its input in place, without im2col. Samples lie
+/// innermost, hence vectors run along j and every C[r, j] is summed in the order of k, whatever the vectors' width.
 /// </summary>
 internal static unsafe class Product
 {
@@ -29,24 +28,19 @@ internal static unsafe class Product
         public required int Columns { get; init; }
     }
 
-    /// <summary>Computes with the widest vectors of this machine.</summary>
-    public static void Compute(in Operands o)
+    /// <summary>Computes with vectors of one width, and the half of it where that does not divide the columns.</summary>
+    public static void Compute<T>(in Operands o) where T : struct, ILanes<T>
     {
-        if (Vector512.IsHardwareAccelerated)
-        {
-            var wide = o.Columns / 32 * 32;
-            Columns<Lanes16>(o, 0, wide);
-            Columns<Lanes8>(o, wide, o.Columns);
-        }
-        else if (Vector256.IsHardwareAccelerated) Columns<Lanes8>(o, 0, o.Columns);
-        else Columns<Lanes4>(o, 0, o.Columns);
+        var wide = o.Columns / (2 * T.Count) * (2 * T.Count);
+        Columns<T>(o, 0, wide);
+        if (wide < o.Columns) Columns<Lanes8>(o, wide, o.Columns);
     }
 
     /// <summary>Computes some columns with vectors of one width; the range is a multiple of two vectors.</summary>
     internal static void Columns<T>(in Operands o, int from, int to) where T : struct, ILanes<T>
     {
-        // Blocks of six rows, and of four where that fits the number of rows better; a block that reaches past the last row
-        // computes that row again.
+        // Blocks of six rows, and of four where that fits the number of rows better; a block that reaches past the last
+        // row computes that row again.
         for (var column = from; column < to; column += 2 * T.Count)
         {
             for (var row = 0; row < o.Rows;)
@@ -61,9 +55,11 @@ internal static unsafe class Product
     private static void Six<T>(in Operands o, int row, int column) where T : struct, ILanes<T>
     {
         var last = o.Rows - 1;
-        float* a0 = o.A + row * o.RowStride, a1 = o.A + Math.Min(row + 1, last) * o.RowStride, a2 = o.A + Math.Min(row + 2, last) * o.RowStride;
-        float* a3 = o.A + Math.Min(row + 3, last) * o.RowStride, a4 = o.A + Math.Min(row + 4, last) * o.RowStride, a5 = o.A + Math.Min(row + 5, last) * o.RowStride;
-        T c00 = Start<T>(o, row), c10 = Start<T>(o, row + 1), c20 = Start<T>(o, row + 2), c30 = Start<T>(o, row + 3), c40 = Start<T>(o, row + 4), c50 = Start<T>(o, row + 5);
+        float* a0 = o.A + row * o.RowStride, a1 = o.A + Math.Min(row + 1, last) * o.RowStride;
+        float* a2 = o.A + Math.Min(row + 2, last) * o.RowStride, a3 = o.A + Math.Min(row + 3, last) * o.RowStride;
+        float* a4 = o.A + Math.Min(row + 4, last) * o.RowStride, a5 = o.A + Math.Min(row + 5, last) * o.RowStride;
+        T c00 = Start<T>(o, row), c10 = Start<T>(o, row + 1), c20 = Start<T>(o, row + 2);
+        T c30 = Start<T>(o, row + 3), c40 = Start<T>(o, row + 4), c50 = Start<T>(o, row + 5);
         T c01 = c00, c11 = c10, c21 = c20, c31 = c30, c41 = c40, c51 = c50;
         var b = o.B + column;
         var offset = o.Offsets;
@@ -75,17 +71,17 @@ internal static unsafe class Product
             var p = b + *offset;
             T b0 = T.Load(p), b1 = T.Load(p + T.Count);
             var w = T.Broadcast(a0[i]);
-            c00 = T.MultiplyAdd(w, b0, c00); c01 = T.MultiplyAdd(w, b1, c01);
+            c00 = w * b0 + c00; c01 = w * b1 + c01;
             w = T.Broadcast(a1[i]);
-            c10 = T.MultiplyAdd(w, b0, c10); c11 = T.MultiplyAdd(w, b1, c11);
+            c10 = w * b0 + c10; c11 = w * b1 + c11;
             w = T.Broadcast(a2[i]);
-            c20 = T.MultiplyAdd(w, b0, c20); c21 = T.MultiplyAdd(w, b1, c21);
+            c20 = w * b0 + c20; c21 = w * b1 + c21;
             w = T.Broadcast(a3[i]);
-            c30 = T.MultiplyAdd(w, b0, c30); c31 = T.MultiplyAdd(w, b1, c31);
+            c30 = w * b0 + c30; c31 = w * b1 + c31;
             w = T.Broadcast(a4[i]);
-            c40 = T.MultiplyAdd(w, b0, c40); c41 = T.MultiplyAdd(w, b1, c41);
+            c40 = w * b0 + c40; c41 = w * b1 + c41;
             w = T.Broadcast(a5[i]);
-            c50 = T.MultiplyAdd(w, b0, c50); c51 = T.MultiplyAdd(w, b1, c51);
+            c50 = w * b0 + c50; c51 = w * b1 + c51;
         }
         Store(o, row, column, c00, c01);
         Store(o, row + 1, column, c10, c11);
@@ -112,13 +108,13 @@ internal static unsafe class Product
             var p = b + *offset;
             T b0 = T.Load(p), b1 = T.Load(p + T.Count);
             var w = T.Broadcast(a0[i]);
-            c00 = T.MultiplyAdd(w, b0, c00); c01 = T.MultiplyAdd(w, b1, c01);
+            c00 = w * b0 + c00; c01 = w * b1 + c01;
             w = T.Broadcast(a1[i]);
-            c10 = T.MultiplyAdd(w, b0, c10); c11 = T.MultiplyAdd(w, b1, c11);
+            c10 = w * b0 + c10; c11 = w * b1 + c11;
             w = T.Broadcast(a2[i]);
-            c20 = T.MultiplyAdd(w, b0, c20); c21 = T.MultiplyAdd(w, b1, c21);
+            c20 = w * b0 + c20; c21 = w * b1 + c21;
             w = T.Broadcast(a3[i]);
-            c30 = T.MultiplyAdd(w, b0, c30); c31 = T.MultiplyAdd(w, b1, c31);
+            c30 = w * b0 + c30; c31 = w * b1 + c31;
         }
         Store(o, row, column, c00, c01);
         Store(o, row + 1, column, c10, c11);

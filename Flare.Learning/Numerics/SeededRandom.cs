@@ -3,8 +3,8 @@ using System.Numerics;
 namespace Flare.Learning;
 
 /// <summary>
-/// xoshiro256** (Blackman and Vigna 2018), seeded through splitmix64: the same numbers for a seed on every platform and in every
-/// version of Flare, which System.Random does not promise.
+/// xoshiro256** (Blackman and Vigna 2018), seeded through splitmix64: the same numbers for a seed on every platform and in
+/// every version of Flare, which System.Random does not promise.
 /// </summary>
 internal sealed class SeededRandom
 {
@@ -50,13 +50,13 @@ internal sealed class SeededRandom
         return (int)(product >> 32);
     }
 
-    /// <summary>Standard normal (Marsaglia's polar method). Its logarithm is the platform's: the last digit may differ between platforms.</summary>
+    /// <summary>Standard normal (Marsaglia's polar method).</summary>
     public double NextNormal()
     {
         while (true)
         {
             double u = 2 * NextDouble() - 1, v = 2 * NextDouble() - 1, s = u * u + v * v;
-            if (s is > 0 and < 1) return u * Math.Sqrt(-2 * Math.Log(s) / s);
+            if (s is > 0 and < 1) return u * Math.Sqrt(-2 * Elementary.Log(s) / s);
         }
     }
 
@@ -64,14 +64,15 @@ internal sealed class SeededRandom
     public double NextLogGamma(double shape)
     {
         // Gamma(a) = Gamma(a + 1) · U^(1/a) for a < 1.
-        if (shape < 1) return NextLogGamma(shape + 1) + Math.Log(1 - NextDouble()) / shape;
+        if (shape < 1) return NextLogGamma(shape + 1) + Elementary.Log(1 - NextDouble()) / shape;
         double d = shape - 1.0 / 3, c = 1 / Math.Sqrt(9 * d);
         while (true)
         {
             double x = NextNormal(), v = 1 + c * x;
             if (v <= 0) continue;
             v = v * v * v;
-            if (Math.Log(1 - NextDouble()) < 0.5 * x * x + d - d * v + d * Math.Log(v)) return Math.Log(d) + Math.Log(v);
+            var logV = Elementary.Log(v);
+            if (Elementary.Log(1 - NextDouble()) < 0.5 * x * x + d - d * v + d * logV) return Elementary.Log(d) + logV;
         }
     }
 

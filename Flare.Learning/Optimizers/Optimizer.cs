@@ -1,13 +1,17 @@
 namespace Flare.Learning;
 
 /// <summary>Changes parameters after each batch. Its state (momentum) belongs to one network and one run of training.</summary>
-public abstract class Optimizer
+public abstract unsafe class Optimizer
 {
     private Sequential? _network;
 
     private protected Optimizer(double learningRate)
     {
-        if (!(learningRate >= 0 && double.IsFinite(learningRate))) throw new ArgumentOutOfRangeException(nameof(learningRate), learningRate, "A finite learning rate of at least 0 is expected.");
+        if (!(learningRate >= 0 && double.IsFinite(learningRate)))
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(learningRate), learningRate, "A finite learning rate of at least 0 is expected.");
+        }
         LearningRate = learningRate;
     }
 
@@ -31,8 +35,30 @@ public abstract class Optimizer
         {
             throw new InvalidOperationException("An optimizer's momentum belongs to one network; create an optimizer for each.");
         }
+        Begin();
+        switch (Lanes.Width)
+        {
+            case 16: Step<Lanes16>(network); break;
+            case 8: Step<Lanes8>(network); break;
+            case 4: Step<Lanes4>(network); break;
+            default: Step<Lanes1>(network); break;
+        }
+    }
+
+    private void Step<T>(Sequential network) where T : struct, ILanes<T>
+    {
         for (var i = 0; i < network.Parameters.Count; i++)
-            Update(i, network.Parameters[i].Value.AsSpan<float>(), network.Parameters[i].Gradient.AsReadOnlySpan<float>());
+        {
+            var parameter = network.Parameters[i];
+            var values = parameter.Value.AsSpan<float>();
+            var wide = values.Length / T.Count * T.Count;
+            fixed (float* value = values, gradient = parameter.Gradient.AsReadOnlySpan<float>())
+            {
+                Update<T>(i, value, gradient, 0, wide);
+                // What is left over.
+                Update<Lanes1>(i, value, gradient, wide, values.Length);
+            }
+        }
     }
 
     /// <summary>Makes the optimizer's state for parameters of a layout.</summary>
@@ -40,6 +66,10 @@ public abstract class Optimizer
 
     private protected static float[][] Zeros(TensorLayout layout) => [.. layout.Select(spec => new float[spec.Length])];
 
-    /// <summary>Steps one parameter, by its place in the layout; they come in order.</summary>
-    private protected abstract void Update(int index, Span<float> values, ReadOnlySpan<float> gradients);
+    /// <summary>Called before the parameters are stepped.</summary>
+    private protected virtual void Begin() { }
+
+    /// <summary>Steps a range of one parameter's values, by its place in the layout; the range is a multiple of the lanes.</summary>
+    private protected abstract void Update<T>(int index, float* values, float* gradients, int from, int to)
+        where T : struct, ILanes<T>;
 }

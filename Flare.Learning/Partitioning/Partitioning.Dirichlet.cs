@@ -68,7 +68,7 @@ public static partial class Partitioning
             largest = Math.Max(largest, shares[i]);
         }
         var sum = 0.0;
-        for (var i = 0; i < shares.Length; i++) sum += shares[i] = Math.Exp(shares[i] - largest);
+        for (var i = 0; i < shares.Length; i++) sum += shares[i] = Elementary.Exp(shares[i] - largest);
         for (var i = 0; i < shares.Length; i++) shares[i] /= sum;
         return shares;
     }

@@ -62,7 +62,7 @@ public static partial class Partitioning
         Require(data, sites);
         if (!(exponent >= 0 && double.IsFinite(exponent))) throw new ArgumentOutOfRangeException(nameof(exponent), exponent, "A finite exponent of at least 0 is expected.");
         var weights = new double[sites];
-        for (var i = 0; i < sites; i++) weights[i] = Math.Pow(i + 1, -exponent);
+        for (var i = 0; i < sites; i++) weights[i] = Elementary.Pow(i + 1, -exponent);
         return data.SplitBySize(weights, seed);
     }
 

@@ -20,7 +20,7 @@ public sealed class SimulationLoop : SynchronizationContext
     private readonly List<Exception> _unhandled = [];
     private readonly List<string>? _log;
     private readonly Lock _gate = new();
-    private ulong _hash = 14695981039346656037UL;
+    private Fnv1a _hash = new();
     private int _thread;
     private int _escapes;
 
@@ -63,7 +63,15 @@ public sealed class SimulationLoop : SynchronizationContext
     public IReadOnlyList<string> Log => _log ?? [];
 
     /// <summary>A hash of everything traced and of every choice made: equal for equal runs.</summary>
-    public ulong TraceHash => (_hash ^ Random.State) * 1099511628211UL ^ (ulong)Steps;
+    public ulong TraceHash
+    {
+        get
+        {
+            var hash = _hash;
+            hash.Step(Random.State);
+            return hash.Value ^ (ulong)Steps;
+        }
+    }
 
     /// <summary>Runs an asynchronous method to its end.</summary>
     /// <param name="main">What to run; its exception is thrown.</param>
@@ -187,7 +195,7 @@ public sealed class SimulationLoop : SynchronizationContext
         }
     }
 
-    private void Mix(ulong value) => _hash = (_hash ^ value) * 1099511628211UL;
+    private void Mix(ulong value) => _hash.Step(value);
 }
 
 /// <summary>How a <see cref="SimulationLoop"/> ended.</summary>

@@ -1,25 +1,21 @@
 namespace Flare.Testing;
 
 /// <summary>
-/// Random numbers from a seed (Steele, Lea and Flood 2014, SplitMix64). Frozen, so that a seed that failed once fails for ever; and kept apart from
-/// <see cref="Random"/>, whose sequence is .NET's to change.
+/// Random numbers from a seed (<see cref="SplitMix64"/>). Frozen, so that a seed that failed once fails for ever; and kept apart
+/// from <see cref="Random"/>, whose sequence is .NET's to change.
 /// </summary>
 public sealed class SimulationRandom
 {
+    private ulong _state;
+
     /// <summary>Starts a sequence.</summary>
     /// <param name="seed">Any number.</param>
-    public SimulationRandom(ulong seed) => State = seed;
+    public SimulationRandom(ulong seed) => _state = seed;
 
-    internal ulong State { get; private set; }
+    internal ulong State => _state;
 
     /// <summary>The next 64 bits.</summary>
-    public ulong NextUInt64()
-    {
-        var z = State += 0x9E3779B97F4A7C15UL;
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9UL;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBUL;
-        return z ^ (z >> 31);
-    }
+    public ulong NextUInt64() => SplitMix64.Next(ref _state);
 
     /// <summary>A number from 0 to below the bound, which is at least 1.</summary>
     public int NextInt32(int bound)

@@ -51,9 +51,16 @@ public sealed class FLContext
     /// <summary>
     /// A seed for this site, task and round, derived from the job's: the same in every repetition of the run, whatever the number of
     /// threads and the order of events.
+    /// <para>No source of noise that protects privacy: the server, and whoever else knows the job's seed, computes the same seed and
+    /// takes the noise off. Draw such noise from <see cref="System.Security.Cryptography.RandomNumberGenerator"/>.</para>
     /// </summary>
     /// <param name="purpose">Tells several uses in one task apart.</param>
     public ulong Seed(string purpose = "") => Seeds.Derive(_engine.Seed, Identity, TaskName ?? "", Round, purpose);
+
+    /// <summary>Random numbers from <see cref="Seed"/>: for order, sampling, initial weights; not for noise that protects privacy.</summary>
+    /// <param name="purpose">Tells several uses in one task apart.</param>
+    /// <returns>A generator of its own: two calls for one purpose give the same numbers.</returns>
+    public SeededRandom Random(string purpose = "") => new(Seed(purpose));
 
     /// <summary>A property.</summary>
     /// <exception cref="KeyNotFoundException">It is not set.</exception>
@@ -90,14 +97,23 @@ public sealed class FLContext
 
     /// <summary>
     /// Tells the other side: from a site the server, from the server all sites. Events of one sender arrive in the order in which they
-    /// were fired, each once. They pass no filter: nothing that filters are to see belongs into them.
+    /// were fired, each once. They bypass filters: put nothing in them that a filter must see.
     /// </summary>
-    /// <param name="eventType">The event's name.</param>
+    /// <param name="eventType">The event's name, none of <see cref="EventTypes"/>: those are the runtime's.</param>
     /// <param name="data">What it carries; frozen by this call. Read there with <see cref="ContextKeys.EventData"/>.</param>
+    /// <exception cref="ArgumentException">The name is one of the runtime's own events.</exception>
+    /// <exception cref="FlareException">The data nests maps or lists deeper than 64, or holds itself.</exception>
     public void FireFederated(string eventType, Shareable data)
     {
         ArgumentException.ThrowIfNullOrEmpty(eventType);
         ArgumentNullException.ThrowIfNull(data);
+        if (EventTypes.IsRuntimes(eventType))
+        {
+            throw new ArgumentException(
+                $"'{eventType}' is an event of the runtime, and the other side would take it for the runtime's. Give yours a name of its"
+                + $" own{(eventType == EventTypes.FatalSystemError ? "; Panic stops the job" : "")}.",
+                nameof(eventType));
+        }
         _engine.SendFederated(eventType, data.Freeze());
     }
 

@@ -68,21 +68,23 @@ internal static class PublicValue
         _ => throw new InvalidOperationException($"{value.GetType()} cannot travel."),
     };
 
+    // A property's value stands two levels deep in a message's headers. And properties pass no filter: what privacy filters are to see
+    // goes into the message.
     private static FlareValue Checked(FlareValue value)
     {
-        new FlareMap { ["property"] = value }.RequireDepth();
-        return WithoutTensors(value);
-    }
-
-    // Public properties pass no filter: what privacy filters are to see goes into the message.
-    private static FlareValue WithoutTensors(FlareValue value)
-    {
-        if (value.Kind == FlareValueKind.Tensors)
-            throw new FlareException(ErrorIds.ContextProperty, "A public property of the context holds tensors. Public properties pass no filter; send tensors in the task's answer.");
-        if (value.Kind == FlareValueKind.Map)
-            foreach (var (_, inner) in value.AsMap()) WithoutTensors(inner);
-        if (value.Kind == FlareValueKind.List)
-            foreach (var inner in value.AsList()) WithoutTensors(inner);
+        var size = value.AsContainer() is { } container ? MessageWalk.Measure(container) : null;
+        if (size is { Height: > MessageWalk.MaxDepth - 2 })
+        {
+            throw new FlareException(
+                ErrorIds.MalformedMessage,
+                $"A public property of the context nests maps or lists deeper than {MessageWalk.MaxDepth - 2}. Send flatter data.");
+        }
+        if (value.Kind == FlareValueKind.Tensors || size is { HasTensors: true })
+        {
+            throw new FlareException(
+                ErrorIds.ContextProperty,
+                "A public property of the context holds tensors. Public properties pass no filter; send tensors in the task's answer.");
+        }
         return value;
     }
 }

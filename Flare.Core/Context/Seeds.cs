@@ -1,6 +1,9 @@
 namespace Flare;
 
-/// <summary>Derives independent seeds from one: FNV-1a over the parts, finished by SplitMix64's mixer. Frozen: a run is named by its seed.</summary>
+/// <summary>
+/// Derives independent seeds from one: <see cref="Fnv1a"/> over the parts, finished by <see cref="SplitMix64.Mix"/>. Frozen: a run is
+/// named by its seed.
+/// </summary>
 public static class Seeds
 {
     /// <summary>A seed for a purpose.</summary>
@@ -14,23 +17,12 @@ public static class Seeds
         ArgumentNullException.ThrowIfNull(identity);
         ArgumentNullException.ThrowIfNull(task);
         ArgumentNullException.ThrowIfNull(purpose);
-        var hash = Add(14695981039346656037UL, seed);
-        hash = Add(Add(hash, identity), task);
-        hash = Add(Add(hash, (ulong)round), purpose);
-        hash = (hash ^ (hash >> 30)) * 0xBF58476D1CE4E5B9UL;
-        hash = (hash ^ (hash >> 27)) * 0x94D049BB133111EBUL;
-        return hash ^ (hash >> 31);
-    }
-
-    private static ulong Add(ulong hash, string text)
-    {
-        foreach (var c in text) hash = (hash ^ c) * 1099511628211UL;
-        return (hash ^ 0x1F) * 1099511628211UL; // ends the part: "ab","c" is not "a","bc"
-    }
-
-    private static ulong Add(ulong hash, ulong number)
-    {
-        for (var i = 0; i < 64; i += 8) hash = (hash ^ (byte)(number >> i)) * 1099511628211UL;
-        return hash;
+        var hash = new Fnv1a();
+        hash.Add(seed);
+        hash.Add(identity);
+        hash.Add(task);
+        hash.Add((ulong)round);
+        hash.Add(purpose);
+        return SplitMix64.Mix(hash.Value);
     }
 }

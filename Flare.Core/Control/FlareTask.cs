@@ -7,6 +7,7 @@ public sealed class FlareTask
     /// <param name="name">What the executors are to do.</param>
     /// <param name="round">The round; 0 outside of rounds.</param>
     /// <param name="data">The data; frozen by this call and shared by all targets.</param>
+    /// <exception cref="FlareException">The data nests maps or lists deeper than 64, or holds itself.</exception>
     public FlareTask(string name, int round, Shareable data)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);

@@ -1,3 +1,5 @@
+using System.Collections.Frozen;
+
 namespace Flare;
 
 /// <summary>The events that the runtime and the workflows fire (FLARE: EventType, with FLARE's own names as values).</summary>
@@ -69,4 +71,20 @@ public static class EventTypes
     public const string AfterLearnablePersist = "_after_learnable_persist";
     /// <summary>The global model is the best so far.</summary>
     public const string GlobalBestModelAvailable = "_global_best_model_available";
+
+    private static readonly FrozenSet<string> Runtimes = FrozenSet.Create(
+        StringComparer.Ordinal,
+        AboutToStartRun, StartRun, AboutToEndRun, EndRun, StartWorkflow, EndWorkflow, AbortTask, FatalTaskError,
+        FatalSystemError, BeforeTaskDataFilter, AfterTaskDataFilter, BeforeTaskExecution, AfterTaskExecution,
+        BeforeTaskResultFilter, AfterTaskResultFilter, BeforeSendTaskResult, AfterSendTaskResult,
+        BeforeProcessSubmission, AfterProcessSubmission, InitialModelLoaded, TrainingStarted, RoundStarted,
+        RoundDone, BeforeTrainTask, BeforeContributionAccept, AfterContributionAccept, BeforeAggregation,
+        AfterAggregation, BeforeShareableToLearnable, AfterShareableToLearnable, BeforeLearnablePersist,
+        AfterLearnablePersist, GlobalBestModelAvailable);
+
+    /// <summary>Whether the runtime or a workflow fires the event, and nobody else may have the other side take it for theirs.</summary>
+    internal static bool IsRuntimes(string eventType) => Runtimes.Contains(eventType);
+
+    /// <summary>Whether the event never crosses: all of the runtime's but the one by which a site stops the job.</summary>
+    internal static bool IsOnlyLocal(string eventType) => eventType != FatalSystemError && IsRuntimes(eventType);
 }

@@ -144,9 +144,14 @@ internal sealed class RunEngine
         }
     }
 
-    /// <summary>Announces an event of the other side.</summary>
+    /// <summary>Announces an event of the other side, which is not believed to have fired none of the runtime's.</summary>
     public void AnnounceFederated(string eventType, Shareable data, long sequence, string origin)
     {
+        if (EventTypes.IsOnlyLocal(eventType))
+        {
+            Log.EventRefused(Logger, Identity, origin, eventType);
+            return;
+        }
         var context = new FLContext(this, origin);
         context.Set(ContextKeys.EventData, data);
         context.Set(ContextKeys.EventOrigin, origin);

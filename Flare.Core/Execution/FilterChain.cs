@@ -32,8 +32,27 @@ internal sealed class FilterChain
         foreach (var (filter, tasks) in _filters)
         {
             if (tasks.Length > 0 && !tasks.Contains(taskName)) continue;
-            message = await filter.ProcessAsync(message, context, abort)
-                ?? throw new FlareException(ErrorIds.Filter, $"The filter {filter.GetType().Name} returned no message for task '{taskName}'. Return the message, or throw to stop it.");
+            message = Checked(await filter.ProcessAsync(message, context, abort), filter, taskName);
+        }
+        return message;
+    }
+
+    private static Shareable Checked(Shareable? message, Filter filter, string taskName)
+    {
+        if (message is null)
+        {
+            throw new FlareException(
+                ErrorIds.Filter,
+                $"The filter {filter.GetType().Name} returned no message for task '{taskName}'. Return the message, or throw to stop it.");
+        }
+        try
+        {
+            message.RequireDepth();
+        }
+        catch (FlareException e)
+        {
+            throw new FlareException(
+                ErrorIds.Filter, $"What the filter {filter.GetType().Name} returned for task '{taskName}' cannot be sent: {e.Message}", e);
         }
         return message;
     }

@@ -1,6 +1,7 @@
 namespace Flare;
 
 /// <summary>The names of the tasks that Flare's own workflows send (FLARE's names).</summary>
+/// <remarks><see cref="GetWeights"/> is sent by none so far; the name is reserved for what FLARE means by it.</remarks>
 public static class TaskNames
 {
     /// <summary>Train the model that the task brings; answered with weights or a weight difference.</summary>

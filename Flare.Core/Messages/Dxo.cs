@@ -26,7 +26,8 @@ public sealed class Dxo
 
     /// <summary>The tensors, not a copy. Those of a message received are frozen.</summary>
     /// <exception cref="FlareException">There are none.</exception>
-    public StateDict Tensors => _tensors ?? throw new FlareException(ErrorIds.MalformedMessage, $"A DXO of kind {Kind} carries no tensors; look at HasTensors or Kind first.");
+    public StateDict Tensors => _tensors
+        ?? throw new FlareException(ErrorIds.MalformedMessage, $"A DXO of kind {Kind} carries no tensors; look at HasTensors or Kind first.");
 
     /// <summary>Named values: the metrics of <see cref="DataKind.Metrics"/>, the fields of the other kinds.</summary>
     public FlareMap Values { get; }
@@ -35,10 +36,19 @@ public sealed class Dxo
     public FlareMap Meta { get; }
 
     /// <summary>A model's weights.</summary>
-    public static Dxo Weights(StateDict tensors) => new(DataKind.Weights, NotNull(tensors));
+    /// <param name="tensors">The weights; shared, not copied.</param>
+    /// <param name="steps">
+    /// In a site's answer, the training steps of all local epochs together, its weight in the mean; at least 1. Sets
+    /// <see cref="MetaKey.NumStepsCurrentRound"/>; a model that nobody averages needs none.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">The steps are below 1.</exception>
+    public static Dxo Weights(StateDict tensors, long? steps = null) => Of(DataKind.Weights, tensors, steps);
 
     /// <summary>What is to be added to a model's weights.</summary>
-    public static Dxo WeightDiff(StateDict tensors) => new(DataKind.WeightDiff, NotNull(tensors));
+    /// <param name="tensors">The differences, trained minus received; shared, not copied.</param>
+    /// <param name="steps">As for <see cref="Weights"/>.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The steps are below 1.</exception>
+    public static Dxo WeightDiff(StateDict tensors, long? steps = null) => Of(DataKind.WeightDiff, tensors, steps);
 
     /// <summary>Named numbers, such as <c>("accuracy", 0.93)</c>.</summary>
     public static Dxo Metrics(params ReadOnlySpan<(string Name, double Value)> metrics)
@@ -78,7 +88,11 @@ public sealed class Dxo
     {
         ArgumentNullException.ThrowIfNull(message);
         if (message.ContentType != ContentTypes.Dxo)
-            throw new FlareException(ErrorIds.MalformedMessage, $"The message carries no DXO: its content type is '{message.ContentType ?? "none"}', its return code {message.ReturnCode}.");
+        {
+            throw new FlareException(
+                ErrorIds.MalformedMessage,
+                $"The message carries no DXO: its content type is '{PlainText.Cut(message.ContentType ?? "none")}', its return code {message.ReturnCode}.");
+        }
         return FromMap(message.Body);
     }
 
@@ -95,7 +109,7 @@ public sealed class Dxo
         return null;
     }
 
-    private FlareMap ToMap()
+    internal FlareMap ToMap()
     {
         var map = new FlareMap { [KindName] = (int)Kind };
         if (_tensors is not null) map[TensorsName] = _tensors;
@@ -116,9 +130,15 @@ public sealed class Dxo
             map.TryGet(MetaName, out var meta) ? meta.AsMap() : null);
     }
 
-    private static StateDict NotNull(StateDict tensors)
+    private static Dxo Of(DataKind kind, StateDict tensors, long? steps)
     {
         ArgumentNullException.ThrowIfNull(tensors);
-        return tensors;
+        if (steps is < 1)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(steps), steps, "Training steps are a contribution's weight, and at least 1; a site that did not train sends no contribution.");
+        }
+        var data = new Dxo(kind, tensors);
+        return steps is { } count ? data.WithMeta(MetaKey.NumStepsCurrentRound, count) : data;
     }
 }

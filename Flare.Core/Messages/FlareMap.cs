@@ -7,10 +7,14 @@ namespace Flare;
 /// Named values, in the order of their names' first setting. A message freezes the maps it carries: setting a value afterwards throws.
 /// Not thread-safe for writing.
 /// </summary>
-public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareValue>>
+public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareValue>>, IContainer
 {
-    // Messages carry a handful of names: a scan of a small array beats hashing, and keeps the order.
+    // Most maps have a handful of names: a scan of a small array beats hashing, and keeps the order. Larger ones are indexed besides.
+    private const int MostScanned = 16;
+
     private KeyValuePair<string, FlareValue>[] _items;
+    private Dictionary<string, int>? _index;
+    private ContentSize? _frozenSize;
 
     /// <summary>Creates an empty map.</summary>
     public FlareMap() => _items = [];
@@ -21,20 +25,21 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
         ArgumentNullException.ThrowIfNull(source);
         _items = source._items.AsSpan(0, source.Count).ToArray();
         Count = _items.Length;
+        if (source._index is not null) _index = new(source._index, StringComparer.Ordinal);
     }
 
     /// <summary>Number of values.</summary>
     public int Count { get; private set; }
 
     /// <summary>Whether the map belongs to a message that was sent.</summary>
-    public bool IsReadOnly { get; private set; }
+    public bool IsReadOnly => _frozenSize is not null;
 
     /// <summary>The value of a name.</summary>
     /// <exception cref="FlareException">Reading: there is no such value.</exception>
     /// <exception cref="InvalidOperationException">Writing: the map is frozen.</exception>
     public FlareValue this[string name]
     {
-        get => TryGet(name, out var value) ? value : throw new FlareException(ErrorIds.MalformedMessage, $"A message lacks the value '{name}'. It has: {string.Join(", ", _items.Take(Count).Select(i => i.Key))}.");
+        get => TryGet(name, out var value) ? value : throw Missing(name);
         set
         {
             ArgumentException.ThrowIfNullOrEmpty(name);
@@ -44,6 +49,7 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
             {
                 if (Count == _items.Length) Array.Resize(ref _items, Math.Max(4, Count * 2));
                 index = Count++;
+                AddToIndex(name, index);
             }
             _items[index] = new(name, value);
         }
@@ -63,68 +69,72 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
     /// <summary>Adds a name and its value, for collection initialisers; a name set before takes the new value.</summary>
     public void Add(string name, FlareValue value) => this[name] = value;
 
-    /// <summary>Makes the map, and all that it holds, read-only.</summary>
-    public void Freeze()
-    {
-        if (IsReadOnly) return;
-        IsReadOnly = true;
-        for (var i = 0; i < Count; i++) _items[i].Value.Freeze();
-    }
+    /// <summary>Makes the map, and all that it holds, read-only; what it holds too deep to be sent is not touched.</summary>
+    /// <exception cref="FlareException">Maps and lists nest deeper than 64, or the map holds itself.</exception>
+    public void Freeze() => MessageWalk.Freeze(this);
 
-    /// <summary>How deep maps and lists may nest in a message.</summary>
-    internal const int MaxDepth = 64;
-
-    /// <summary>Refuses what nests too deep, or holds itself: whatever walks a message would not come back.</summary>
-    /// <exception cref="FlareException">It does.</exception>
-    internal void RequireDepth(int depth = 0)
-    {
-        for (var i = 0; i < Count; i++) RequireDepth(_items[i].Value, depth + 1);
-    }
-
-    private static void RequireDepth(FlareValue value, int depth)
-    {
-        if (depth > MaxDepth) throw new FlareException(ErrorIds.MalformedMessage, $"A message nests maps or lists deeper than {MaxDepth}, or holds itself. Send flatter data.");
-        if (value.Kind == FlareValueKind.Map) value.AsMap().RequireDepth(depth);
-        else if (value.Kind == FlareValueKind.List) foreach (var item in value.AsList()) RequireDepth(item, depth + 1);
-    }
+    /// <summary>
+    /// All tensors that the map holds, in nested maps and lists too, each with the names that lead to it, such as <c>state/momentum</c>;
+    /// an item of a list bears its index. A map or list that is held twice is looked at once.
+    /// </summary>
+    public IEnumerable<(string Path, StateDict Tensors)> Tensors() => MessageWalk.Tensors(this);
 
     /// <summary>The name of the first tensor, wherever the map holds it, with NaN or an infinity; null where there is none.</summary>
     internal string? FirstNonFiniteTensor()
     {
-        for (var i = 0; i < Count; i++)
-            if (FirstNonFiniteTensor(_items[i].Value) is { } name) return $"{_items[i].Key}/{name}";
+        foreach (var (path, tensors) in Tensors())
+            if (tensors.FirstNonFiniteTensor() is { } name) return $"{path}/{name}";
         return null;
     }
 
-    private static string? FirstNonFiniteTensor(FlareValue value) => value.Kind switch
-    {
-        FlareValueKind.Tensors => value.AsTensors().FirstNonFiniteTensor(),
-        FlareValueKind.Map => value.AsMap().FirstNonFiniteTensor(),
-        FlareValueKind.List => value.AsList().Select(FirstNonFiniteTensor).FirstOrDefault(name => name is not null),
-        _ => null,
-    };
-
     /// <summary>Whether both hold the same names with equal values, in whatever order.</summary>
-    public bool ContentEquals([NotNullWhen(true)] FlareMap? other)
-    {
-        if (other is null || other.Count != Count) return false;
-        for (var i = 0; i < Count; i++)
-            if (!other.TryGet(_items[i].Key, out var value) || value != _items[i].Value) return false;
-        return true;
-    }
+    /// <exception cref="FlareException">Both nest deeper than a message may, and are equal as far as that.</exception>
+    public bool ContentEquals([NotNullWhen(true)] FlareMap? other) => other is not null && MessageWalk.AreEqual(this, other);
 
     /// <inheritdoc/>
-    public IEnumerator<KeyValuePair<string, FlareValue>> GetEnumerator() => _items.Take(Count).GetEnumerator();
+    public IEnumerator<KeyValuePair<string, FlareValue>> GetEnumerator() =>
+        ((IEnumerable<KeyValuePair<string, FlareValue>>)new ArraySegment<KeyValuePair<string, FlareValue>>(_items, 0, Count)).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
-    /// <summary>For people.</summary>
-    public override string ToString() => $"{{{string.Join(", ", this.Select(i => $"{i.Key}: {i.Value}"))}}}";
+    FlareValue IContainer.ValueAt(int index) => _items[index].Value;
+
+    string? IContainer.NameAt(int index) => _items[index].Key;
+
+    ContentSize? IContainer.FrozenSize
+    {
+        get => _frozenSize;
+        set => _frozenSize = value;
+    }
+
+    /// <summary>For people; cut to about 1,000 characters.</summary>
+    public override string ToString() => Readout.Of(this);
 
     private int IndexOf(string name)
     {
+        if (_index is not null) return _index.TryGetValue(name, out var index) ? index : -1;
         for (var i = 0; i < Count; i++)
             if (string.Equals(_items[i].Key, name, StringComparison.Ordinal)) return i;
         return -1;
+    }
+
+    private void AddToIndex(string name, int index)
+    {
+        if (_index is not null) _index.Add(name, index);
+        else if (Count > MostScanned)
+        {
+            _index = new(2 * Count, StringComparer.Ordinal);
+            for (var i = 0; i < Count - 1; i++) _index.Add(_items[i].Key, i);
+            _index.Add(name, index);
+        }
+    }
+
+    private FlareException Missing(string name)
+    {
+        const int most = 20;
+        var names = string.Join(", ", _items.Take(Math.Min(Count, most)).Select(i => PlainText.Cut(i.Key)));
+        return new(
+            ErrorIds.MalformedMessage,
+            $"A message lacks the value '{PlainText.Cut(name)}'. It has: {names}{(Count > most ? $" and {Count - most:N0} more" : "")}.");
     }
 }

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace Flare;
 
 /// <summary>What a <see cref="FlareValue"/> holds. The numbers are part of the wire contract and never change.</summary>
@@ -57,7 +55,7 @@ public readonly struct FlareValue : IEquatable<FlareValue>
     public static implicit operator FlareValue(StateDict? value) => value is null ? default : new(FlareValueKind.Tensors, value);
 
     /// <summary>Wraps a list, copying the list but not what its items refer to.</summary>
-    public static FlareValue List(params ReadOnlySpan<FlareValue> items) => new(FlareValueKind.List, items.ToArray());
+    public static FlareValue List(params ReadOnlySpan<FlareValue> items) => new(FlareValueKind.List, new FlareList(items.ToArray()));
 
     /// <summary>The Boolean.</summary>
     /// <exception cref="FlareException">The value is of another kind; so for all accessors.</exception>
@@ -76,26 +74,24 @@ public readonly struct FlareValue : IEquatable<FlareValue>
     /// <summary>The bytes, not a copy.</summary>
     public ReadOnlyMemory<byte> AsBytes() => Kind == FlareValueKind.Bytes ? (byte[])_object! : throw Mismatch(FlareValueKind.Bytes);
     /// <summary>The items.</summary>
-    public IReadOnlyList<FlareValue> AsList() => Kind == FlareValueKind.List ? (FlareValue[])_object! : throw Mismatch(FlareValueKind.List);
+    public IReadOnlyList<FlareValue> AsList() => Kind == FlareValueKind.List ? (FlareList)_object! : throw Mismatch(FlareValueKind.List);
     /// <summary>The map, not a copy.</summary>
     public FlareMap AsMap() => Kind == FlareValueKind.Map ? (FlareMap)_object! : throw Mismatch(FlareValueKind.Map);
     /// <summary>The tensors, not a copy.</summary>
     public StateDict AsTensors() => Kind == FlareValueKind.Tensors ? (StateDict)_object! : throw Mismatch(FlareValueKind.Tensors);
 
-    internal void Freeze()
-    {
-        if (Kind == FlareValueKind.Map) ((FlareMap)_object!).Freeze();
-        else if (Kind == FlareValueKind.Tensors) ((StateDict)_object!).Freeze();
-        else if (Kind == FlareValueKind.List) foreach (var item in (FlareValue[])_object!) item.Freeze();
-    }
+    /// <summary>The map or list; null for all other kinds.</summary>
+    internal IContainer? AsContainer() => Kind is FlareValueKind.Map or FlareValueKind.List ? (IContainer)_object! : null;
 
     /// <summary>Structural equality; tensors are equal when they are the same instance.</summary>
-    public bool Equals(FlareValue other) => Kind == other.Kind && Kind switch
+    /// <exception cref="FlareException">Both nest deeper than a message may, and are equal as far as that.</exception>
+    public bool Equals(FlareValue other) => EqualsAt(other, 1);
+
+    internal bool EqualsAt(FlareValue other, int depth) => Kind == other.Kind && Kind switch
     {
         FlareValueKind.Text => (string)_object! == (string)other._object!,
         FlareValueKind.Bytes => ((byte[])_object!).AsSpan().SequenceEqual((byte[])other._object!),
-        FlareValueKind.List => ((FlareValue[])_object!).AsSpan().SequenceEqual((FlareValue[])other._object!),
-        FlareValueKind.Map => ((FlareMap)_object!).ContentEquals((FlareMap)other._object!),
+        FlareValueKind.List or FlareValueKind.Map => MessageWalk.AreEqual((IContainer)_object!, (IContainer)other._object!, depth),
         FlareValueKind.Tensors => ReferenceEquals(_object, other._object),
         _ => _bits == other._bits,
     };
@@ -112,20 +108,11 @@ public readonly struct FlareValue : IEquatable<FlareValue>
     /// <summary>Structural inequality.</summary>
     public static bool operator !=(FlareValue left, FlareValue right) => !left.Equals(right);
 
-    /// <summary>For people.</summary>
-    public override string ToString() => Kind switch
-    {
-        FlareValueKind.Null => "null",
-        FlareValueKind.Boolean => _bits != 0 ? "true" : "false",
-        FlareValueKind.Integer => _bits.ToString(CultureInfo.InvariantCulture),
-        FlareValueKind.Number => AsNumber().ToString("R", CultureInfo.InvariantCulture),
-        FlareValueKind.Text => (string)_object!,
-        FlareValueKind.Bytes => $"{((byte[])_object!).Length} bytes",
-        FlareValueKind.List => $"[{string.Join(", ", (FlareValue[])_object!)}]",
-        FlareValueKind.Map => _object!.ToString()!,
-        _ => $"{((StateDict)_object!).Count} tensors",
-    };
+    /// <summary>For people: text as it is, lists and maps cut to about 1,000 characters.</summary>
+    public override string ToString() => Kind == FlareValueKind.Text ? (string)_object! : Readout.Of(this);
 
-    private FlareException Mismatch(FlareValueKind expected) =>
-        new(ErrorIds.MalformedMessage, $"A message holds a value of kind {Kind} where {expected} is expected: {this}.");
+    // Whatever a sender put there: the error must not grow with it.
+    private FlareException Mismatch(FlareValueKind expected) => new(
+        ErrorIds.MalformedMessage,
+        $"A message holds a value of kind {Kind} where {expected} is expected: {Readout.Of(this, 200)}.");
 }

@@ -6,7 +6,7 @@ public readonly record struct MetaKey(string Name)
 {
     /// <summary>Training steps of the whole round, over all local epochs: the contribution's weight. At least 1.</summary>
     public static readonly MetaKey NumStepsCurrentRound = new("num_steps_current_round");
-    /// <summary>The site whose model this is.</summary>
+    /// <summary>The site whose model this is; reserved, set by none of Flare's own workflows so far.</summary>
     public static readonly MetaKey ModelOwner = new("model_owner");
     /// <summary>The algorithm that data was processed with, such as an encryption scheme.</summary>
     public static readonly MetaKey ProcessedAlgorithm = new("processed_algorithm");

@@ -3,6 +3,11 @@ namespace Flare;
 /// <summary>
 /// How a task went at the site, or why it did not (FLARE: ReturnCode). The numbers are part of the wire contract and never change.
 /// </summary>
+/// <remarks>
+/// FLARE's whole list, so that its numbers are taken and executors may answer with any. Flare itself answers with
+/// <see cref="ExecutionException"/>, <see cref="ExecutionResultError"/>, <see cref="TaskAborted"/>, <see cref="TaskDataFilterError"/>,
+/// <see cref="TaskResultFilterError"/>, <see cref="TaskUnknown"/>, <see cref="TaskUnsupported"/> and <see cref="EmptyResult"/> only.
+/// </remarks>
 public enum ReturnCode
 {
     /// <summary>Done; the message carries the result.</summary>

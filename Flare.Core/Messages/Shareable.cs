@@ -79,11 +79,23 @@ public sealed class Shareable
     }
 
     /// <summary>Makes headers, body and all that they hold read-only. Returns this instance.</summary>
+    /// <exception cref="FlareException">Maps and lists nest deeper than 64, or one holds itself.</exception>
     public Shareable Freeze()
     {
         Headers.Freeze();
         Body.Freeze();
         return this;
+    }
+
+    /// <summary>
+    /// This message with other data: a new message with a writable copy of the headers, so that who is told what (task, steps, cookies,
+    /// headers of one's own) stays. What a filter returns that changed the data.
+    /// </summary>
+    /// <param name="data">The data; shared, not copied.</param>
+    public Shareable With(Dxo data)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        return new(data.ToMap(), new FlareMap(Headers)) { ContentType = ContentTypes.Dxo };
     }
 
     /// <summary>A message with the same headers and no body.</summary>

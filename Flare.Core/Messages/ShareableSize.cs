@@ -1,25 +1,26 @@
 namespace Flare;
 
+/// <summary>How much a message carries: measured once, when it is frozen, and every time before that.</summary>
 internal static class ShareableSize
 {
-    /// <summary>Bytes of all tensors and runs of bytes that the message carries, wherever it carries them.</summary>
-    public static long TensorBytes(this Shareable message) => Measure(message.Body) + Measure(message.Headers);
+    /// <summary>Bytes of all that the message carries: what an upload permit is for.</summary>
+    public static long ContentBytes(this Shareable message) => Sum(message, size => size.Bytes);
 
-    private static long Measure(FlareMap map)
+    /// <summary>Bytes of all tensors and runs of bytes that the message carries, wherever it carries them.</summary>
+    public static long TensorBytes(this Shareable message) => Sum(message, size => size.TensorBytes);
+
+    /// <summary>Refuses what nests too deep, or holds itself.</summary>
+    /// <exception cref="FlareException">It does.</exception>
+    public static void RequireDepth(this Shareable message)
     {
-        var bytes = 0L;
-        foreach (var (_, value) in map) bytes += Measure(value);
-        return bytes;
+        MessageWalk.Measure(message.Body);
+        MessageWalk.Measure(message.Headers);
     }
 
-    private static long Measure(FlareValue value)
+    // Both saturate at the largest number, and so does their sum.
+    private static long Sum(Shareable message, Func<ContentSize, long> part)
     {
-        if (value.Kind == FlareValueKind.Tensors) return value.AsTensors().Layout.ByteLength;
-        if (value.Kind == FlareValueKind.Bytes) return value.AsBytes().Length;
-        if (value.Kind == FlareValueKind.Map) return Measure(value.AsMap());
-        var bytes = 0L;
-        if (value.Kind == FlareValueKind.List)
-            foreach (var item in value.AsList()) bytes += Measure(item);
-        return bytes;
+        var sum = unchecked(part(MessageWalk.Measure(message.Body)) + part(MessageWalk.Measure(message.Headers)));
+        return sum < 0 ? long.MaxValue : sum;
     }
 }

@@ -63,7 +63,7 @@ internal ref struct SafetensorsParser
         var metadata = new Dictionary<string, string>();
         while (NextField() is { } name)
         {
-            if (!names.Add(name)) throw Malformed($"the name '{Shown(name)}' occurs twice");
+            if (!names.Add(name)) throw Malformed($"the name '{PlainText.Cut(name)}' occurs twice");
             if (name == SafetensorsHeader.Metadata) metadata = MetadataMap();
             else entries.Add(TensorEntry(name));
         }
@@ -86,15 +86,15 @@ internal ref struct SafetensorsParser
         if (_reader.TokenType != JsonTokenType.StartObject) throw Malformed($"{SafetensorsHeader.Metadata} is no JSON object");
         while (NextField() is { } key)
         {
-            if (_reader.TokenType != JsonTokenType.String) throw Malformed($"'{Shown(key)}' in {SafetensorsHeader.Metadata} is no string");
-            if (!metadata.TryAdd(key, _reader.GetString()!)) throw Malformed($"'{Shown(key)}' occurs twice in {SafetensorsHeader.Metadata}");
+            if (_reader.TokenType != JsonTokenType.String) throw Malformed($"'{PlainText.Cut(key)}' in {SafetensorsHeader.Metadata} is no string");
+            if (!metadata.TryAdd(key, _reader.GetString()!)) throw Malformed($"'{PlainText.Cut(key)}' occurs twice in {SafetensorsHeader.Metadata}");
         }
         return metadata;
     }
 
     private Entry TensorEntry(string name)
     {
-        if (_reader.TokenType != JsonTokenType.StartObject) throw Malformed($"tensor '{Shown(name)}' is described by no JSON object");
+        if (_reader.TokenType != JsonTokenType.StartObject) throw Malformed($"tensor '{PlainText.Cut(name)}' is described by no JSON object");
         string? dtype = null;
         long[]? shape = null, offsets = null;
         while (NextField() is { } field)
@@ -104,28 +104,28 @@ internal ref struct SafetensorsParser
                 case "dtype" when dtype is null && _reader.TokenType == JsonTokenType.String: dtype = _reader.GetString()!; break;
                 case "shape" when shape is null: shape = Numbers(TensorSpec.MaxRank, field, name); break;
                 case "data_offsets" when offsets is null: offsets = Numbers(2, field, name); break;
-                case "dtype" or "shape" or "data_offsets": throw Malformed($"the {field} of tensor '{Shown(name)}' is given twice, or is no string");
+                case "dtype" or "shape" or "data_offsets": throw Malformed($"the {field} of tensor '{PlainText.Cut(name)}' is given twice, or is no string");
                 // The format's reference implementation passes over fields it does not know, too.
                 default: _reader.Skip(); break;
             }
         }
         if (dtype is null || shape is null || offsets is not [var begin, var end])
-            throw Malformed($"tensor '{Shown(name)}' lacks its dtype, its shape or its two data_offsets");
+            throw Malformed($"tensor '{PlainText.Cut(name)}' lacks its dtype, its shape or its two data_offsets");
         if (SafetensorsHeader.DTypeOf(dtype) is not { } known)
-            throw new SafetensorsException($"{_source}: tensor '{Shown(name)}' has the dtype '{Shown(dtype)}', which Flare does not hold. Convert it, to F32 for instance, before saving it.");
+            throw new SafetensorsException($"{_source}: tensor '{PlainText.Cut(name)}' has the dtype '{PlainText.Cut(dtype)}', which Flare does not hold. Convert it, to F32 for instance, before saving it.");
         return new(name, known, shape, begin, end);
     }
 
     private long[] Numbers(int limit, string field, string tensor)
     {
-        if (_reader.TokenType != JsonTokenType.StartArray) throw Malformed($"the {field} of tensor '{Shown(tensor)}' is no JSON array");
+        if (_reader.TokenType != JsonTokenType.StartArray) throw Malformed($"the {field} of tensor '{PlainText.Cut(tensor)}' is no JSON array");
         Span<long> numbers = stackalloc long[TensorSpec.MaxRank];
         var count = 0;
         while (_reader.Read() && _reader.TokenType != JsonTokenType.EndArray)
         {
-            if (count == limit) throw Malformed($"the {field} of tensor '{Shown(tensor)}' has more than {limit} numbers");
+            if (count == limit) throw Malformed($"the {field} of tensor '{PlainText.Cut(tensor)}' has more than {limit} numbers");
             if (_reader.TokenType != JsonTokenType.Number || !_reader.TryGetInt64(out var number) || number < 0)
-                throw Malformed($"the {field} of tensor '{Shown(tensor)}' holds what is no integer from 0 to 2^63 - 1");
+                throw Malformed($"the {field} of tensor '{PlainText.Cut(tensor)}' holds what is no integer from 0 to 2^63 - 1");
             numbers[count++] = number;
         }
         return numbers[..count].ToArray();
@@ -158,16 +158,16 @@ internal ref struct SafetensorsParser
         {
             var spec = inFile[i] = Spec(entry, roles.Contains(entry.Name) ? TensorRole.Buffer : TensorRole.Parameter);
             if (entry.Begin != position)
-                throw Malformed($"the data of tensor '{Shown(entry.Name)}' begins at {entry.Begin} where {position} is due, for data may neither overlap nor leave gaps");
+                throw Malformed($"the data of tensor '{PlainText.Cut(entry.Name)}' begins at {entry.Begin} where {position} is due, for data may neither overlap nor leave gaps");
             if (entry.End - entry.Begin != spec.ByteLength)
-                throw Malformed($"tensor '{Shown(entry.Name)}' is {spec.Kind}, {spec.ByteLength} bytes, but its data_offsets span {entry.End - entry.Begin}");
+                throw Malformed($"tensor '{PlainText.Cut(entry.Name)}' is {spec.Kind}, {spec.ByteLength} bytes, but its data_offsets span {entry.End - entry.Begin}");
             position = entry.End;
         }
 
         // Tools keep the metadata when they add or drop tensors: unknown names are passed over, unlisted tensors come last.
         var rank = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (var name in order)
-            if (!rank.TryAdd(name, rank.Count)) throw Malformed($"'{Shown(name)}' occurs twice in {SafetensorsHeader.Order}");
+            if (!rank.TryAdd(name, rank.Count)) throw Malformed($"'{PlainText.Cut(name)}' occurs twice in {SafetensorsHeader.Order}");
         int[] places = [.. Enumerable.Range(0, inFile.Length).OrderBy(i => rank.GetValueOrDefault(inFile[i].Name, int.MaxValue))];
         var dataOrder = new int[places.Length];
         for (var place = 0; place < places.Length; place++) dataOrder[places[place]] = place;
@@ -183,7 +183,7 @@ internal ref struct SafetensorsParser
         }
         catch (ArgumentException e)
         {
-            throw Malformed($"tensor '{Shown(entry.Name)}' cannot be held: {e.Message}", e);
+            throw Malformed($"tensor '{PlainText.Cut(entry.Name)}' cannot be held: {e.Message}", e);
         }
     }
 
@@ -201,7 +201,4 @@ internal ref struct SafetensorsParser
 
     private readonly SafetensorsException Malformed(string complaint, Exception? inner = null) =>
         new($"{_source}: {complaint}. The file is damaged or was not written as safetensors; save it again.", inner);
-
-    // A hostile name may be megabytes long.
-    private static string Shown(string text) => text.Length <= 200 ? text : text[..200] + "…";
 }

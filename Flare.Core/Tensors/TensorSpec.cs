@@ -1,6 +1,4 @@
-using System.Buffers;
 using System.Collections.Immutable;
-using System.Text;
 
 namespace Flare;
 
@@ -27,7 +25,8 @@ public sealed class TensorSpec : IEquatable<TensorSpec>
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         // A lone surrogate has no UTF-8 form: two such names would share bytes in files and fingerprints.
-        if (!IsWellFormed(name)) throw new ArgumentException("The tensor's name is no well-formed Unicode: it holds half a surrogate pair.", nameof(name));
+        if (!PlainText.IsWellFormed(name))
+            throw new ArgumentException("The tensor's name is no well-formed Unicode: it holds half a surrogate pair.", nameof(name));
         if (role is not (TensorRole.Parameter or TensorRole.Buffer)) throw new ArgumentOutOfRangeException(nameof(role), role, "Not a tensor's role.");
         if (shape.Length > MaxRank) throw new ArgumentException($"Tensor '{name}' has {shape.Length} dimensions; at most {MaxRank} are possible.", nameof(shape));
         Int128 elements = 1;
@@ -79,14 +78,4 @@ public sealed class TensorSpec : IEquatable<TensorSpec>
 
     /// <summary>All but the name, for people.</summary>
     internal string Kind => $"{DType}[{string.Join(',', Shape)}]{(Role == TensorRole.Buffer ? " buffer" : "")}";
-
-    private static bool IsWellFormed(string text)
-    {
-        for (var rest = text.AsSpan(); !rest.IsEmpty;)
-        {
-            if (Rune.DecodeFromUtf16(rest, out _, out var consumed) != OperationStatus.Done) return false;
-            rest = rest[consumed..];
-        }
-        return true;
-    }
 }

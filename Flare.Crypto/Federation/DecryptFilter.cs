@@ -41,9 +41,7 @@ public sealed class DecryptFilter : Filter, IDisposable
         _number = agreement.Number;
         context.Set(Seen, task);
 
-        var plain = new Dxo(data.Kind, task.Model, data.Values, data.Meta).ToShareable();
-        foreach (var (name, value) in message.Headers) plain.Headers[name] = value;
-        return ValueTask.FromResult(plain);
+        return ValueTask.FromResult(message.With(new Dxo(data.Kind, task.Model, data.Values, data.Meta)));
     }
 
     /// <summary>Overwrites what was derived from keys.</summary>

@@ -41,9 +41,7 @@ public sealed class EncryptFilter : Filter, IDisposable
         if (!context.TryGet(DecryptFilter.Seen, out var task)) throw new FlareCryptoException(CryptoFault.NoAgreement, $"No {nameof(DecryptFilter)} has seen the task's model: add one at {FilterPlace.SiteIn}, for all tasks.");
         var steps = StepsOf(data);
         var result = steps > task.Agreement.Reference ? TooManySteps(data) : Encrypt(data, task, steps, context, abort);
-        foreach (var (name, value) in message.Headers)
-            if (name != HeaderNames.ContentType) result.Headers[name] = value;
-        return ValueTask.FromResult(result);
+        return ValueTask.FromResult(message.With(result));
     }
 
     /// <summary>Overwrites what was derived from keys.</summary>
@@ -52,7 +50,7 @@ public sealed class EncryptFilter : Filter, IDisposable
         if (_owned) _cipher.Dispose();
     }
 
-    private Shareable Encrypt(Dxo data, OpenTask task, long steps, FLContext context, CancellationToken abort)
+    private Dxo Encrypt(Dxo data, OpenTask task, long steps, FLContext context, CancellationToken abort)
     {
         if (data.Kind is not (DataKind.Weights or DataKind.WeightDiff) || !data.HasTensors)
             throw new FlareCryptoException(CryptoFault.NotEncryptable, $"The answer is of kind {data.Kind}; encryption takes {DataKind.Weights} and {DataKind.WeightDiff}.");
@@ -73,8 +71,7 @@ public sealed class EncryptFilter : Filter, IDisposable
             .WithMeta(MetaKey.ProcessedKeys, FlareValue.List([.. _plan.EncryptedNames.Select(n => (FlareValue)n)]))
             .WithMeta(EncryptionMeta.Clipped, clipped)
             .WithMeta(EncryptionMeta.Seconds, seconds)
-            .WithMeta(EncryptionMeta.DecryptSeconds, task.Seconds)
-            .ToShareable();
+            .WithMeta(EncryptionMeta.DecryptSeconds, task.Seconds);
 
         void Chunks(int chunks, Action<int> process) => context.Compute.ForEachPart(chunks, chunk =>
         {
@@ -84,7 +81,7 @@ public sealed class EncryptFilter : Filter, IDisposable
     }
 
     // Without tensors: the aggregator refuses it by name, and sets the next round's reference by what it says.
-    private static Shareable TooManySteps(Dxo data) => new Dxo(DataKind.Weights, null, data.Values, new FlareMap(data.Meta)).ToShareable();
+    private static Dxo TooManySteps(Dxo data) => new(DataKind.Weights, null, data.Values, new FlareMap(data.Meta));
 
     private static long StepsOf(Dxo data)
     {

@@ -13,18 +13,5 @@ internal static class EncryptionMeta
     public static readonly MetaKey DecryptSeconds = new("encryption_decrypt_seconds");
 
     /// <summary>Whether tensors are anywhere among the values.</summary>
-    public static bool HoldsTensors(FlareMap map)
-    {
-        foreach (var (_, value) in map)
-            if (HoldsTensors(value)) return true;
-        return false;
-    }
-
-    public static bool HoldsTensors(FlareValue value) => value.Kind switch
-    {
-        FlareValueKind.Tensors => true,
-        FlareValueKind.Map => HoldsTensors(value.AsMap()),
-        FlareValueKind.List => value.AsList().Any(HoldsTensors),
-        _ => false,
-    };
+    public static bool HoldsTensors(FlareMap map) => map.Tensors().Any();
 }

@@ -28,7 +28,7 @@ internal static unsafe class CrossEntropy
             var sum = T.Broadcast(0);
             for (var c = 0; c < classes; c++)
             {
-                var e = Elementary.Exp(T.Load(logits + c * lanes + lane) - largest);
+                var e = LaneExponential.Exp(T.Load(logits + c * lanes + lane) - largest);
                 T.Store(e, gradient + c * lanes + lane);
                 sum += e;
             }

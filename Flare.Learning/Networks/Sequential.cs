@@ -50,7 +50,7 @@ public sealed unsafe class Sequential
         Gradients = new StateDict(new TensorLayout(layout.Where(spec => spec.Role == TensorRole.Parameter)));
         foreach (var layer in _layers) layer.Attach(_state, Gradients);
         Parameters = [.. Gradients.Select(gradient => new Parameter(_state[gradient.Name], gradient))];
-        _random = new SeededRandom(seed, stream: 0x1417);
+        _random = new SeededRandom(unchecked((ulong)seed), stream: 0x1417);
         foreach (var layer in _layers) layer.Initialize(_random);
     }
 
@@ -118,7 +118,7 @@ public sealed unsafe class Sequential
     }
 
     /// <summary>Starts dropout's draws anew, so that a training run repeats.</summary>
-    public void Reseed(long seed) => _random.Reseed(seed, stream: 0xD80);
+    public void Reseed(long seed) => _random.Reseed(unchecked((ulong)seed), stream: 0xD80);
 
     /// <summary>
     /// One training pass over a batch: forward, loss, and the gradients of the mean loss into <see cref="Gradients"/>. Weights do

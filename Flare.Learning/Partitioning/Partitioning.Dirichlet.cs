@@ -25,7 +25,7 @@ public static partial class Partitioning
     {
         Require(data, sites);
         if (!(alpha > 0 && double.IsFinite(alpha))) throw new ArgumentOutOfRangeException(nameof(alpha), alpha, "A finite alpha above 0 is expected.");
-        var random = new SeededRandom(seed, stream: 0xD112);
+        var random = new SeededRandom(unchecked((ulong)seed), stream: 0xD112);
         var minimum = Math.Min(DirichletMinimum, data.Count / sites);
         var byClass = Enumerable.Range(0, data.Count).ToLookup(data.Label);
         int[][] classes = [.. Enumerable.Range(0, data.Classes).Select(label => byClass[label].ToArray())];

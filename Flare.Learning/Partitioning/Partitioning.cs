@@ -14,7 +14,7 @@ public static partial class Partitioning
     public static IReadOnlyList<Dataset> SplitIid(this Dataset data, int sites, long seed)
     {
         Require(data, sites);
-        return Cut(data, Shuffled(data, new SeededRandom(seed, stream: 0x11D)), EqualSizes(data.Count, sites));
+        return Cut(data, Shuffled(data, new SeededRandom(unchecked((ulong)seed), stream: 0x11D)), EqualSizes(data.Count, sites));
     }
 
     /// <summary>
@@ -33,7 +33,7 @@ public static partial class Partitioning
         var shards = checked(sites * shardsPerSite);
         if (shards > data.Count)
             throw new ArgumentException($"{sites} sites with {shardsPerSite} shards each make {shards} shards; there are only {data.Count} samples. Take fewer sites or shards.", nameof(shardsPerSite));
-        var random = new SeededRandom(seed, stream: 0x1ABE1);
+        var random = new SeededRandom(unchecked((ulong)seed), stream: 0x1ABE1);
         // Shuffled first, then sorted stably: within a class the order is random.
         var sorted = Shuffled(data, random).OrderBy(data.Label).ToArray();
         var sizes = EqualSizes(data.Count, shards);
@@ -73,7 +73,7 @@ public static partial class Partitioning
     public static IReadOnlyList<Dataset> SplitBySize(this Dataset data, ReadOnlySpan<double> weights, long seed)
     {
         Require(data, weights.Length);
-        return Cut(data, Shuffled(data, new SeededRandom(seed, stream: 0x512E)), Sizes(data.Count, weights));
+        return Cut(data, Shuffled(data, new SeededRandom(unchecked((ulong)seed), stream: 0x512E)), Sizes(data.Count, weights));
     }
 
     private static void Require(Dataset data, int sites)

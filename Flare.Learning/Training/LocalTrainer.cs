@@ -47,7 +47,7 @@ public sealed class LocalTrainer
         if (data.Count == 0) throw new ArgumentException("There are no samples to train on.", nameof(data));
         var optimizer = Optimizer();
         network.Reseed(seed);
-        var random = new SeededRandom(seed, stream: 0x5B0FF1E);
+        var random = new SeededRandom(unchecked((ulong)seed), stream: 0x5B0FF1E);
         var order = new int[data.Count];
         for (var i = 0; i < order.Length; i++) order[i] = i;
         var steps = 0;

@@ -9,7 +9,10 @@ public sealed record RuntimeLimits
     /// </summary>
     public int MaxConcurrentUploads { get; init; } = 8;
 
-    /// <summary>Results whose tensors take at most this many bytes are sent without asking for a permit. 16 KiB unless set.</summary>
+    /// <summary>
+    /// Results of at most this many bytes are sent without asking for a permit. Everything counts: tensors, bytes, and text, names and
+    /// numbers as they lie in memory (two bytes a character, 24 a value). 16 KiB unless set.
+    /// </summary>
     public long SmallResultBytes { get; init; } = 16 * 1024;
 
     /// <summary>

@@ -114,7 +114,7 @@ public sealed partial class JobServer
         }
         assignment.Take();
         assignment.Bytes = result.Result.TensorBytes();
-        if (assignment.Bytes > _options.Limits.SmallResultBytes && !_gate.TryTake(assignment))
+        if (result.Result.ContentBytes() > _options.Limits.SmallResultBytes && !_gate.TryTake(assignment))
         {
             // Sent on a permit that was taken back since, or of an incarnation before: it is asked for again when there is room.
             _gate.Request(assignment);
@@ -205,7 +205,7 @@ public sealed partial class JobServer
                 continue;
             }
             foreach (var assignment in session.Open.Values.ToArray())
-                if (assignment.Repetition.Tick(isLarge: IsOffered(assignment) && assignment.Message!.TensorBytes() > _options.Limits.SmallResultBytes)) Repeat(assignment);
+                if (assignment.Repetition.Tick(isLarge: IsOffered(assignment) && assignment.Message!.ContentBytes() > _options.Limits.SmallResultBytes)) Repeat(assignment);
             foreach (var e in session.Events.Pending) Say(session.Name, new ServerEvent(Epoch, session.Incarnation, e));
         }
         _sweep = After(_options.Limits.RetryInterval, Sweep);

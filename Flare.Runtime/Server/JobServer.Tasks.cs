@@ -58,6 +58,7 @@ public sealed partial class JobServer
             try
             {
                 message = await _options.Compute.RunAsync(() => _options.FiltersOut.ProcessAsync(run.Task.Name, run.Task.Data, context, _abort.Token));
+                message.Freeze();
                 context.Set(ContextKeys.Message, message);
             }
             catch (Exception e)

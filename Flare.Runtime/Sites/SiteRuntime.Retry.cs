@@ -26,7 +26,7 @@ public sealed partial class SiteRuntime
         switch (task.State)
         {
             case SiteTaskState.Queued or SiteTaskState.Running: Say(new TaskReceived(Name, _options.Incarnation, task.Token)); break;
-            case SiteTaskState.Ready: Say(new ResultReady(Name, _options.Incarnation, task.Token, task.Result!.TensorBytes())); break;
+            case SiteTaskState.Ready: Say(new ResultReady(Name, _options.Incarnation, task.Token, task.Result!.ContentBytes())); break;
             case SiteTaskState.Sent: Say(new TaskResult(Name, _options.Incarnation, task.Token, task.Result!)); break;
             case SiteTaskState.Done: Say(new TaskStopped(Name, _options.Incarnation, task.Token)); break;
         }

@@ -259,7 +259,7 @@ public sealed partial class SiteRuntime : IDisposable
         Say(new JobEndReceived(Name, _options.Incarnation));
     }
 
-    private bool IsLarge(Shareable result) => result.TensorBytes() > _options.Limits.SmallResultBytes;
+    private bool IsLarge(Shareable result) => result.ContentBytes() > _options.Limits.SmallResultBytes;
 
     private void Say(SiteMessage message)
     {

@@ -103,8 +103,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
             if (abort.IsCancellationRequested) result = Shareable.Reply(ReturnCode.TaskAborted);
             context.Set(ContextKeys.Message, result);
             stage = ReturnCode.ExecutionResultError;
-            result.Body.RequireDepth();
-            result.Headers.RequireDepth();
+            result.RequireDepth();
             engine.Fire(EventTypes.AfterTaskExecution, context);
 
             stage = ReturnCode.ExecutionResultError;

@@ -71,5 +71,5 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
         else if (eventType == EventTypes.AfterProcessSubmission && _held.ContainsKey(token.Number) && context.TryGet(ContextKeys.Contribution, out var contribution)) _held[token.Number] = contribution;
     }
 
-    private bool IsLarge(TaskResult result) => result.Result.TensorBytes() > limits.SmallResultBytes;
+    private bool IsLarge(TaskResult result) => result.Result.ContentBytes() > limits.SmallResultBytes;
 }

@@ -23,17 +23,14 @@ public class RecipesTests
 
     private static float[] Line(StateDict model) => model["line"].ToArray<float>();
 
-    private sealed class ClipNorm(double most) : Filter
+    private sealed class ClipNorm(double most) : DxoFilter(DataKind.WeightDiff)
     {
-        public override ValueTask<Shareable> ProcessAsync(Shareable message, FLContext context, CancellationToken abort)
+        protected override ValueTask<Dxo> FilterAsync(Dxo data, FLContext context, CancellationToken abort)
         {
-            var data = Dxo.From(message);
-            var norm = data.Kind == DataKind.WeightDiff ? data.Tensors.L2Norm() : 0;
-            if (norm <= most) return ValueTask.FromResult(message);
-            var shorter = (data.Tensors * (most / norm)).HandOver();                                // new tensors: those of a message may be frozen
-            var changed = new Dxo(data.Kind, shorter, data.Values, data.Meta).ToShareable();        // the meta values hold the steps
-            foreach (var (name, value) in message.Headers) changed.Headers[name] = value;
-            return ValueTask.FromResult(changed);
+            var norm = data.Tensors.L2Norm();
+            if (norm <= most) return ValueTask.FromResult(data);
+            var shorter = (data.Tensors * (most / norm)).HandOver();                // new tensors: those of a message may be frozen
+            return ValueTask.FromResult(new Dxo(data.Kind, shorter, data.Values, data.Meta));           // the meta values hold the steps
         }
     }
 

@@ -12,7 +12,7 @@ public class WritingTrainersTests
             var trained = model.Tensors.Clone();                    // what the task brings is frozen: other sites read it, too
             var line = trained["line"].AsSpan<float>();             // slope, intercept
             var order = Enumerable.Range(0, x.Length).ToArray();
-            new Random((int)context.Seed("order")).Shuffle(order);  // same seed of the run, same bits
+            context.Random("order").Shuffle(order);                 // same seed of the run, same bits
             foreach (var i in order)
             {
                 abort.ThrowIfCancellationRequested();
@@ -21,7 +21,7 @@ public class WritingTrainersTests
                 line[1] -= 0.1f * error;
             }
             trained.SubtractInPlace(model.Tensors);
-            return ValueTask.FromResult(Dxo.WeightDiff(trained.HandOver()).WithMeta(MetaKey.NumStepsCurrentRound, order.Length));
+            return ValueTask.FromResult(Dxo.WeightDiff(trained.HandOver(), steps: order.Length));
         }
 
         protected override ValueTask<Dxo> ValidateAsync(Dxo model, FLContext context, CancellationToken abort)

@@ -65,4 +65,15 @@ public class DxoTests
             "0Ok 1BadPeerContext 2BadRequestData 3BadTaskData 4CommunicationError 5Error 6ExecutionException 7ExecutionResultError 8HandlerException 9MissingPeerContext 10RunMismatch 11TaskAborted "
             + "12TaskDataFilterError 13TaskResultFilterError 14TaskUnknown 15TaskUnsupported 16TopicUnknown 17ModelUnrecognized 18ValidateTypeUnknown 19EmptyResult 20ServerNotReady 21Timeout 22UnsafeJob 23EarlyTermination 24ServiceUnavailable"));
     }
+
+    [Test]
+    public void Steps_are_stated_with_the_weights()
+    {
+        var model = StateDict.Create(("w", [1f]));
+        foreach (var data in new[] { Dxo.Weights(model, steps: 12), Dxo.WeightDiff(model, steps: 12) })
+            Assert.That(data.TryGetMeta(MetaKey.NumStepsCurrentRound, out var steps) && steps.AsInteger() == 12);
+        Assert.That((Dxo.Weights(model).Meta.Count, Dxo.WeightDiff(model).Meta.Count), Is.EqualTo((0, 0)));
+        Assert.That(() => Dxo.Weights(model, steps: 0), Throws.TypeOf<ArgumentOutOfRangeException>());
+        Assert.That(() => Dxo.WeightDiff(model, steps: -5), Throws.TypeOf<ArgumentOutOfRangeException>());
+    }
 }

@@ -45,4 +45,35 @@ public class FlareMapTests
         var copy = new FlareMap(map) { ["a"] = 2, ["b"] = 3 };
         Assert.That((map["a"].AsInteger(), map.Count, copy.Count), Is.EqualTo((1L, 1, 2)));
     }
+
+    [Test]
+    public void Many_names_are_found_as_fast_as_few()
+    {
+        // A scan for each name would compare 10^11 times: minutes, where this takes a tenth of a second.
+        const int names = 400_000;
+        FlareMap map = [], copy = [];
+        var thread = new Thread(() =>
+        {
+            for (var i = 0; i < names; i++) map[$"k{i}"] = i;
+            for (var i = 0; i < names; i++) map[$"k{i}"] = -i;
+            copy = new(map) { ["another"] = 1 };
+            map.Freeze();
+        });
+        thread.Start();
+        Assert.That(thread.Join(TimeSpan.FromSeconds(30)));
+        Assert.That((map.Count, map["k399999"].AsInteger(), map.Contains("another")), Is.EqualTo((names, -399_999L, false)));
+        Assert.That((copy.Count, copy["k7"].AsInteger(), copy["another"].AsInteger()), Is.EqualTo((names + 1, -7L, 1L)));
+        Assert.That(map.ContentEquals(new FlareMap(map)));
+        Assert.That(() => map["gone"], Throws.TypeOf<FlareException>().With.Message.Length.LessThan(1_000));
+    }
+
+    [TestCase(15), TestCase(16), TestCase(17), TestCase(40)]
+    public void Names_are_found_however_many_there_are(int names)
+    {
+        var map = new FlareMap();
+        for (var i = 0; i < names; i++) map[$"k{i}"] = i;
+        for (var i = 0; i < names; i++) Assert.That(map[$"k{i}"].AsInteger(), Is.EqualTo(i));
+        Assert.That((map.Contains("k"), map.Contains($"k{names}"), map.Count), Is.EqualTo((false, false, names)));
+        Assert.That(map.Select(m => m.Key), Is.EqualTo(Enumerable.Range(0, names).Select(i => $"k{i}")));
+    }
 }

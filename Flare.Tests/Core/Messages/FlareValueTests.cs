@@ -77,4 +77,21 @@ public class FlareValueTests
     [Test]
     public void Values_print_for_people() =>
         Assert.That(FlareValue.List(default, true, -3, 0.1, "t", new byte[3], new FlareMap { ["k"] = 1 }, Tensors).ToString(), Is.EqualTo("[null, true, -3, 0.1, t, 3 bytes, {k: 1}, 1 tensors]"));
+
+    [Test]
+    public void An_error_about_a_value_does_not_grow_with_it()
+    {
+        FlareValue[] large =
+        [
+            FlareValue.List(new FlareValue[4_000_000]), new string('x', 4_000_000), MessageWalkTests.Deep(100_000),
+            new FlareMap { [new string('n', 1_000_000)] = new string('x', 1_000_000) },
+        ];
+        foreach (var value in large)
+        {
+            var error = Assert.Throws<FlareException>(() => value.AsBoolean())!;
+            Assert.That(error.Message, Has.Length.LessThan(1_000).And.Contain($"kind {value.Kind} where Boolean is expected"));
+        }
+        Assert.That(large[0].ToString(), Has.Length.LessThan(1_100).And.Contain("more)"));
+        Assert.That(((FlareValue)new string('x', 5_000)).ToString(), Has.Length.EqualTo(5_000), "a text is itself");
+    }
 }

@@ -58,4 +58,19 @@ public class ShareableTests
         var message = new Shareable(new() { ["a"] = model, ["m"] = new FlareMap { ["b"] = model }, ["l"] = FlareValue.List(1, model, FlareValue.List(new FlareMap { ["c"] = model })) });
         Assert.That(message.TensorBytes(), Is.EqualTo(4 * model.Layout.ByteLength));
     }
+
+    [Test]
+    public void A_message_with_other_data_keeps_its_headers()
+    {
+        var message = Dxo.Metrics(("loss", 1)).ToShareable().WithCookie("c", 3);
+        message.Headers["note"] = "kept";
+        message.Freeze();
+        var other = message.With(Dxo.Metrics(("loss", 2)));
+        Assert.That(Dxo.From(other).Values["loss"].AsNumber(), Is.EqualTo(2));
+        Assert.That(other.TryGetCookie("c", out var cookie) && cookie.AsInteger() == 3);
+        Assert.That(other.Headers["note"].AsText(), Is.EqualTo("kept"));
+        other.Headers["note"] = "mine";
+        Assert.That(message.Headers["note"].AsText(), Is.EqualTo("kept"), "the first one is as it was");
+        Assert.That(new Shareable(new() { ["x"] = 1 }).With(Dxo.Metrics()).ContentType, Is.EqualTo(ContentTypes.Dxo));
+    }
 }

@@ -1,38 +1,16 @@
-namespace Flare.Learning;
+namespace Flare;
 
 /// <summary>
-/// exp and log of fixed operations. The platform's own (Math.Exp, Math.Log, Vector.Exp) differ in their last digit between
-/// operating systems, processors and widths of vectors, and with them every weight that follows.
+/// exp, log and powers of fixed operations: the same bits everywhere. The platform's own (<see cref="Math.Exp"/>, <see cref="Math.Log(double)"/>)
+/// differ in their last digit between operating systems and processors, and with them every weight that follows.
 /// </summary>
-internal static class Elementary
+public static class Elementary
 {
     private const double Log2E = 1.4426950408889634, LeastNormal = 2.2250738585072014e-308;
     private const double Ln2High = 6.93147180369123816490e-01, Ln2Low = 1.90821492927058770002e-10;
 
-    // The least argument whose exponential has a float32 that is not subnormal.
-    private const float LeastExponent = -87;
-
-    /// <summary>
-    /// eˣ for x ≤ 0, within 2 units in the last place; x below −87 counts as −87. NaN gives NaN. Cephes' expf (Moshier 1992).
-    /// </summary>
-    public static T Exp<T>(T x) where T : struct, ILanes<T>
-    {
-        x = T.Max(x, T.Broadcast(LeastExponent));
-        var magic = T.Broadcast(Lanes.Magic);
-        var rounded = x * T.Broadcast(1.44269504f) + magic;
-        var n = rounded - magic;
-        // ln 2 in two parts, the first of so few bits that its product with n is exact.
-        var r = x - n * T.Broadcast(0.693359375f) - n * T.Broadcast(-2.12194440e-4f);
-        var p = T.Broadcast(1.9875691500e-4f);
-        p = p * r + T.Broadcast(1.3981999507e-3f);
-        p = p * r + T.Broadcast(8.3334519073e-3f);
-        p = p * r + T.Broadcast(4.1665795894e-2f);
-        p = p * r + T.Broadcast(1.6666665459e-1f);
-        p = p * r + T.Broadcast(5.0000001201e-1f);
-        return (p * (r * r) + r + T.Broadcast(1)) * T.PowerOfTwo(rounded);
-    }
-
     /// <summary>eˣ, within 2 units in the last place; 0 below −708, infinity above 709.</summary>
+    /// <param name="x">Any number; NaN gives NaN.</param>
     public static double Exp(double x)
     {
         if (double.IsNaN(x)) return x;
@@ -49,6 +27,7 @@ internal static class Elementary
     }
 
     /// <summary>The natural logarithm, within 2 units in the last place. fdlibm's __ieee754_log (Sun Microsystems 1993).</summary>
+    /// <param name="x">Any number; NaN gives NaN.</param>
     public static double Log(double x)
     {
         if (double.IsNaN(x) || x < 0) return double.NaN;
@@ -75,6 +54,8 @@ internal static class Elementary
     }
 
     /// <summary>The power of a number above 0; exact as far as products are where the exponent is a small whole number.</summary>
+    /// <param name="x">The number, above 0.</param>
+    /// <param name="exponent">Any exponent.</param>
     public static double Pow(double x, double exponent)
     {
         const int MostFactors = 64;

@@ -78,7 +78,7 @@ public class MessageWalkTests
     public void A_map_that_is_held_a_million_million_times_is_looked_at_once()
     {
         FlareMap map = new() { ["w"] = StateDict.Create(("w", [float.NaN])) };
-        for (var i = 0; i < 60; i++) map = new() { ["a"] = map, ["b"] = FlareValue.List(map, map) };
+        for (var i = 0; i < 30; i++) map = new() { ["a"] = map, ["b"] = FlareValue.List(map, map, map) };
         var message = new Shareable(map);
         Assert.That(map.Tensors().Count(), Is.EqualTo(1));
         Assert.That(map.FirstNonFiniteTensor(), Does.EndWith("w/w"));
@@ -122,7 +122,7 @@ public class MessageWalkTests
     public void All_that_a_message_carries_counts(Shareable message)
     {
         var open = message.ContentBytes();
-        Assert.That(open, Is.InRange(700_000, 3_000_000));
+        Assert.That(open, Is.InRange(600_000, 3_000_000));
         Assert.That(message.Freeze().ContentBytes(), Is.EqualTo(open), "frozen it is measured once and says the same");
     }
 

@@ -75,7 +75,7 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
 
     /// <summary>
     /// All tensors that the map holds, in nested maps and lists too, each with the names that lead to it, such as <c>state/momentum</c>;
-    /// an item of a list bears its index. A map or list that is held twice is looked at once.
+    /// an item of a list goes by the list's name. A map or list that is held twice is looked at once.
     /// </summary>
     public IEnumerable<(string Path, StateDict Tensors)> Tensors() => MessageWalk.Tensors(this);
 

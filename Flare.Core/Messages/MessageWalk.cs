@@ -108,8 +108,7 @@ internal static class MessageWalk
                 var isTensors = value.Kind == FlareValueKind.Tensors;
                 var inner = value.AsContainer();
                 if (!isTensors && (inner is null or { FrozenSize.HasTensors: false } || !seen.Add(inner))) continue;
-                var name = next.Container.NameAt(i) ?? $"{i}";
-                var path = next.Path.Length == 0 ? name : $"{next.Path}/{name}";
+                var path = next.Container.NameAt(i) is not { } name ? next.Path : next.Path.Length == 0 ? name : $"{next.Path}/{name}";
                 if (isTensors) yield return (path, value.AsTensors());
                 else pending.Enqueue((inner!, path));
             }

@@ -5,11 +5,12 @@ using System.Runtime.Intrinsics.X86;
 namespace Flare;
 
 /// <summary>
-/// The inner loops over one block. A block's exact sum is held in one or two doubles an element. With two, the coarse one carries a
-/// bias of 1.5·2^52·g, so that adding to it rounds to multiples of its grid g; what that rounding leaves, exact, goes to the fine one.
-/// As long as the bounds of <see cref="BlockSum"/> hold, no bit is ever lost, so the order of additions cannot matter.
-/// <para>Counts are multiples of <see cref="Step"/>: tensors are padded with zeros to whole cache lines. Where there is one double
-/// an element, the pointer to the fine sums is null and the bias 0.</para>
+/// The inner loops over one block. A block's exact sum is held in one or two doubles an element. With two, the coarse
+/// one carries a bias of 1.5·2^52·g, so that adding to it rounds to multiples of its grid g; what that rounding leaves,
+/// exact, goes to the fine one. As long as the bounds of <see cref="BlockSum"/> hold, no bit is ever lost, so the order
+/// of additions cannot matter.
+/// <para>Counts are multiples of <see cref="Step"/>: tensors are padded with zeros to whole cache lines. Where there is
+/// one double an element, the pointer to the fine sums is null and the bias 0.</para>
 /// </summary>
 internal abstract unsafe class BlockKernels
 {
@@ -31,10 +32,12 @@ internal abstract unsafe class BlockKernels
 
     public abstract bool IsSupported { get; }
 
-    /// <summary>Whether products may have more bits than a double: without a fused instruction, they are rounded.</summary>
+    /// <summary>Whether products may have more bits than a double: without a fused instruction, they are
+    /// rounded.</summary>
     public abstract bool TakesLongProducts { get; }
 
-    /// <summary>The largest and the smallest non-zero magnitude, as bits shifted left by one; 0 and 0 where all are zero.</summary>
+    /// <summary>The largest and the smallest non-zero magnitude, as bits shifted left by one; 0 and 0 where all are
+    /// zero.</summary>
     public abstract void Scan(float** sources, int sourceCount, int count, out uint largest, out uint smallest);
 
     /// <summary>Adds weight times source to a block for each of some sources.</summary>
@@ -51,7 +54,8 @@ internal abstract unsafe class BlockKernels
     /// <inheritdoc cref="Fold(double*, double*, double, bool, float**, double*, int, int)"/>
     public abstract void Fold(double* coarse, double* fine, double bias, bool fresh, double** sources, double* weights, int sourceCount, int count);
 
-    /// <summary>Moves a block's sums, which may have no fine part yet, to two doubles an element and another grid.</summary>
+    /// <summary>Moves a block's sums, which may have no fine part yet, to two doubles an element and another
+    /// grid.</summary>
     public abstract void Regrid(double* coarse, double* fine, bool hasFine, double bias, double newBias, int count);
 
     /// <summary>Divides a block's sums and rounds once, to floats.</summary>
@@ -64,7 +68,8 @@ internal abstract unsafe class BlockKernels
     /// <param name="count">Number of elements.</param>
     public abstract void Finish(double* coarse, double* fine, double bias, in Quotient quotient, float* destination, bool pastCache, int count);
 
-    /// <summary>Divides a block's sums, to doubles: rounded to nearest, or to odd for one more rounding to a shorter type.</summary>
+    /// <summary>Divides a block's sums, to doubles: rounded to nearest, or to odd for one more rounding to a shorter
+    /// type.</summary>
     public abstract void Finish(double* coarse, double* fine, double bias, in Quotient quotient, double* destination, bool toOdd, int count);
 }
 
@@ -83,8 +88,8 @@ internal sealed unsafe class BlockKernels<TVectors, TDoubles, TBits> : BlockKern
     {
         var max = TVectors.Bits(0);
         var min = TVectors.Bits(uint.MaxValue);
-        // One less than each magnitude: zero becomes the largest of all and never is the smallest. (A count is never negative, but
-        // the compiler does not know: it would make a constant anew in every turn.)
+        // One less than each magnitude: zero becomes the largest of all and never is the smallest. (A count is never
+        // negative, but the compiler does not know: it would make a constant anew in every turn.)
         var minusOne = TVectors.Bits(uint.MaxValue + (uint)(count >> 31));
         for (var k = 0; k < sourceCount; k++)
         {
@@ -220,9 +225,9 @@ internal sealed unsafe class BlockKernels<TVectors, TDoubles, TBits> : BlockKern
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void LoadSums(double* sums, out TDoubles sum0, out TDoubles sum1)
     {
-        // The next block's sums lie behind this one's coarse and fine ones.
-        ReadAhead(sums + 2 * BlockLength);
-        ReadAhead(sums + 2 * BlockLength + TVectors.Width);
+        // The next block's sums of the same kind lie behind this one's.
+        ReadAhead(sums + BlockLength);
+        ReadAhead(sums + BlockLength + TVectors.Width);
         sum0 = TVectors.Load(sums);
         sum1 = TVectors.Load(sums + TVectors.Width);
     }
@@ -274,8 +279,9 @@ internal sealed unsafe class BlockKernels<TVectors, TDoubles, TBits> : BlockKern
     }
 
     /// <summary>
-    /// Coarse plus fine, without error: the nearest double and the rest. The coarse is a multiple of the fine's ulp, which is enough
-    /// for Dekker's three operations (Rump, Ogita and Oishi, Accurate Floating-Point Summation, part I, 2008).
+    /// Coarse plus fine, without error: the nearest double and the rest. The coarse is a multiple of the fine's ulp,
+    /// which is enough for Dekker's three operations (Rump, Ogita and Oishi, Accurate Floating-Point Summation, part I,
+    /// 2008).
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static TDoubles Sum(TDoubles coarse, TDoubles fine, out TDoubles rest)
@@ -285,7 +291,8 @@ internal sealed unsafe class BlockKernels<TVectors, TDoubles, TBits> : BlockKern
         return sum;
     }
 
-    /// <summary><see cref="Quotient.Divide"/> on vectors: the same operations, less those that would add zeros.</summary>
+    /// <summary><see cref="Quotient.Divide"/> on vectors: the same operations, less those that would add
+    /// zeros.</summary>
     private readonly struct Divider(double bias, in Quotient quotient)
     {
         private readonly bool _divisorHasRest = quotient.DivisorRest != 0;

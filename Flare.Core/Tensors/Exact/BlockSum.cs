@@ -12,10 +12,18 @@ internal enum BlockForm : byte
     Wide,
 }
 
+/// <summary>Where a block's sums lie in memory: those that the form does not need are not touched.</summary>
+internal readonly unsafe struct BlockCells(double* coarse, double* fine)
+{
+    public readonly double* Coarse = coarse;
+    public readonly double* Fine = fine;
+}
+
 /// <summary>
-/// The form that one block's exact sum has, and the bounds that keep it exact: where the bits of all terms lie is known before they
-/// are added. One double holds sums of 53 bits: floats whose magnitudes span 13 powers of two, with weights of 16 bits together.
-/// Two hold about 100, less twice the logarithm of the number of additions. The form never shows in a result.
+/// The form that one block's exact sum has, and the bounds that keep it exact: where the bits of all terms lie is known
+/// before they are added. One double holds sums of 53 bits: floats whose magnitudes span 13 powers of two, with weights
+/// of 16 bits together. Two hold about 100, less twice the logarithm of the number of additions. The form never shows
+/// in a result.
 /// </summary>
 internal struct BlockSum
 {
@@ -37,7 +45,17 @@ internal struct BlockSum
     public readonly double Bias => Form == BlockForm.Two ? Math.ScaleB(1.5, 52 + _grid) : 0;
 
     /// <summary>Where the fine sums are, if there are any.</summary>
-    public readonly unsafe double* Fine(double* cells) => Form == BlockForm.Two ? cells + BlockKernels.BlockLength : null;
+    public readonly unsafe double* Fine(BlockCells cells) => Form == BlockForm.Two ? cells.Fine : null;
+
+    /// <summary>All sums are multiples of two to this power; of no meaning where the form is zero.</summary>
+    public readonly int Low => _low;
+
+    /// <summary>The grid of the coarse sums: they are multiples of two to this power, the bias taken off.</summary>
+    public readonly int Grid => _grid;
+
+    /// <summary>All magnitudes of the sums are below two to this power; of no meaning where the form is zero.</summary>
+    // A hair more than the bound also covers what rounding to the grid adds, and the rounding of the bound itself.
+    public readonly int Top => Math.ILogB(_bound * 1.001) + 1 - Scale;
 
     /// <summary>Back to zero; keeps memory.</summary>
     public void Clear()
@@ -48,10 +66,11 @@ internal struct BlockSum
     }
 
     /// <summary>
-    /// Makes room for terms that are about to be added: settles the form and the grid. From then on the form is not zero.
+    /// Makes room for terms that are about to be added: settles the form and the grid. From then on the form is not
+    /// zero.
     /// </summary>
     /// <param name="kernels">Does the arithmetic.</param>
-    /// <param name="cells">The block's coarse sums, and behind them its fine ones.</param>
+    /// <param name="cells">The block's coarse and fine sums.</param>
     /// <param name="count">Number of elements.</param>
     /// <param name="range">Of the terms before weighting; not zero.</param>
     /// <param name="weights">Sum of the weights' magnitudes.</param>
@@ -60,12 +79,12 @@ internal struct BlockSum
     /// <param name="widest">The form that the terms allow at most, if not wide.</param>
     /// <returns>Whether the block holds nothing yet: its sums are to be written, not added to.</returns>
     public unsafe bool MakeRoom(
-        BlockKernels kernels, double* cells, int count, ValueRange range, double weights, int weightLow, int terms, BlockForm widest)
+        BlockKernels kernels, BlockCells cells, int count, ValueRange range, double weights, int weightLow, int terms,
+        BlockForm widest)
     {
         _bound += Math.ScaleB(weights, Math.Max(range.Top + Scale, SmallestBound));
         _low = Math.Min(_low, range.Low + weightLow);
-        // A hair more than the bound also covers what rounding to the grid adds, and the rounding of the bound itself.
-        var top = Math.ILogB(_bound * 1.001) + 1 - Scale;
+        var top = Top;
         // Far from the ends of the exponents, even the remainder of a division has all its bits.
         if (top > 800 || _low < -500) widest = BlockForm.Zero;
 
@@ -77,7 +96,8 @@ internal struct BlockSum
         else if (form <= BlockForm.Two && widest >= BlockForm.Two && FindGrid(top, terms, out var moves))
         {
             Form = BlockForm.Two;
-            if (moves && form != BlockForm.Zero) kernels.Regrid(cells, cells + BlockKernels.BlockLength, form == BlockForm.Two, bias, Bias, count);
+            if (moves && form != BlockForm.Zero)
+                kernels.Regrid(cells.Coarse, cells.Fine, form == BlockForm.Two, bias, Bias, count);
         }
         else
         {
@@ -85,7 +105,8 @@ internal struct BlockSum
             Wide ??= new WideBlock();
             if (form != BlockForm.Wide) Wide.Clear();
             Wide.MakeRoom(_low, top);
-            if (form is BlockForm.One or BlockForm.Two) Wide.AddDoubles(cells, form == BlockForm.Two ? cells + BlockKernels.BlockLength : null, bias, count);
+            if (form is BlockForm.One or BlockForm.Two)
+                Wide.AddDoubles(cells.Coarse, form == BlockForm.Two ? cells.Fine : null, bias, count);
         }
         return form == BlockForm.Zero;
     }

@@ -5,8 +5,8 @@ using System.Runtime.Intrinsics.X86;
 namespace Flare;
 
 /// <summary>
-/// What <see cref="BlockKernels{TVectors, TDoubles, TBits}"/> need of a vector width. Every operation rounds as IEEE 754 says, lane
-/// by lane, so all widths give the same bits.
+/// What <see cref="BlockKernels{TVectors, TDoubles, TBits}"/> need of a vector width. Every operation rounds as IEEE
+/// 754 says, lane by lane, so all widths give the same bits.
 /// </summary>
 /// <typeparam name="TDoubles">A vector of doubles.</typeparam>
 /// <typeparam name="TBits">A vector of as many bytes, of unsigned integers: twice as many lanes.</typeparam>
@@ -33,7 +33,8 @@ internal unsafe interface IBlockVectors<TDoubles, TBits>
     static abstract TDoubles RoundToOdd(TDoubles quotient, TDoubles rest);
 
     static abstract TBits Bits(uint value);
-    /// <summary>The floats' bits, shifted left by one: the sign is gone, and their order is that of the magnitudes.</summary>
+    /// <summary>The floats' bits, shifted left by one: the sign is gone, and their order is that of the
+    /// magnitudes.</summary>
     static abstract TBits Magnitudes(float* from);
     static abstract TBits Add(TBits a, TBits b);
     static abstract TBits Max(TBits a, TBits b);
@@ -45,7 +46,8 @@ internal unsafe interface IBlockVectors<TDoubles, TBits>
 /// <summary>AVX-512.</summary>
 internal readonly unsafe struct BlockVectors512 : IBlockVectors<Vector512<double>, Vector512<uint>>
 {
-    // Vector512.IsHardwareAccelerated says no where wide vectors lower the clock; for these loops they pay all the same.
+    // Vector512.IsHardwareAccelerated says no where wide vectors lower the clock; for these loops they pay all the
+    // same.
     public static bool IsSupported => Avx512F.IsSupported;
     public static int Width => 8;
     public static bool Fuses => true;

@@ -45,8 +45,8 @@ internal static unsafe class Elements
     }
 
     /// <summary>
-    /// Rounds quotients to elements: nearest, ties to even. For types shorter than a double the quotients must be rounded to odd, so
-    /// that this rounding is the only one that shows.
+    /// Rounds quotients to elements: nearest, ties to even. For types shorter than a double the quotients must be
+    /// rounded to odd, so that this rounding is the only one that shows.
     /// </summary>
     public static void FromDoubles(DType dtype, double* source, byte* destination, int count)
     {

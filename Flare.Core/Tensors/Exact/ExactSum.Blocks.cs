@@ -2,16 +2,15 @@ using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
-using Flare.Runtime;
 
 namespace Flare;
 
-// The passes over the tensors, block by block. A block's contributions are read, added and, at the end of a round, divided
-// while all of it is in the first-level cache. Parts are runs of blocks that may be worked on side by side.
+// The passes over the tensors, block by block. A block's contributions are read, added and, at the end of a round,
+// divided while all of it is in the first-level cache. Parts are runs of blocks that may be worked on side by side.
 public sealed unsafe partial class ExactSum
 {
     private const int BlockLength = BlockKernels.BlockLength;
-    private const int CellBytes = 2 * BlockLength * sizeof(double);
+    private const int CellBytes = BlockLength * sizeof(double);
 
     // Eight inputs of a block fill half of a first-level cache of 32 KiB, next to the block's sums.
     private const int GroupSize = 8;
@@ -79,11 +78,18 @@ public sealed unsafe partial class ExactSum
     {
         if (_sums.Length == 0)
         {
-            _cells = TensorMemoryPool.Shared.Rent(_blockCount * CellBytes);
+            _cells = TensorMemoryPool.Shared.Rent(2 * _blockCount * CellBytes);
             _sums = new BlockSum[_blockCount];
         }
         if (!_sumsUsed) foreach (ref var sum in _sums.AsSpan()) sum.Clear();
         _sumsUsed = true;
+    }
+
+    // All coarse sums first, then all fine ones: memory that no block needs is never touched.
+    private BlockCells CellsOf(long block)
+    {
+        var coarse = _cells!.Pointer + block * CellBytes;
+        return new((double*)coarse, (double*)(coarse + _blockCount * CellBytes));
     }
 
     private void GiveBackSums()
@@ -108,14 +114,14 @@ public sealed unsafe partial class ExactSum
     private (long First, long End) RangeOf(int part) =>
         ((long)((Int128)_blockCount * part / _parts.Length), (long)((Int128)_blockCount * (part + 1) / _parts.Length));
 
-    /// <summary>Works on a run of blocks; returns the first that holds a value that is not finite, or the end.</summary>
+    /// <summary>Works on a run of blocks; returns the first that holds a value that is not finite, or the
+    /// end.</summary>
     [SkipLocalsInit]
     private long VisitBlocks(ref Part part, long first, long end, bool undo)
     {
         var room = stackalloc byte[sizeof(Scratch) + TensorLayout.Alignment];
         var scratch = (Scratch*)(((nint)room + TensorLayout.Alignment - 1) & ~(nint)(TensorLayout.Alignment - 1));
-        var tensor = Array.BinarySearch(_firstBlocks, first);
-        if (tensor < 0) tensor = ~tensor - 1;
+        var tensor = TensorOf(first);
         for (var block = first; block < end; block++)
         {
             while (block >= _firstBlocks[tensor + 1]) tensor++;
@@ -124,11 +130,9 @@ public sealed unsafe partial class ExactSum
                 block = _firstBlocks[tensor + 1] - 1;
                 continue;
             }
-            var spec = Layout[tensor];
-            var start = (block - _firstBlocks[tensor]) * BlockLength;
-            var at = new Place(tensor, spec.DType, start, (int)Math.Min(BlockLength, spec.Length - start));
+            var at = PlaceOf(block, tensor);
             ref var sum = ref _accumulate ? ref _sums[block] : ref part.Sum;
-            var cells = _accumulate ? (double*)(_cells!.Pointer + block * CellBytes) : scratch->Cells;
+            var cells = _accumulate ? CellsOf(block) : new BlockCells(scratch->Cells, scratch->Cells + BlockLength);
             if (!_accumulate) sum.Clear();
 
             var added = AddBlock(at, ref sum, cells, scratch, _batchCount, undo);
@@ -142,8 +146,9 @@ public sealed unsafe partial class ExactSum
         return end;
     }
 
-    /// <summary>Adds a block of the first contributions of the batch; returns how many were added before one was not finite.</summary>
-    private int AddBlock(Place at, ref BlockSum sum, double* cells, Scratch* scratch, int contributions, bool undo)
+    /// <summary>Adds a block of the first contributions of the batch; returns how many were added before one was not
+    /// finite.</summary>
+    private int AddBlock(Place at, ref BlockSum sum, BlockCells cells, Scratch* scratch, int contributions, bool undo)
     {
         var groupSize = at.DType == DType.Float32 ? GroupSize : 1;
         for (var next = 0; next < contributions;)
@@ -163,7 +168,7 @@ public sealed unsafe partial class ExactSum
         return contributions;
     }
 
-    private bool AddGroup(Place at, ref BlockSum sum, double* cells, Scratch* scratch, int members)
+    private bool AddGroup(Place at, ref BlockSum sum, BlockCells cells, Scratch* scratch, int members)
     {
         switch (Elements.Widened(at.DType))
         {
@@ -185,7 +190,7 @@ public sealed unsafe partial class ExactSum
         }
     }
 
-    private bool AddFloats(Place at, ref BlockSum sum, double* cells, Scratch* scratch, int members)
+    private bool AddFloats(Place at, ref BlockSum sum, BlockCells cells, Scratch* scratch, int members)
     {
         var sources = (float**)scratch->Sources;
         _kernels.Scan(sources, members, at.Padded, out var largest, out var smallest);
@@ -195,13 +200,13 @@ public sealed unsafe partial class ExactSum
         var weights = SumWeights(scratch, members, out var low, out var bits);
         var fresh = sum.MakeRoom(_kernels, cells, at.Padded, range, weights, low, members, Widest(24 + bits));
         if (sum.Form != BlockForm.Wide)
-            _kernels.Fold(cells, sum.Fine(cells), sum.Bias, fresh, sources, scratch->Factors, members, at.Padded);
+            _kernels.Fold(cells.Coarse, sum.Fine(cells), sum.Bias, fresh, sources, scratch->Factors, members, at.Padded);
         else
             for (var k = 0; k < members; k++) sum.Wide!.Add(sources[k], at.Count, scratch->Weights[k]);
         return true;
     }
 
-    private bool AddDoubles(Place at, ref BlockSum sum, double* cells, Scratch* scratch)
+    private bool AddDoubles(Place at, ref BlockSum sum, BlockCells cells, Scratch* scratch)
     {
         if (ValueRange.OfDoubles(scratch->Doubles, at.Padded) is not { } range) return false;
         if (range.IsZero) return true;
@@ -210,13 +215,13 @@ public sealed unsafe partial class ExactSum
         var fresh = sum.MakeRoom(_kernels, cells, at.Padded, range, weights, low, 1, Widest(53 + bits));
         var source = scratch->Doubles;
         if (sum.Form != BlockForm.Wide)
-            _kernels.Fold(cells, sum.Fine(cells), sum.Bias, fresh, &source, scratch->Factors, 1, at.Padded);
+            _kernels.Fold(cells.Coarse, sum.Fine(cells), sum.Bias, fresh, &source, scratch->Factors, 1, at.Padded);
         else
             sum.Wide!.Add(source, at.Count, scratch->Weights[0]);
         return true;
     }
 
-    private void AddIntegers(Place at, ref BlockSum sum, double* cells, Scratch* scratch)
+    private void AddIntegers(Place at, ref BlockSum sum, BlockCells cells, Scratch* scratch)
     {
         var weight = scratch->Weights[0];
         sum.MakeRoom(_kernels, cells, at.Padded, new ValueRange(64, 0), Math.Abs(weight.Value), weight.Exponent, 1, BlockForm.Zero);
@@ -240,7 +245,7 @@ public sealed unsafe partial class ExactSum
         return sum;
     }
 
-    private void FinishBlock(Place at, ref BlockSum sum, double* cells, Scratch* scratch)
+    private void FinishBlock(Place at, ref BlockSum sum, BlockCells cells, Scratch* scratch)
     {
         if (_newWeights.CountOf(at.Tensor) == 0) return;
         var destination = _destination + Layout.OffsetOf(at.Tensor) + at.Start * at.DType.Size();
@@ -251,10 +256,10 @@ public sealed unsafe partial class ExactSum
                 NativeMemory.Clear(destination, (nuint)(at.Count * at.DType.Size()));
                 return;
             case BlockForm.One or BlockForm.Two when at.DType == DType.Float32:
-                _kernels.Finish(cells, sum.Fine(cells), sum.Bias, quotient, (float*)destination, Layout.ByteLength > PastCacheBytes, at.Padded);
+                _kernels.Finish(cells.Coarse, sum.Fine(cells), sum.Bias, quotient, (float*)destination, Layout.ByteLength > PastCacheBytes, at.Padded);
                 return;
             case BlockForm.One or BlockForm.Two:
-                _kernels.Finish(cells, sum.Fine(cells), sum.Bias, quotient, scratch->Doubles, toOdd: at.DType != DType.Float64, at.Padded);
+                _kernels.Finish(cells.Coarse, sum.Fine(cells), sum.Bias, quotient, scratch->Doubles, toOdd: at.DType != DType.Float64, at.Padded);
                 break;
             case BlockForm.Wide when at.DType is DType.Int64 or DType.UInt64:
                 for (var i = 0; i < at.Count; i++)
@@ -270,12 +275,10 @@ public sealed unsafe partial class ExactSum
     /// <summary>Names the first value of a block that is not finite.</summary>
     private RefusedContributionException Refusal(long block)
     {
-        var tensor = Array.BinarySearch(_firstBlocks, block);
-        if (tensor < 0) tensor = ~tensor - 1;
+        var tensor = TensorOf(block);
         while (block >= _firstBlocks[tensor + 1]) tensor++;
         var spec = Layout[tensor];
-        var start = (block - _firstBlocks[tensor]) * BlockLength;
-        var count = (int)Math.Min(BlockLength, spec.Length - start);
+        var (start, count) = (PlaceOf(block, tensor).Start, PlaceOf(block, tensor).Count);
         for (var k = 0; k < _batchCount; k++)
         {
             var address = _batch[k].AddressOf(tensor);
@@ -290,12 +293,27 @@ public sealed unsafe partial class ExactSum
         throw new InvalidOperationException($"Tensor '{spec.Name}' was written to while it was being aggregated. Freeze() what is shared.");
     }
 
+    // Empty tensors have no blocks: the tensor found may lie before the block's.
+    private int TensorOf(long block)
+    {
+        var tensor = Array.BinarySearch(_firstBlocks, block);
+        return tensor < 0 ? ~tensor - 1 : tensor;
+    }
+
+    private Place PlaceOf(long block, int tensor)
+    {
+        var spec = Layout[tensor];
+        var start = (block - _firstBlocks[tensor]) * BlockLength;
+        return new(tensor, spec.DType, start, (int)Math.Min(BlockLength, spec.Length - start));
+    }
+
     private readonly record struct Place(int Tensor, DType DType, long Start, int Count)
     {
         public int Padded => (Count + BlockKernels.Step - 1) & -BlockKernels.Step;
     }
 
-    /// <summary>What working on a block takes beside the contributions; on the stack, at a multiple of 64 bytes.</summary>
+    /// <summary>What working on a block takes beside the contributions; on the stack, at a multiple of 64
+    /// bytes.</summary>
     private struct Scratch
     {
         public fixed double Cells[2 * BlockLength];

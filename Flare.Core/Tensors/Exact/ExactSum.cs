@@ -1,19 +1,22 @@
-using Flare.Runtime;
 
 namespace Flare;
 
 /// <summary>
-/// The weighted mean Σ wᵢxᵢ / Σ wᵢ of models, tensor by tensor, computed from the exact sum: no bit is dropped before one final
-/// rounding. The result is a pure function of the contributions, with the same bits whatever their order and grouping, the
-/// number of threads, and the processor; and what was added can be subtracted without a trace.
-/// <para>Floating-point results are the exact mean rounded to nearest, ties to even (correct to the last bit while the sum of weights
-/// has at most 53 significant bits, within one unit in the last place otherwise, and for <see cref="DType.Float64"/> always
-/// within one). A mean of exactly zero is +0. Integers are rounded to nearest, ties to even.</para>
-/// <para>Every tensor has its own denominator: the weights of the contributions that hold it. A tensor that none holds, an excluded
-/// one, and one of <see cref="DType.Bool"/> is left in the destination as it is there.</para>
-/// <para>Memory: if all contributions are given to <see cref="Complete(ReadOnlySpan{ValueTuple{StateDict, double}}, StateDict)"/>, none
-/// that grows with the model. The first <c>Add</c> rents 16 bytes an element, which <see cref="Dispose"/> gives back.
-/// Contributions are only read during a call. After the first round of a shape nothing is allocated.</para>
+/// The exact sum Σ wᵢxᵢ of weighted models, tensor by tensor, and its mean Σ wᵢxᵢ / Σ wᵢ: no bit is dropped before one
+/// final rounding. The result is a pure function of the contributions, with the same bits whatever their order and
+/// grouping, the number of threads, and the processor; what was added can be subtracted without a trace; and sums
+/// merge, here or, written and read, elsewhere, to what one sum of everything would be.
+/// <para>Floating-point results are the exact mean rounded to nearest, ties to even (correct to the last bit while the
+/// sum of weights has at most 53 significant bits, within one unit in the last place otherwise, and for
+/// <see cref="DType.Float64"/> always within one). A mean of exactly zero is +0. Integers are rounded to nearest, ties
+/// to even.</para>
+/// <para>Every tensor has its own denominator: the weights of the contributions that hold it. A tensor that none holds,
+/// an excluded one, and one of <see cref="DType.Bool"/> is left in the destination as it is there.</para>
+/// <para>Memory: if all contributions are given to
+/// <see cref="Complete(ReadOnlySpan{ValueTuple{StateDict, double}}, StateDict)"/>, none that grows with the model. The
+/// first <c>Add</c> rents 16 bytes an element, of which blocks whose values span few bits touch 8;
+/// <see cref="Dispose"/> gives them back. Contributions are only read during a call. After the first round of a shape
+/// nothing is allocated.</para>
 /// <para>Not thread-safe: one call at a time.</para>
 /// </summary>
 public sealed unsafe partial class ExactSum : IDisposable
@@ -27,6 +30,8 @@ public sealed unsafe partial class ExactSum : IDisposable
     // Subsets of tensors that sites may send; one map each is kept, up to this many.
     private const int MaxMaps = 256;
 
+    private const int MaxAdditions = LongAccumulator.MaxAdditions / 4;
+
     private readonly bool[] _averaged;
     private readonly Dictionary<TensorLayout, int[]> _maps = [];
     private WeightSums _weights;
@@ -39,7 +44,8 @@ public sealed unsafe partial class ExactSum : IDisposable
     /// <summary>Prepares means of models of a layout.</summary>
     /// <param name="layout">The model's tensors.</param>
     /// <param name="excluded">Per tensor of the layout, whether it is left out; empty for none.</param>
-    /// <param name="scheduler">Runs the arithmetic; null for the calling thread alone. The results do not depend on it.</param>
+    /// <param name="scheduler">Runs the arithmetic; null for the calling thread alone. The results do not depend on
+    /// it.</param>
     /// <exception cref="ArgumentException"><paramref name="excluded"/> has another length than the layout.</exception>
     public ExactSum(TensorLayout layout, ReadOnlySpan<bool> excluded = default, ComputeScheduler? scheduler = null)
         : this(layout, excluded, scheduler, BlockKernels.Best) { }
@@ -73,11 +79,12 @@ public sealed unsafe partial class ExactSum : IDisposable
     /// <summary>Adds a contribution.</summary>
     /// <param name="tensors">The model's tensors or some of them, by name.</param>
     /// <param name="weight">From <see cref="MinWeight"/> to <see cref="MaxWeight"/>.</param>
-    /// <exception cref="RefusedContributionException">A weight out of range, a tensor that the layout does not have, or has with
-    /// another type or shape, or a value that is infinite or not a number. The sum is as before.</exception>
+    /// <exception cref="RefusedContributionException">A weight out of range, a tensor that the layout does not have, or
+    /// has with another type or shape, or a value that is infinite or not a number. The sum is as before.</exception>
     public void Add(StateDict tensors, double weight) => Add([(tensors, weight)]);
 
-    /// <summary>Adds contributions, all or none: several in one pass over the memory, which is faster than one by one.</summary>
+    /// <summary>Adds contributions, all or none: several in one pass over the memory, which is faster than one by
+    /// one.</summary>
     /// <param name="contributions">Tensors with their weights.</param>
     /// <inheritdoc cref="Add(StateDict, double)" path="/exception"/>
     public void Add(params ReadOnlySpan<(StateDict Tensors, double Weight)> contributions) => Accumulate(contributions, subtract: false);
@@ -85,7 +92,8 @@ public sealed unsafe partial class ExactSum : IDisposable
     /// <summary>Takes a contribution out again: the sum is as if it had never been added.</summary>
     /// <param name="tensors">What was added.</param>
     /// <param name="weight">The weight that it was added with.</param>
-    /// <exception cref="RefusedContributionException">It cannot have been added like this. The sum is as before.</exception>
+    /// <exception cref="RefusedContributionException">It cannot have been added like this. The sum is as
+    /// before.</exception>
     public void Subtract(StateDict tensors, double weight) => Accumulate([(tensors, weight)], subtract: true);
 
     /// <summary>Writes the mean, and starts anew.</summary>
@@ -93,7 +101,8 @@ public sealed unsafe partial class ExactSum : IDisposable
     /// <exception cref="FlareException">There is nothing to aggregate.</exception>
     public void Complete(StateDict destination) => Complete([], destination);
 
-    /// <summary>The mean in a new state dict, which the caller owns; tensors that are not averaged are zero. Starts anew.</summary>
+    /// <summary>The mean in a new state dict, which the caller owns; tensors that are not averaged are zero. Starts
+    /// anew.</summary>
     /// <exception cref="FlareException">There is nothing to aggregate.</exception>
     public StateDict Complete()
     {
@@ -103,11 +112,12 @@ public sealed unsafe partial class ExactSum : IDisposable
     }
 
     /// <summary>
-    /// Adds the last contributions, writes the mean, and starts anew, in one pass. Given all of a round's contributions, it touches
-    /// no memory but theirs and the destination's.
+    /// Adds the last contributions, writes the mean, and starts anew, in one pass. Given all of a round's
+    /// contributions, it touches no memory but theirs and the destination's.
     /// </summary>
     /// <param name="last">Tensors with their weights.</param>
-    /// <param name="destination">Takes the mean; tensors that are not averaged stay as they are. If the call throws, it may hold anything.</param>
+    /// <param name="destination">Takes the mean; tensors that are not averaged stay as they are. If the call throws, it
+    /// may hold anything.</param>
     /// <exception cref="FlareException">There is nothing to aggregate.</exception>
     /// <exception cref="InvalidOperationException">The destination is frozen.</exception>
     /// <inheritdoc cref="Add(StateDict, double)" path="/exception"/>
@@ -166,9 +176,8 @@ public sealed unsafe partial class ExactSum : IDisposable
     /// <summary>Checks all that can be checked without looking at the values, and sums the weights.</summary>
     private void Prepare(ReadOnlySpan<(StateDict Tensors, double Weight)> contributions, bool subtract)
     {
-        if (_broken) throw new InvalidOperationException("An earlier call was cut short, and its sums are incomplete. Call Reset() and add the contributions again.");
-        if ((_additions += contributions.Length) > LongAccumulator.MaxAdditions / 4)
-            throw new InvalidOperationException("More than 2^28 contributions were added without a Reset().");
+        RequireWhole();
+        CountAdditions(contributions.Length);
         if (_batch.Length < contributions.Length) Array.Resize(ref _batch, Math.Max(contributions.Length, 2 * _batch.Length));
         _newWeights.CopyFrom(_weights);
         for (var i = 0; i < contributions.Length; i++)
@@ -190,6 +199,23 @@ public sealed unsafe partial class ExactSum : IDisposable
         }
     }
 
+    private void RequireWhole()
+    {
+        if (_broken)
+        {
+            throw new InvalidOperationException(
+                "An earlier call was cut short, and its sums are incomplete. Call Reset() and add the contributions again.");
+        }
+    }
+
+    private void CountAdditions(int terms)
+    {
+        if ((_additions += terms) > MaxAdditions) throw TooMany();
+    }
+
+    private static InvalidOperationException TooMany() =>
+        new("More than 2^28 contributions were added without a Reset().");
+
     // References to state dicts would keep models alive that nobody needs any more.
     private void Release()
     {
@@ -197,7 +223,8 @@ public sealed unsafe partial class ExactSum : IDisposable
         _batchCount = 0;
     }
 
-    /// <summary>Where each of our tensors lies in a contribution's layout, -1 where it does not; null where the layouts are one.</summary>
+    /// <summary>Where each of our tensors lies in a contribution's layout, -1 where it does not; null where the layouts
+    /// are one.</summary>
     private int[]? MapOf(TensorLayout layout, int contribution)
     {
         if (layout.Equals(Layout)) return null;

@@ -4,8 +4,8 @@ using System.Runtime.CompilerServices;
 namespace Flare;
 
 /// <summary>
-/// Exact sums as long fixed-point numbers: words of 32 bits, lowest first, held in signed 64 so that 2^30 additions need no carry.
-/// The last word takes the sign.
+/// Exact sums as long fixed-point numbers: words of 32 bits, lowest first, held in signed 64 so that 2^30 additions
+/// need no carry. The last word takes the sign.
 /// </summary>
 internal static unsafe class LongAccumulator
 {
@@ -38,7 +38,8 @@ internal static unsafe class LongAccumulator
     }
 
     /// <summary>
-    /// Carries, so that all words but the last are in 0 to 2^32 − 1, and takes the sign off: the words become the magnitude's.
+    /// Carries, so that all words but the last are in 0 to 2^32 − 1, and takes the sign off: the words become the
+    /// magnitude's.
     /// </summary>
     /// <returns>Whether the sum is negative.</returns>
     public static bool Normalize(Span<long> words)
@@ -51,8 +52,9 @@ internal static unsafe class LongAccumulator
     }
 
     /// <summary>
-    /// Rounds a sum to a double-double: the nearest double to it, and the nearest to what is left. Both are to be multiplied by two
-    /// to the power of <paramref name="exponent"/>: the first is between 1 and 2 in magnitude, or both are zero.
+    /// Rounds a sum to a double-double: the nearest double to it, and the nearest to what is left. Both are to be
+    /// multiplied by two to the power of <paramref name="exponent"/>: the first is between 1 and 2 in magnitude, or
+    /// both are zero.
     /// </summary>
     /// <param name="words">The sum; left with anything.</param>
     /// <param name="low">The exponent of the sum's lowest bit.</param>
@@ -103,7 +105,26 @@ internal static unsafe class LongAccumulator
         words[^1] += carry;
     }
 
-    private static int TopBit(ReadOnlySpan<long> words)
+    /// <summary>The lowest bit of a magnitude that is not zero.</summary>
+    public static int LowestBit(ReadOnlySpan<long> words)
+    {
+        var i = words.IndexOfAnyExcept(0);
+        return 32 * i + BitOperations.TrailingZeroCount(words[i]);
+    }
+
+    /// <summary>Makes a magnitude the two's complement of its negative, in words of 32 bits.</summary>
+    public static void Complement(Span<long> words)
+    {
+        var carry = 1L;
+        foreach (ref var word in words)
+        {
+            var complement = (~word & WordMask) + carry;
+            (word, carry) = (complement & WordMask, complement >> 32);
+        }
+    }
+
+    /// <summary>The highest bit of a magnitude; -1 of zero.</summary>
+    public static int TopBit(ReadOnlySpan<long> words)
     {
         var i = words.Length - 1;
         while (i >= 0 && words[i] == 0) i--;

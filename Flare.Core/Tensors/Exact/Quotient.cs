@@ -3,8 +3,9 @@ using System.Runtime.CompilerServices;
 namespace Flare;
 
 /// <summary>
-/// Division by the sum of weights: a pure function of the dividend's and the divisor's exact values, given as double-doubles (the
-/// nearest double, and the nearest double to what is left). One step of refinement leaves an error of at most 0.5 ulp and a hair.
+/// Division by the sum of weights: a pure function of the dividend's and the divisor's exact values, given as
+/// double-doubles (the nearest double, and the nearest double to what is left). One step of refinement leaves an error
+/// of at most 0.5 ulp and a hair.
 /// </summary>
 internal readonly struct Quotient(double divisor, double divisorRest)
 {
@@ -19,7 +20,8 @@ internal readonly struct Quotient(double divisor, double divisorRest)
     /// <summary>Divides.</summary>
     /// <param name="dividend">The dividend, rounded to nearest.</param>
     /// <param name="dividendRest">What that leaves of it.</param>
-    /// <param name="rest">What the quotient leaves of the dividend: its sign says on which side of the result the true one lies.</param>
+    /// <param name="rest">What the quotient leaves of the dividend: its sign says on which side of the result the true
+    /// one lies.</param>
     public double Divide(double dividend, double dividendRest, out double rest)
     {
         var first = dividend * _inverse;
@@ -30,8 +32,9 @@ internal readonly struct Quotient(double divisor, double divisorRest)
     }
 
     /// <summary>
-    /// Of the two doubles around the true quotient, the one with an odd last bit, unless it is exact. Rounding that once more, to
-    /// a type at least two bits shorter, is as good as rounding the true quotient once (Boldo and Melquiond, 2008).
+    /// Of the two doubles around the true quotient, the one with an odd last bit, unless it is exact. Rounding that
+    /// once more, to a type at least two bits shorter, is as good as rounding the true quotient once (Boldo and
+    /// Melquiond, 2008).
     /// </summary>
     public static double RoundToOdd(double quotient, double rest)
     {

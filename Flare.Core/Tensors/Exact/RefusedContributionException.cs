@@ -1,6 +1,7 @@
 namespace Flare;
 
-/// <summary>A contribution cannot be aggregated. It was left out without a trace: the mean is what it was before the call.</summary>
+/// <summary>A contribution cannot be aggregated. It was left out without a trace: the mean is what it was before the
+/// call.</summary>
 public sealed class RefusedContributionException : FlareException
 {
     internal RefusedContributionException(int index, string? tensor, string reason)

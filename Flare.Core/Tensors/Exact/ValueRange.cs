@@ -10,7 +10,8 @@ internal readonly record struct ValueRange(int Top, int Low)
 
     public bool IsZero => Top == int.MinValue;
 
-    /// <summary>Of floats, from the extremes of their bits shifted left by one; null where one is infinite or not a number.</summary>
+    /// <summary>Of floats, from the extremes of their bits shifted left by one; null where one is infinite or not a
+    /// number.</summary>
     public static ValueRange? OfFloats(uint largest, uint smallest) =>
         largest >= 0xFF00_0000 ? null
         : largest == 0 ? Zeros

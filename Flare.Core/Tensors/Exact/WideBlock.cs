@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace Flare;
 
 /// <summary>
-/// Exact sums of a block whose bits lie too far apart for two doubles: fixed-point numbers, each as long as the block needs. Slow,
-/// and rarely needed: a denormal next to a weight of ordinary size.
+/// Exact sums of a block whose bits lie too far apart for two doubles: fixed-point numbers, each as long as the block
+/// needs. Slow, and rarely needed: a denormal next to a weight of ordinary size.
 /// </summary>
 internal sealed unsafe class WideBlock
 {
@@ -77,6 +77,35 @@ internal sealed unsafe class WideBlock
         }
     }
 
+    /// <summary>Adds integers times two to a power.</summary>
+    public void Add(long* integers, int count, int exponent)
+    {
+        for (var i = 0; i < count; i++)
+        {
+            var negative = integers[i] < 0;
+            LongAccumulator.Add(At(i), exponent - Low, 0, (ulong)(negative ? -integers[i] : integers[i]), negative);
+        }
+    }
+
+    /// <summary>Adds another block's sums, for which there is room.</summary>
+    public void Add(WideBlock other, int count)
+    {
+        var sum = stackalloc long[other.Words];
+        for (var i = 0; i < count; i++)
+        {
+            var negative = other.Magnitude(i, new Span<long>(sum, other.Words));
+            for (var k = 0; k < other.Words; k++)
+                if (sum[k] != 0) LongAccumulator.Add(At(i), other.Low - Low + 32 * k, 0, (ulong)sum[k], negative);
+        }
+    }
+
+    /// <summary>Copies an element's magnitude, its words carried; returns whether the sum is negative.</summary>
+    public bool Magnitude(int element, Span<long> words)
+    {
+        new ReadOnlySpan<long>(At(element), Words).CopyTo(words);
+        return LongAccumulator.Normalize(words);
+    }
+
     // The words are pinned.
     private long* At(int element) => (long*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_words)) + element * Words;
 
@@ -112,8 +141,8 @@ internal sealed unsafe class WideBlock
     }
 
     /// <summary>
-    /// Divides an element's sum of weighted integers, to the nearest integer, ties to even; its low 64 bits. A double has too few bits
-    /// for that: it estimates, and exact remainders decide.
+    /// Divides an element's sum of weighted integers, to the nearest integer, ties to even; its low 64 bits. A double
+    /// has too few bits for that: it estimates, and exact remainders decide.
     /// </summary>
     public ulong DivideToInteger(int element, in Quotient quotient, ReadOnlySpan<long> divisor)
     {

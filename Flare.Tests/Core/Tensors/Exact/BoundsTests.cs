@@ -15,8 +15,9 @@ public class BoundsTests
     [Test]
     public void The_lowest_bit_survives_sums_of_every_size_above_it([Values(1, 3, 8, 31)] int repeats, [Values] bool streaming, [Values] bool portable)
     {
-        // A number with its lowest bit set stays. Something 2^d times as large comes and goes, and so do numbers of every size
-        // between, each just under a power of two, which may be half a grid. One bit lost on the way shows in what is left.
+        // A number with its lowest bit set stays. Something 2^d times as large comes and goes, and so do numbers of
+        // every size between, each just under a power of two, which may be half a grid. One bit lost on the way shows
+        // in what is left.
         var kernels = portable ? BlockKernels.PortableKernels : BlockKernels.Best;
         for (var d = 0; d <= 110; d++)
         {

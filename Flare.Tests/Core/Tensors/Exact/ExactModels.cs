@@ -1,4 +1,3 @@
-using Flare.Runtime;
 
 namespace Flare.Tests.Core.Tensors.Exact;
 

@@ -2,7 +2,8 @@ using System.Numerics;
 
 namespace Flare.Tests.Core.Tensors.Exact;
 
-/// <summary>Weighted means in rational arithmetic, rounded once: written from the definition, with nothing of the library's.</summary>
+/// <summary>Weighted means in rational arithmetic, rounded once: written from the definition, with nothing of the
+/// library's.</summary>
 internal static class Oracle
 {
     public static double Mean(IEnumerable<(double Value, double Weight)> terms, DType dtype)

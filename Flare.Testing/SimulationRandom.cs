@@ -1,8 +1,8 @@
 namespace Flare.Testing;
 
 /// <summary>
-/// Random numbers from a seed (<see cref="SplitMix64"/>). Frozen, so that a seed that failed once fails for ever; and kept apart
-/// from <see cref="Random"/>, whose sequence is .NET's to change.
+/// Random numbers from a seed (<see cref="SplitMix64"/>). Frozen, so that a seed that failed once fails for ever; and
+/// kept apart from <see cref="Random"/>, whose sequence is .NET's to change.
 /// </summary>
 public sealed class SimulationRandom
 {

@@ -51,13 +51,17 @@ public sealed class FLContext
     /// <summary>
     /// A seed for this site, task and round, derived from the job's: the same in every repetition of the run, whatever the number of
     /// threads and the order of events.
-    /// <para>No source of noise that protects privacy: the server, and whoever else knows the job's seed, computes the same seed and
-    /// takes the noise off. Draw such noise from <see cref="System.Security.Cryptography.RandomNumberGenerator"/>.</para>
+    /// <para>No source of noise that protects privacy: the server, and whoever else knows the job's seed, computes the
+    /// same seed and takes the noise off. Draw such noise from
+    /// <see cref="System.Security.Cryptography.RandomNumberGenerator"/>.</para>
     /// </summary>
     /// <param name="purpose">Tells several uses in one task apart.</param>
     public ulong Seed(string purpose = "") => Seeds.Derive(_engine.Seed, Identity, TaskName ?? "", Round, purpose);
 
-    /// <summary>Random numbers from <see cref="Seed"/>: for order, sampling, initial weights; not for noise that protects privacy.</summary>
+    /// <summary>
+    /// Random numbers from <see cref="Seed"/>: for order, sampling, initial weights; not for noise that protects
+    /// privacy.
+    /// </summary>
     /// <param name="purpose">Tells several uses in one task apart.</param>
     /// <returns>A generator of its own: two calls for one purpose give the same numbers.</returns>
     public SeededRandom Random(string purpose = "") => new(Seed(purpose));

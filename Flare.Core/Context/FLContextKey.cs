@@ -68,8 +68,8 @@ internal static class PublicValue
         _ => throw new InvalidOperationException($"{value.GetType()} cannot travel."),
     };
 
-    // A property's value stands two levels deep in a message's headers. And properties pass no filter: what privacy filters are to see
-    // goes into the message.
+    // A property's value stands two levels deep in a message's headers. And properties pass no filter: what privacy
+    // filters are to see goes into the message.
     private static FlareValue Checked(FlareValue value)
     {
         var size = value.AsContainer() is { } container ? MessageWalk.Measure(container) : null;

@@ -1,8 +1,8 @@
 namespace Flare;
 
 /// <summary>
-/// Derives independent seeds from one: <see cref="Fnv1a"/> over the parts, finished by <see cref="SplitMix64.Mix"/>. Frozen: a run is
-/// named by its seed.
+/// Derives independent seeds from one: <see cref="Fnv1a"/> over the parts, finished by <see cref="SplitMix64.Mix"/>.
+/// Frozen: a run is named by its seed.
 /// </summary>
 public static class Seeds
 {

@@ -82,9 +82,13 @@ public static class EventTypes
         AfterAggregation, BeforeShareableToLearnable, AfterShareableToLearnable, BeforeLearnablePersist,
         AfterLearnablePersist, GlobalBestModelAvailable);
 
-    /// <summary>Whether the runtime or a workflow fires the event, and nobody else may have the other side take it for theirs.</summary>
+    /// <summary>
+    /// Whether the runtime or a workflow fires the event, and nobody else may have the other side take it for theirs.
+    /// </summary>
     internal static bool IsRuntimes(string eventType) => Runtimes.Contains(eventType);
 
-    /// <summary>Whether the event never crosses: all of the runtime's but the one by which a site stops the job.</summary>
+    /// <summary>
+    /// Whether the event never crosses: all of the runtime's but the one by which a site stops the job.
+    /// </summary>
     internal static bool IsOnlyLocal(string eventType) => eventType != FatalSystemError && IsRuntimes(eventType);
 }

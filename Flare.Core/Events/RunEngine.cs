@@ -144,7 +144,9 @@ internal sealed class RunEngine
         }
     }
 
-    /// <summary>Announces an event of the other side, which is not believed to have fired none of the runtime's.</summary>
+    /// <summary>
+    /// Announces an event of the other side, which is not believed to have fired none of the runtime's.
+    /// </summary>
     public void AnnounceFederated(string eventType, Shareable data, long sequence, string origin)
     {
         if (EventTypes.IsOnlyLocal(eventType))

@@ -1,12 +1,13 @@
 namespace Flare;
 
 /// <summary>
-/// A filter that changes data and leaves the rest of the message alone (FLARE: DXOFilter): it gets a <see cref="Dxo"/> of a kind that it
-/// names, and returns one. Members of a collection are filtered one by one, whatever they are nested in.
-/// <para>It fails closed. What it throws stops the message; so does a body that is no DXO; and, where the filter names a kind that has
-/// tensors (<see cref="DataKind.Weights"/>, <see cref="DataKind.WeightDiff"/>, <see cref="DataKind.Model"/>), tensors in a DXO of a kind
-/// that it does not name, or in a header: they would pass it by. All else passes as it is: messages without a body, and other kinds without
-/// tensors, such as metrics.</para>
+/// A filter that changes data and leaves the rest of the message alone (FLARE: DXOFilter): it gets a <see cref="Dxo"/>
+/// of a kind that it names, and returns one. Members of a collection are filtered one by one, whatever they are nested
+/// in.
+/// <para>It fails closed. What it throws stops the message; so does a body that is no DXO; and, where the filter names
+/// a kind that has tensors (<see cref="DataKind.Weights"/>, <see cref="DataKind.WeightDiff"/>,
+/// <see cref="DataKind.Model"/>), tensors in a DXO of a kind that it does not name, or in a header: they would pass it
+/// by. All else passes as it is: messages without a body, and other kinds without tensors, such as metrics.</para>
 /// </summary>
 public abstract class DxoFilter : Filter
 {
@@ -26,8 +27,8 @@ public abstract class DxoFilter : Filter
 
     /// <summary>Changes data of one of <see cref="Kinds"/>.</summary>
     /// <param name="data">
-    /// The data. Its tensors and maps may be frozen, and shared with others: put changed ones into a new <see cref="Dxo"/>, with the values and
-    /// the meta values that it is to keep.
+    /// The data. Its tensors and maps may be frozen, and shared with others: put changed ones into a new
+    /// <see cref="Dxo"/>, with the values and the meta values that it is to keep.
     /// </param>
     /// <param name="context">The task, the peer, the round.</param>
     /// <param name="abort">Cancelled when the task is aborted.</param>

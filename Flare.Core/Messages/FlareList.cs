@@ -2,7 +2,9 @@ using System.Collections;
 
 namespace Flare;
 
-/// <summary>The items of a list in a message. The list itself never changes; the maps in it may, until they are frozen.</summary>
+/// <summary>
+/// The items of a list in a message. The list itself never changes; the maps in it may, until they are frozen.
+/// </summary>
 internal sealed class FlareList(FlareValue[] items) : IReadOnlyList<FlareValue>, IContainer
 {
     public int Count => items.Length;

@@ -9,7 +9,8 @@ namespace Flare;
 /// </summary>
 public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareValue>>, IContainer
 {
-    // Most maps have a handful of names: a scan of a small array beats hashing, and keeps the order. Larger ones are indexed besides.
+    // Most maps have a handful of names: a scan of a small array beats hashing, and keeps the order. Larger ones are
+    // indexed besides.
     private const int MostScanned = 16;
 
     private KeyValuePair<string, FlareValue>[] _items;
@@ -69,13 +70,16 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
     /// <summary>Adds a name and its value, for collection initialisers; a name set before takes the new value.</summary>
     public void Add(string name, FlareValue value) => this[name] = value;
 
-    /// <summary>Makes the map, and all that it holds, read-only; what it holds too deep to be sent is not touched.</summary>
+    /// <summary>
+    /// Makes the map, and all that it holds, read-only; what it holds too deep to be sent is not touched.
+    /// </summary>
     /// <exception cref="FlareException">Maps and lists nest deeper than 64, or the map holds itself.</exception>
     public void Freeze() => MessageWalk.Freeze(this);
 
     /// <summary>
-    /// All tensors that the map holds, in nested maps and lists too, each with the names that lead to it, such as <c>state/momentum</c>;
-    /// an item of a list goes by the list's name. A map or list that is held twice is looked at once.
+    /// All tensors that the map holds, in nested maps and lists too, each with the names that lead to it, such as
+    /// <c>state/momentum</c>; an item of a list goes by the list's name. A map or list that is held twice is looked at
+    /// once.
     /// </summary>
     public IEnumerable<(string Path, StateDict Tensors)> Tensors() => MessageWalk.Tensors(this);
 

@@ -57,6 +57,9 @@ public readonly struct FlareValue : IEquatable<FlareValue>
     /// <summary>Wraps a list, copying the list but not what its items refer to.</summary>
     public static FlareValue List(params ReadOnlySpan<FlareValue> items) => new(FlareValueKind.List, new FlareList(items.ToArray()));
 
+    /// <summary>Wraps a list without copying it: for who made the array and gives it away.</summary>
+    internal static FlareValue ListOf(FlareValue[] items) => new(FlareValueKind.List, new FlareList(items));
+
     /// <summary>The Boolean.</summary>
     /// <exception cref="FlareException">The value is of another kind; so for all accessors.</exception>
     public bool AsBoolean() => Kind == FlareValueKind.Boolean ? _bits != 0 : throw Mismatch(FlareValueKind.Boolean);

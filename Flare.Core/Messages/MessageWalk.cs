@@ -14,16 +14,21 @@ internal interface IContainer
     ContentSize? FrozenSize { get; set; }
 }
 
-/// <summary>What a map or list holds, nested ones included. What is held twice counts twice, as it does on the wire.</summary>
-/// <param name="Bytes">Tensors and bytes as they are, text and names two bytes a character, and what each value takes beside.</param>
+/// <summary>
+/// What a map or list holds, nested ones included. What is held twice counts twice, as it does on the wire.
+/// </summary>
+/// <param name="Bytes">
+/// Tensors and bytes as they are, text and names two bytes a character, and what each value takes beside.
+/// </param>
 /// <param name="TensorBytes">Tensors and bytes alone.</param>
 /// <param name="HasTensors">Whether there are tensors.</param>
 /// <param name="Height">Maps and lists within each other, itself included.</param>
 internal sealed record ContentSize(long Bytes, long TensorBytes, bool HasTensors, int Height);
 
 /// <summary>
-/// The one walk over what a message holds. A message may be made by anybody: it may nest without end, or hold itself, or hold one map a
-/// million times. So no walk goes deeper than <see cref="MaxDepth"/>, and none looks at the same map or list for ever.
+/// The one walk over what a message holds. A message may be made by anybody: it may nest without end, or hold itself,
+/// or hold one map a million times. So no walk goes deeper than <see cref="MaxDepth"/>, and none looks at the same map
+/// or list for ever.
 /// </summary>
 internal static class MessageWalk
 {
@@ -32,7 +37,9 @@ internal static class MessageWalk
 
     private const int ValueBytes = 24;
 
-    /// <summary>Makes all that it holds read-only, and measures it; nothing is frozen where it nests too deep.</summary>
+    /// <summary>
+    /// Makes all that it holds read-only, and measures it; nothing is frozen where it nests too deep.
+    /// </summary>
     /// <exception cref="FlareException">It nests too deep, or holds itself.</exception>
     public static void Freeze(IContainer container)
     {
@@ -46,7 +53,8 @@ internal static class MessageWalk
     public static ContentSize Measure(IContainer container) =>
         container.FrozenSize ?? Visit(container, 1, new(ReferenceEqualityComparer.Instance));
 
-    // With what was measured already; or, where there is nothing to keep it in, freezing, which keeps it in the container.
+    // With what was measured already; or, where there is nothing to keep it in, freezing, which keeps it in the
+    // container.
     private static ContentSize Visit(IContainer container, int depth, Dictionary<IContainer, ContentSize>? measured)
     {
         var size = container.FrozenSize ?? measured?.GetValueOrDefault(container);
@@ -93,7 +101,9 @@ internal static class MessageWalk
         }
     }
 
-    /// <summary>All tensors, each with the names that lead to it; a map or list that is held twice is looked at once.</summary>
+    /// <summary>
+    /// All tensors, each with the names that lead to it; a map or list that is held twice is looked at once.
+    /// </summary>
     public static IEnumerable<(string Path, StateDict Tensors)> Tensors(IContainer root)
     {
         if (root.FrozenSize is { HasTensors: false }) yield break;

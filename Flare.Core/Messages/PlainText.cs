@@ -1,7 +1,8 @@
 namespace Flare;
 
 /// <summary>
-/// Makes text of unknown origin fit for reports and the journal: nothing a site says may make those grow at will, or refuse to be written.
+/// Makes text of unknown origin fit for reports and the journal: nothing a site says may make those grow at will, or
+/// refuse to be written.
 /// </summary>
 internal static class PlainText
 {
@@ -17,7 +18,10 @@ internal static class PlainText
         return IsWellFormed(text) ? text : string.Concat(text.EnumerateRunes().Select(r => r.ToString()));
     }
 
-    /// <summary>The text as it is, its first characters and … where it is longer than that: for errors that name what may be megabytes.</summary>
+    /// <summary>
+    /// The text as it is, its first characters and … where it is longer than that: for errors that name what may be
+    /// megabytes.
+    /// </summary>
     public static string Cut(string text, int most = 200) => text.Length <= most ? text : string.Concat(text.AsSpan(0, most), "…");
 
     /// <summary>Whether the text is Unicode: no surrogate stands alone.</summary>

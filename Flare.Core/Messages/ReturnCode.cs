@@ -5,8 +5,9 @@ namespace Flare;
 /// </summary>
 /// <remarks>
 /// FLARE's whole list, so that its numbers are taken and executors may answer with any. Flare itself answers with
-/// <see cref="ExecutionException"/>, <see cref="ExecutionResultError"/>, <see cref="TaskAborted"/>, <see cref="TaskDataFilterError"/>,
-/// <see cref="TaskResultFilterError"/>, <see cref="TaskUnknown"/>, <see cref="TaskUnsupported"/> and <see cref="EmptyResult"/> only.
+/// <see cref="ExecutionException"/>, <see cref="ExecutionResultError"/>, <see cref="TaskAborted"/>,
+/// <see cref="TaskDataFilterError"/>, <see cref="TaskResultFilterError"/>, <see cref="TaskUnknown"/>,
+/// <see cref="TaskUnsupported"/> and <see cref="EmptyResult"/> only.
 /// </remarks>
 public enum ReturnCode
 {

@@ -88,8 +88,8 @@ public sealed class Shareable
     }
 
     /// <summary>
-    /// This message with other data: a new message with a writable copy of the headers, so that who is told what (task, steps, cookies,
-    /// headers of one's own) stays. What a filter returns that changed the data.
+    /// This message with other data: a new message with a writable copy of the headers, so that who is told what (task,
+    /// steps, cookies, headers of one's own) stays. What a filter returns that changed the data.
     /// </summary>
     /// <param name="data">The data; shared, not copied.</param>
     public Shareable With(Dxo data)

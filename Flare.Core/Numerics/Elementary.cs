@@ -2,8 +2,8 @@ namespace Flare;
 
 /// <summary>
 /// exp, log and powers of fixed operations: the same bits everywhere. The platform's own (<see cref="Math.Exp"/>,
-/// <see cref="Math.Log(double)"/>) differ in their last digit between operating systems and processors, and with them every weight
-/// that follows.
+/// <see cref="Math.Log(double)"/>) differ in their last digit between operating systems and processors, and with them
+/// every weight that follows.
 /// </summary>
 public static class Elementary
 {

@@ -1,8 +1,9 @@
 namespace Flare;
 
 /// <summary>
-/// The 64-bit hash FNV-1a (Fowler, Noll and Vo), for names and traces that must hash alike on every platform and in every version of
-/// Flare, which <see cref="HashCode"/> does not promise. Not for secrets: whoever chooses the input chooses the hash.
+/// The 64-bit hash FNV-1a (Fowler, Noll and Vo), for names and traces that must hash alike on every platform and in
+/// every version of Flare, which <see cref="HashCode"/> does not promise. Not for secrets: whoever chooses the input
+/// chooses the hash.
 /// </summary>
 public struct Fnv1a
 {

@@ -3,10 +3,11 @@ using System.Numerics;
 namespace Flare;
 
 /// <summary>
-/// Random numbers from a seed: xoshiro256** (Blackman and Vigna 2018), seeded through <see cref="SplitMix64"/>. Frozen: the same
-/// numbers for a seed on every platform and in every version of Flare, which <see cref="Random"/> does not promise.
-/// <para>For sampling, shuffling, initial weights. Not for secrets, nor for noise that is to hide something: who knows the seed knows
-/// every number, and the job's server knows the job's seed. Take
+/// Random numbers from a seed: xoshiro256** (Blackman and Vigna 2018), seeded through <see cref="SplitMix64"/>. Frozen:
+/// the same numbers for a seed on every platform and in every version of Flare, which <see cref="Random"/> does not
+/// promise.
+/// <para>For sampling, shuffling, initial weights. Not for secrets, nor for noise that is to hide something: who knows
+/// the seed knows every number, and the job's server knows the job's seed. Take
 /// <see cref="System.Security.Cryptography.RandomNumberGenerator"/> there.</para>
 /// Not thread-safe.
 /// </summary>

@@ -1,8 +1,8 @@
 namespace Flare;
 
 /// <summary>
-/// SplitMix64 (Steele, Lea and Flood 2014): a sequence of 64-bit numbers from one number of state. Frozen: the same numbers on every
-/// platform and in every version of Flare. Not for secrets.
+/// SplitMix64 (Steele, Lea and Flood 2014): a sequence of 64-bit numbers from one number of state. Frozen: the same
+/// numbers on every platform and in every version of Flare. Not for secrets.
 /// </summary>
 public static class SplitMix64
 {

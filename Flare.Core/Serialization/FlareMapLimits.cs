@@ -27,7 +27,7 @@ public sealed record FlareMapLimits
     /// <summary>Values in all maps and lists together. Default 262,144.</summary>
     public int MaxItems { get; init; } = 1 << 18;
 
-    /// <summary>Names in one map; finding a name takes time in proportion to it. Default 1,024.</summary>
+    /// <summary>Names in one map. Default 1,024.</summary>
     public int MaxNames { get; init; } = 1024;
 
     /// <summary>Bytes of one text or name in UTF-8. Default 1 MiB.</summary>

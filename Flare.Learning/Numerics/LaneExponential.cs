@@ -1,13 +1,17 @@
 namespace Flare.Learning;
 
-/// <summary>exp of fixed operations on vectors: the same bits whatever their width. <see cref="Elementary"/> has the scalar ones.</summary>
+/// <summary>
+/// exp of fixed operations on vectors: the same bits whatever their width. <see cref="Elementary"/> has the scalar
+/// ones.
+/// </summary>
 internal static class LaneExponential
 {
     // The least argument whose exponential has a float32 that is not subnormal.
     private const float LeastExponent = -87;
 
     /// <summary>
-    /// eˣ for x ≤ 0, within 2 units in the last place; x below −87 counts as −87. NaN gives NaN. Cephes' expf (Moshier 1992).
+    /// eˣ for x ≤ 0, within 2 units in the last place; x below −87 counts as −87. NaN gives NaN. Cephes' expf (Moshier
+    /// 1992).
     /// </summary>
     public static T Exp<T>(T x) where T : struct, ILanes<T>
     {

@@ -10,8 +10,8 @@ public sealed record RuntimeLimits
     public int MaxConcurrentUploads { get; init; } = 8;
 
     /// <summary>
-    /// Results of at most this many bytes are sent without asking for a permit. Everything counts: tensors, bytes, and text, names and
-    /// numbers as they lie in memory (two bytes a character, 24 a value). 16 KiB unless set.
+    /// Results of at most this many bytes are sent without asking for a permit. Everything counts: tensors, bytes, and
+    /// text, names and numbers as they lie in memory (two bytes a character, 24 a value). 16 KiB unless set.
     /// </summary>
     public long SmallResultBytes { get; init; } = 16 * 1024;
 

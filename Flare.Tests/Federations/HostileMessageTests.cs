@@ -3,7 +3,9 @@ using Flare.Tests.Core.Messages;
 
 namespace Flare.Tests.Federations;
 
-/// <summary>Messages that are deep, large or not theirs to send: the process lives, memory stays bounded, nobody is taken in.</summary>
+/// <summary>
+/// Messages that are deep, large or not theirs to send: the process lives, memory stays bounded, nobody is taken in.
+/// </summary>
 public class HostileMessageTests
 {
     private const int FarTooDeep = 200_000;
@@ -183,7 +185,8 @@ public class HostileMessageTests
     [Test]
     public async Task A_site_cannot_hand_over_what_is_not_its_own()
     {
-        // The model that the task brought is frozen, and others hold it: the server, and the other site, which reads it later.
+        // The model that the task brought is frozen, and others hold it: the server, and the other site, which reads it
+        // later.
         var first = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var taker = Sites.Answering(m => Dxo.Weights(m.HandOver(), steps: 1).ToShareable());
         var reader = new Scripted(async (_, input, _, abort) =>

@@ -23,7 +23,9 @@ public class DxoFilterTests
         protected override ValueTask<Dxo> FilterAsync(Dxo data, FLContext context, CancellationToken abort) => ValueTask.FromResult(make(data)!);
     }
 
-    /// <summary>What a site's filter makes of an answer: the answer as it comes to the server, or null and why it did not come.</summary>
+    /// <summary>
+    /// What a site's filter makes of an answer: the answer as it comes to the server, or null and why it did not come.
+    /// </summary>
     private static async Task<(Shareable? Arrived, string? Reason)> SendAsync(Filter filter, Shareable answer)
     {
         Shareable? arrived = null;

@@ -1,6 +1,8 @@
 namespace Flare.Tests.Core.Messages;
 
-/// <summary>Messages that anybody may make: deep, holding themselves, one map a million times, large without a tensor.</summary>
+/// <summary>
+/// Messages that anybody may make: deep, holding themselves, one map a million times, large without a tensor.
+/// </summary>
 public class MessageWalkTests
 {
     private const int FarTooDeep = 200_000;

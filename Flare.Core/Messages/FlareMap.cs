@@ -93,11 +93,12 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
 
     /// <summary>Whether both hold the same names with equal values, in whatever order.</summary>
     /// <exception cref="FlareException">Both nest deeper than a message may, and are equal as far as that.</exception>
-    public bool ContentEquals([NotNullWhen(true)] FlareMap? other) => other is not null && MessageWalk.AreEqual(this, other);
+    public bool ContentEquals([NotNullWhen(true)] FlareMap? other) =>
+        other is not null && MessageWalk.AreEqual(this, other);
 
     /// <inheritdoc/>
     public IEnumerator<KeyValuePair<string, FlareValue>> GetEnumerator() =>
-        ((IEnumerable<KeyValuePair<string, FlareValue>>)new ArraySegment<KeyValuePair<string, FlareValue>>(_items, 0, Count)).GetEnumerator();
+        new ArraySegment<KeyValuePair<string, FlareValue>>(_items, 0, Count).AsEnumerable().GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
@@ -139,6 +140,7 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
         var names = string.Join(", ", _items.Take(Math.Min(Count, most)).Select(i => PlainText.Cut(i.Key)));
         return new(
             ErrorIds.MalformedMessage,
-            $"A message lacks the value '{PlainText.Cut(name)}'. It has: {names}{(Count > most ? $" and {Count - most:N0} more" : "")}.");
+            $"A message lacks the value '{PlainText.Cut(name)}'. It has: {names}"
+            + $"{(Count > most ? $" and {Count - most:N0} more" : "")}.");
     }
 }

@@ -55,7 +55,8 @@ public readonly struct FlareValue : IEquatable<FlareValue>
     public static implicit operator FlareValue(StateDict? value) => value is null ? default : new(FlareValueKind.Tensors, value);
 
     /// <summary>Wraps a list, copying the list but not what its items refer to.</summary>
-    public static FlareValue List(params ReadOnlySpan<FlareValue> items) => new(FlareValueKind.List, new FlareList(items.ToArray()));
+    public static FlareValue List(params ReadOnlySpan<FlareValue> items) =>
+        new(FlareValueKind.List, new FlareList(items.ToArray()));
 
     /// <summary>Wraps a list without copying it: for who made the array and gives it away.</summary>
     internal static FlareValue ListOf(FlareValue[] items) => new(FlareValueKind.List, new FlareList(items));
@@ -77,14 +78,16 @@ public readonly struct FlareValue : IEquatable<FlareValue>
     /// <summary>The bytes, not a copy.</summary>
     public ReadOnlyMemory<byte> AsBytes() => Kind == FlareValueKind.Bytes ? (byte[])_object! : throw Mismatch(FlareValueKind.Bytes);
     /// <summary>The items.</summary>
-    public IReadOnlyList<FlareValue> AsList() => Kind == FlareValueKind.List ? (FlareList)_object! : throw Mismatch(FlareValueKind.List);
+    public IReadOnlyList<FlareValue> AsList() =>
+        Kind == FlareValueKind.List ? (FlareList)_object! : throw Mismatch(FlareValueKind.List);
     /// <summary>The map, not a copy.</summary>
     public FlareMap AsMap() => Kind == FlareValueKind.Map ? (FlareMap)_object! : throw Mismatch(FlareValueKind.Map);
     /// <summary>The tensors, not a copy.</summary>
     public StateDict AsTensors() => Kind == FlareValueKind.Tensors ? (StateDict)_object! : throw Mismatch(FlareValueKind.Tensors);
 
     /// <summary>The map or list; null for all other kinds.</summary>
-    internal IContainer? AsContainer() => Kind is FlareValueKind.Map or FlareValueKind.List ? (IContainer)_object! : null;
+    internal IContainer? AsContainer() =>
+        Kind is FlareValueKind.Map or FlareValueKind.List ? (IContainer)_object! : null;
 
     /// <summary>Structural equality; tensors are equal when they are the same instance.</summary>
     /// <exception cref="FlareException">Both nest deeper than a message may, and are equal as far as that.</exception>
@@ -94,7 +97,8 @@ public readonly struct FlareValue : IEquatable<FlareValue>
     {
         FlareValueKind.Text => (string)_object! == (string)other._object!,
         FlareValueKind.Bytes => ((byte[])_object!).AsSpan().SequenceEqual((byte[])other._object!),
-        FlareValueKind.List or FlareValueKind.Map => MessageWalk.AreEqual((IContainer)_object!, (IContainer)other._object!, depth),
+        FlareValueKind.List or FlareValueKind.Map =>
+            MessageWalk.AreEqual((IContainer)_object!, (IContainer)other._object!, depth),
         FlareValueKind.Tensors => ReferenceEquals(_object, other._object),
         _ => _bits == other._bits,
     };

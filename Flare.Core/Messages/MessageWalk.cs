@@ -118,7 +118,8 @@ internal static class MessageWalk
                 var isTensors = value.Kind == FlareValueKind.Tensors;
                 var inner = value.AsContainer();
                 if (!isTensors && (inner is null or { FrozenSize.HasTensors: false } || !seen.Add(inner))) continue;
-                var path = next.Container.NameAt(i) is not { } name ? next.Path : next.Path.Length == 0 ? name : $"{next.Path}/{name}";
+                var path = next.Path;
+                if (next.Container.NameAt(i) is { } name) path = path.Length == 0 ? name : $"{path}/{name}";
                 if (isTensors) yield return (path, value.AsTensors());
                 else pending.Enqueue((inner!, path));
             }

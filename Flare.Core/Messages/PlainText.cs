@@ -22,7 +22,8 @@ internal static class PlainText
     /// The text as it is, its first characters and … where it is longer than that: for errors that name what may be
     /// megabytes.
     /// </summary>
-    public static string Cut(string text, int most = 200) => text.Length <= most ? text : string.Concat(text.AsSpan(0, most), "…");
+    public static string Cut(string text, int most = 200) =>
+        text.Length <= most ? text : string.Concat(text.AsSpan(0, most), "…");
 
     /// <summary>Whether the text is Unicode: no surrogate stands alone.</summary>
     public static bool IsWellFormed(ReadOnlySpan<char> text)

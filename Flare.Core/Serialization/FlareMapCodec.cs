@@ -24,7 +24,8 @@ public static class FlareMapCodec
     /// </param>
     /// <param name="limits">What the encoding may be at most; <see cref="FlareMapLimits.Default"/> if left out.</param>
     /// <exception cref="FlareException">The map is above a limit, holds text that is not Unicode, or tensors that cannot be carried.</exception>
-    public static void Write(FlareMap map, IBufferWriter<byte> output, IList<StateDict>? tensors = null, FlareMapLimits? limits = null)
+    public static void Write(
+        FlareMap map, IBufferWriter<byte> output, IList<StateDict>? tensors = null, FlareMapLimits? limits = null)
     {
         ArgumentNullException.ThrowIfNull(map);
         ArgumentNullException.ThrowIfNull(output);
@@ -37,7 +38,8 @@ public static class FlareMapCodec
     /// <param name="limits">What the encoding may be at most; <see cref="FlareMapLimits.Default"/> if left out.</param>
     /// <exception cref="FlareException">The bytes are malformed, above a limit, name a value twice, go on after the map, or refer to
     /// tensors that are not there (<see cref="ErrorIds.MalformedBytes"/>); no other exception, whatever the bytes.</exception>
-    public static FlareMap Read(in ReadOnlySequence<byte> bytes, IReadOnlyList<StateDict>? tensors = null, FlareMapLimits? limits = null)
+    public static FlareMap Read(
+        in ReadOnlySequence<byte> bytes, IReadOnlyList<StateDict>? tensors = null, FlareMapLimits? limits = null)
     {
         limits ??= FlareMapLimits.Default;
         RequireTotal(bytes.Length, limits);
@@ -49,7 +51,8 @@ public static class FlareMapCodec
     /// <param name="tensors">The state dicts carried beside; shared with the result, not copied.</param>
     /// <param name="limits">What the encoding may be at most; <see cref="FlareMapLimits.Default"/> if left out.</param>
     /// <exception cref="FlareException">As for the other overloads.</exception>
-    public static FlareMap Read(ReadOnlyMemory<byte> bytes, IReadOnlyList<StateDict>? tensors = null, FlareMapLimits? limits = null) =>
+    public static FlareMap Read(
+        ReadOnlyMemory<byte> bytes, IReadOnlyList<StateDict>? tensors = null, FlareMapLimits? limits = null) =>
         Read(new ReadOnlySequence<byte>(bytes), tensors, limits);
 
     /// <summary>
@@ -59,7 +62,8 @@ public static class FlareMapCodec
     /// <param name="tensors">The state dicts carried beside; shared with the result, not copied.</param>
     /// <param name="limits">What the encoding may be at most; <see cref="FlareMapLimits.Default"/> if left out.</param>
     /// <exception cref="FlareException">As for the other overloads.</exception>
-    public static FlareMap Read(ReadOnlySpan<byte> bytes, IReadOnlyList<StateDict>? tensors = null, FlareMapLimits? limits = null)
+    public static FlareMap Read(
+        ReadOnlySpan<byte> bytes, IReadOnlyList<StateDict>? tensors = null, FlareMapLimits? limits = null)
     {
         RequireTotal(bytes.Length, limits ?? FlareMapLimits.Default);
         var rented = ArrayPool<byte>.Shared.Rent(bytes.Length);
@@ -81,5 +85,6 @@ public static class FlareMapCodec
 
     internal static FlareException AboveLimit(string limit, int allowed, long found) => new(
         ErrorIds.MalformedBytes,
-        $"An encoding is above its limit: {limit} is {allowed:N0}, this needs {found:N0}. Send less at once, or raise the limit on both sides.");
+        $"An encoding is above its limit: {limit} is {allowed:N0}, this needs {found:N0}."
+        + " Send less at once, or raise the limit on both sides.");
 }

@@ -9,7 +9,8 @@ namespace Flare.Runtime;
 /// Reads one map from MessagePack, from bytes of anybody's making: a closed set of types, text that is UTF-8, each name
 /// once, and each length, count and depth looked at before anything is made for it.
 /// </summary>
-internal ref struct FlareMapDecoder(in ReadOnlySequence<byte> bytes, IReadOnlyList<StateDict> tensors, FlareMapLimits limits)
+internal ref struct FlareMapDecoder(
+    in ReadOnlySequence<byte> bytes, IReadOnlyList<StateDict> tensors, FlareMapLimits limits)
 {
     // MessagePack's own text reads what is no UTF-8 as U+FFFD, and two names could become one.
     private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
@@ -42,7 +43,8 @@ internal ref struct FlareMapDecoder(in ReadOnlySequence<byte> bytes, IReadOnlyLi
         // The count is of no more names than the remaining bytes can hold; so are all lengths and counts.
         var count = _reader.ReadMapHeader();
         Enter(depth, count);
-        if (count > limits.MaxNames) throw FlareMapCodec.AboveLimit(nameof(FlareMapLimits.MaxNames), limits.MaxNames, count);
+        if (count > limits.MaxNames)
+            throw FlareMapCodec.AboveLimit(nameof(FlareMapLimits.MaxNames), limits.MaxNames, count);
         var map = new FlareMap();
         for (var i = 0; i < count; i++)
         {
@@ -85,7 +87,9 @@ internal ref struct FlareMapDecoder(in ReadOnlySequence<byte> bytes, IReadOnlyLi
     private long Integer()
     {
         if (_reader.NextCode != MessagePackCode.UInt64) return _reader.ReadInt64();
-        return _reader.ReadUInt64() is <= long.MaxValue and var value ? (long)value : throw Malformed("an integer above 2^63 - 1");
+        return _reader.ReadUInt64() is <= long.MaxValue and var value
+            ? (long)value
+            : throw Malformed("an integer above 2^63 - 1");
     }
 
     private string Text()
@@ -133,13 +137,17 @@ internal ref struct FlareMapDecoder(in ReadOnlySequence<byte> bytes, IReadOnlyLi
         Span<byte> body = stackalloc byte[sizeof(uint)];
         _reader.ReadRaw(sizeof(uint)).CopyTo(body);
         var index = BinaryPrimitives.ReadUInt32BigEndian(body);
-        if (type != FlareMapCodec.TensorsExtension) throw Malformed($"the extension type {type}, which Flare does not use");
-        return index < tensors.Count ? tensors[(int)index] : throw Malformed($"tensors number {index} where {tensors.Count} came along");
+        if (type != FlareMapCodec.TensorsExtension)
+            throw Malformed($"the extension type {type}, which Flare does not use");
+        return index < tensors.Count
+            ? tensors[(int)index]
+            : throw Malformed($"tensors number {index} where {tensors.Count} came along");
     }
 
     private void Enter(int depth, int count)
     {
-        if (depth > limits.MaxDepth) throw FlareMapCodec.AboveLimit(nameof(FlareMapLimits.MaxDepth), limits.MaxDepth, depth);
+        if (depth > limits.MaxDepth)
+            throw FlareMapCodec.AboveLimit(nameof(FlareMapLimits.MaxDepth), limits.MaxDepth, depth);
         if (count > limits.MaxItems - _items)
             throw FlareMapCodec.AboveLimit(nameof(FlareMapLimits.MaxItems), limits.MaxItems, (long)_items + count);
         _items += count;

@@ -26,7 +26,8 @@ internal ref struct FlareMapEncoder(IBufferWriter<byte> output, IList<StateDict>
     private void Map(FlareMap map, int depth)
     {
         Enter(depth, map.Count);
-        if (map.Count > limits.MaxNames) throw FlareMapCodec.AboveLimit(nameof(FlareMapLimits.MaxNames), limits.MaxNames, map.Count);
+        if (map.Count > limits.MaxNames)
+            throw FlareMapCodec.AboveLimit(nameof(FlareMapLimits.MaxNames), limits.MaxNames, map.Count);
         _writer.WriteMapHeader(map.Count);
         foreach (var (name, value) in map)
         {
@@ -87,7 +88,8 @@ internal ref struct FlareMapEncoder(IBufferWriter<byte> output, IList<StateDict>
                 + " Send bytes instead, or repair the text.",
                 e);
         }
-        if (length > limits.MaxTextBytes) throw FlareMapCodec.AboveLimit(nameof(FlareMapLimits.MaxTextBytes), limits.MaxTextBytes, length);
+        if (length > limits.MaxTextBytes)
+            throw FlareMapCodec.AboveLimit(nameof(FlareMapLimits.MaxTextBytes), limits.MaxTextBytes, length);
         Spend(HeadOf(length, inOneByte: 31, inTwo: byte.MaxValue) + (long)length);
         _writer.WriteStringHeader(length);
         Utf8.GetBytes(text, _writer.GetSpan(length));
@@ -115,7 +117,8 @@ internal ref struct FlareMapEncoder(IBufferWriter<byte> output, IList<StateDict>
     // A map that holds itself ends here too.
     private void Enter(int depth, int count)
     {
-        if (depth > limits.MaxDepth) throw FlareMapCodec.AboveLimit(nameof(FlareMapLimits.MaxDepth), limits.MaxDepth, depth);
+        if (depth > limits.MaxDepth)
+            throw FlareMapCodec.AboveLimit(nameof(FlareMapLimits.MaxDepth), limits.MaxDepth, depth);
         if (count > limits.MaxItems - _items)
             throw FlareMapCodec.AboveLimit(nameof(FlareMapLimits.MaxItems), limits.MaxItems, (long)_items + count);
         _items += count;

@@ -5,15 +5,24 @@ namespace Flare.Learning;
 
 public static partial class Datasets
 {
-    /// <summary>The most feature bytes that one file may hold, unpacked: 1 GiB. A file that claims more is refused before memory is taken.</summary>
+    /// <summary>
+    /// The most feature bytes that one file may hold, unpacked: 1 GiB, which become 4 GiB of float32. A file that claims more is
+    /// refused before memory is taken.
+    /// </summary>
     public const long MaxFileBytes = 1L << 30;
+
+    /// <summary>
+    /// How many times its own size (and a mebibyte besides) a gzipped file may unpack to: 50. Images shrink to a fifth, so a file
+    /// that claims more is made to fill memory, and is refused before it does. A file that is not packed has no such limit.
+    /// </summary>
+    public const int MaxInflation = 50;
 
     private const int CifarRecord = 1 + 3 * 32 * 32;
 
     /// <summary>
     /// MNIST, Fashion-MNIST or another set with those file names in a folder: <c>train-images-idx3-ubyte</c>,
-    /// <c>train-labels-idx1-ubyte</c>, <c>t10k-images-idx3-ubyte</c> and <c>t10k-labels-idx1-ubyte</c>, plain or with <c>.gz</c>.
-    /// Samples are [1, 28, 28] in [0, 1].
+    /// <c>train-labels-idx1-ubyte</c>, <c>t10k-images-idx3-ubyte</c> and <c>t10k-labels-idx1-ubyte</c>, plain or with <c>.gz</c>;
+    /// also as some tools unpack them, <c>train-images.idx3-ubyte</c>. Samples are [1, 28, 28] in [0, 1].
     /// </summary>
     /// <param name="folder">The folder.</param>
     /// <exception cref="FileNotFoundException">A file is not there.</exception>
@@ -27,8 +36,8 @@ public static partial class Datasets
     }
 
     /// <summary>
-    /// Images and labels in IDX files of bytes (the format of MNIST, http://yann.lecun.com/exdb/mnist/), plain or gzipped. Samples
-    /// are [1, height, width] in [0, 1].
+    /// Images and labels in IDX files of bytes (the format of MNIST, http://yann.lecun.com/exdb/mnist/), plain or gzipped, up to
+    /// <see cref="MaxFileBytes"/> and <see cref="MaxInflation"/>. Samples are [1, height, width] in [0, 1].
     /// </summary>
     /// <param name="imagesPath">File of three dimensions: images, height, width.</param>
     /// <param name="labelsPath">File of one dimension: labels.</param>
@@ -101,7 +110,7 @@ public static partial class Datasets
 
     private static (int[] Dimensions, byte[] Payload) ReadIdxFile(Stream file, string name, int rank)
     {
-        using var stream = Unzipped(file);
+        using var stream = Unzipped(file, out var mostBytes);
         try
         {
             Span<byte> header = stackalloc byte[4 + 4 * rank];
@@ -116,6 +125,12 @@ public static partial class Datasets
                 if (dimensions[i] <= 0 || dimensions[i] > MaxFileBytes / size)
                     throw new InvalidDataException($"'{name}' claims dimension {dimensions[i]}; sizes are positive, with at most {MaxFileBytes} bytes in all.");
                 size *= dimensions[i];
+            }
+            if (size > mostBytes)
+            {
+                throw new InvalidDataException(
+                    $"'{name}' has {file.Length} bytes and claims to unpack to {size}, more than {MaxInflation} times as many; " +
+                    "if you trust it, unpack it yourself (gunzip): a file that is not packed has no such limit.");
             }
             return (dimensions, ReadClaimed(stream, (int)size, name));
         }
@@ -151,19 +166,23 @@ public static partial class Datasets
     }
 
     // Gzip is known by its first bytes, not by the file's name.
-    private static Stream Unzipped(Stream file)
+    private static Stream Unzipped(Stream file, out long mostBytes)
     {
         Span<byte> magic = stackalloc byte[2];
         var count = file.ReadAtLeast(magic, 2, throwOnEndOfStream: false);
         file.Position = 0;
-        return count == 2 && magic[0] == 0x1F && magic[1] == 0x8B ? new GZipStream(file, CompressionMode.Decompress, leaveOpen: true) : new BufferedStream(file);
+        var zipped = count == 2 && magic[0] == 0x1F && magic[1] == 0x8B;
+        mostBytes = zipped ? MaxInflation * file.Length + (1 << 20) : MaxFileBytes;
+        return zipped ? new GZipStream(file, CompressionMode.Decompress, leaveOpen: true) : new BufferedStream(file);
     }
 
     private static string Existing(string folder, string name)
     {
         var path = Path.Combine(folder, name);
-        if (File.Exists(path)) return path;
-        if (File.Exists(path + ".gz")) return path + ".gz";
-        throw new FileNotFoundException($"'{path}' is not there, nor '{name}.gz'; the folder must hold the data set's original files.", path);
+        var dotted = Path.Combine(folder, name.Replace("-idx", ".idx", StringComparison.Ordinal));
+        foreach (var candidate in (ReadOnlySpan<string>)[path, path + ".gz", dotted, dotted + ".gz"])
+            if (File.Exists(candidate)) return candidate;
+        throw new FileNotFoundException(
+            $"'{path}' is not there, nor '{name}.gz'; the folder must hold the data set's original files.", path);
     }
 }

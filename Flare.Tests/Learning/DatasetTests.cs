@@ -92,6 +92,55 @@ public class DatasetTests
     }
 
     [Test]
+    public void A_small_gzipped_file_that_unpacks_to_much_is_refused_before_it_does()
+    {
+        const int Bytes = 64 << 20;
+        var folder = Directory.CreateTempSubdirectory("flare-bomb").FullName;
+        try
+        {
+            string images = Path.Combine(folder, "images.gz"), plain = Path.Combine(folder, "images");
+            var labels = Path.Combine(folder, "labels");
+            File.WriteAllBytes(images, Idx([Bytes >> 20, 1 << 10, 1 << 10], new byte[Bytes], zipped: true));
+            File.WriteAllBytes(labels, Idx([Bytes >> 20], new byte[Bytes >> 20]));
+            Assert.That(new FileInfo(images).Length, Is.LessThan(Bytes / 50));
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            Assert.That(() => Datasets.Idx(images, labels), Throws.InstanceOf<InvalidDataException>()
+                .With.Message.Contains("claims to unpack to 67108864, more than 50 times as many").And.Message.Contains("gunzip"));
+            Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.LessThan(1 << 20));
+
+            // As the message says: the same bytes, not packed, are taken.
+            File.WriteAllBytes(plain, Idx([4, 1 << 10, 1 << 10], new byte[4 << 20]));
+            File.WriteAllBytes(labels, Idx([4], new byte[4]));
+            Assert.That(Datasets.Idx(plain, labels).Count, Is.EqualTo(4));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Test]
+    public void Mnist_is_read_under_the_names_that_other_tools_give_its_files([Values] bool zipped)
+    {
+        var folder = Directory.CreateTempSubdirectory("flare-mnist").FullName;
+        try
+        {
+            foreach (var part in (string[])["train", "t10k"])
+            {
+                var end = zipped ? ".gz" : "";
+                File.WriteAllBytes(Path.Combine(folder, $"{part}-images.idx3-ubyte{end}"), Idx([1, 1, 1], [255], zipped));
+                File.WriteAllBytes(Path.Combine(folder, $"{part}-labels.idx1-ubyte{end}"), Idx([1], [5], zipped));
+            }
+            var (train, test) = Datasets.Mnist(folder);
+            Assert.That((train.Label(0), test.Features(0)[0]), Is.EqualTo((5, 1f)));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    [Test]
     public void Damaged_idx_files_surface_as_invalid_data_only([Values] bool zipped)
     {
         var random = new Random(5);

@@ -1,47 +1,38 @@
+using System.CommandLine;
 using Flare.Crypto;
 
 /// <summary>What the command line asks for.</summary>
-internal sealed record Options
+internal sealed record Options(int Rounds, int Sites, int Seed, int Parallelism, EncryptionScheme Scheme, bool Json)
 {
-    public int Rounds { get; private set; } = 10;
-    public int Sites { get; private set; } = 8;
-    public int Seed { get; private set; } = 42;
-    public int Parallelism { get; private set; } = Environment.ProcessorCount;
-    public EncryptionScheme Scheme { get; private set; }
-    public bool Json { get; private set; }
-
-    public const string Usage = """
-        usage: EncryptedFederation [--rounds N] [--sites N] [--seed N] [--parallelism N] [--scheme exact|ckks] [--json]
-
-          --rounds N       rounds of training (10)
-          --sites N        sites that share the digits, at most 100 (8)
-          --seed N         same seed, same bits of the opened model (42)
-          --parallelism N  how many sites train at once (the number of cores)
-          --scheme NAME    exact, or ckks with NVIDIA FLARE's parameters (exact)
-          --json           print the result as one JSON object on the last line
-        """;
-
-    /// <summary>Reads the arguments; null, with the reason, where they make no sense.</summary>
-    public static Options? Parse(string[] args, out string error)
+    /// <summary>Reads the arguments; null, with the exit code, where the program is not to go on.</summary>
+    public static Options? Read(string[] args, out int exitCode)
     {
-        var options = new Options();
-        error = CommandLine.Read(args,
-            new() { ["--json"] = () => options.Json = true },
-            new()
+        var rounds = CommandLine.Whole("--rounds", 1, 10_000, 10, "rounds of training");
+        var sites = CommandLine.Whole("--sites", 1, 100, 8, "sites that share the digits");
+        var seed = CommandLine.Whole("--seed", 0, int.MaxValue, 42, "same seed, same bits of the opened model");
+        var cores = Environment.ProcessorCount;
+        var parallelism = CommandLine.Whole("--parallelism", 1, 1024, cores, "how many sites train at once");
+        var scheme = new Option<EncryptionScheme>("--scheme")
+        {
+            Description = "exact, or ckks with NVIDIA FLARE's parameters",
+            HelpName = "exact|ckks",
+            DefaultValueFactory = _ => EncryptionScheme.Exact,
+            CustomParser = result =>
             {
-                ["--rounds"] = CommandLine.Whole(1, 10_000, n => options.Rounds = n),
-                ["--sites"] = CommandLine.Whole(1, 100, n => options.Sites = n),
-                ["--seed"] = CommandLine.Whole(0, int.MaxValue, n => options.Seed = n),
-                ["--parallelism"] = CommandLine.Whole(1, 1024, n => options.Parallelism = n),
-                ["--scheme"] = options.SetScheme,
-            });
-        return error.Length == 0 ? options : null;
-    }
-
-    private string SetScheme(string name, string value)
-    {
-        if (value is not ("exact" or "ckks")) return $"{name} is exact or ckks";
-        Scheme = value == "ckks" ? EncryptionScheme.Ckks : EncryptionScheme.Exact;
-        return "";
+                var name = result.Tokens[0].Value;
+                if (name.StartsWith("--", StringComparison.Ordinal)) result.AddError("--scheme needs a value");
+                else if (name is not ("exact" or "ckks")) result.AddError("--scheme is exact or ckks");
+                return name == "ckks" ? EncryptionScheme.Ckks : EncryptionScheme.Exact;
+            },
+        };
+        var json = new Option<bool>("--json") { Description = "print the result as one JSON object on the last line" };
+        var command = new RootCommand("A federation in the clear, and encrypted.")
+        {
+            rounds, sites, seed, parallelism, scheme, json,
+        };
+        return CommandLine.Goes(command, args, out var given, out exitCode)
+            ? new(given.GetValue(rounds), given.GetValue(sites), given.GetValue(seed), given.GetValue(parallelism),
+                given.GetValue(scheme), given.GetValue(json))
+            : null;
     }
 }

@@ -6,16 +6,7 @@ using Flare.Crypto;
 using Flare.Learning;
 using Flare.Workflows;
 
-if (args.Any(a => a is "--help" or "-h"))
-{
-    Console.WriteLine(Options.Usage);
-    return 0;
-}
-if (Options.Parse(args, out var error) is not { } options)
-{
-    Console.Error.WriteLine($"{error}; see --help");
-    return 2;
-}
+if (Options.Read(args, out var exitCode) is not { } options) return exitCode;
 var digits = Datasets.Digits();
 var shards = digits.Train.SplitDirichlet(options.Sites, alpha: 0.5, options.Seed);
 using var encryption = NewEncryption();
@@ -40,11 +31,10 @@ Console.WriteLine($"""
     """);
 if (options.Json)
 {
-    Console.WriteLine(JsonSerializer.Serialize(new
-    {
-        accuracy = Math.Round(encrypted.Accuracy, 4), plainAccuracy = Math.Round(plain.Accuracy, 4), bytesUp = encrypted.BytesUp, plainBytesUp = plain.BytesUp,
-        seconds = Math.Round(encrypted.Seconds, 3), plainSeconds = Math.Round(plain.Seconds, 3), modelSha256 = encrypted.Sha256, plainModelSha256 = plain.Sha256,
-    }));
+    var result = new Result(
+        Math.Round(encrypted.Accuracy, 4), Math.Round(plain.Accuracy, 4), encrypted.BytesUp, plain.BytesUp,
+        Math.Round(encrypted.Seconds, 3), Math.Round(plain.Seconds, 3), encrypted.Sha256, plain.Sha256);
+    Console.WriteLine(JsonSerializer.Serialize(result, ResultJson.Default.Result));
 }
 return 0;
 

@@ -1,59 +1,41 @@
-using System.Globalization;
+using System.CommandLine;
 
 /// <summary>What the command line asks for.</summary>
-internal sealed record Options
+internal sealed record Options(
+    int Rounds, int Sites, double Alpha, int Seed, int Parallelism, string? Journal, bool Resume, bool Json)
 {
-    public int Rounds { get; private set; } = 20;
-    public int Sites { get; private set; } = 8;
-    public double Alpha { get; private set; } = 0.5;
-    public int Seed { get; private set; } = 42;
-    public int Parallelism { get; private set; } = Environment.ProcessorCount;
-    public string? Journal { get; private set; }
-    public bool Resume { get; private set; }
-    public bool Json { get; private set; }
-
-    public const string Usage = """
-        usage: Quickstart [--rounds N] [--sites N] [--alpha A] [--seed N] [--parallelism N] [--journal DIR [--resume]] [--json]
-
-          --rounds N       rounds of training (20)
-          --sites N        sites that share the digits, at most 100 (8)
-          --alpha A        Dirichlet concentration: 0.1 gives every site other digits, 100 gives all the same mix (0.5)
-          --seed N         same seed, same bits (42)
-          --parallelism N  how many sites train at once (the number of cores); the result does not depend on it
-          --journal DIR    keep a journal: every round is on disk before it is reported
-          --resume         go on after the journal's last round
-          --json           print the result as one JSON object on the last line
-        """;
-
-    /// <summary>Reads the arguments; null, with the reason, where they make no sense.</summary>
-    public static Options? Parse(string[] args, out string error)
+    /// <summary>Reads the arguments; null, with the exit code, where the program is not to go on.</summary>
+    public static Options? Read(string[] args, out int exitCode)
     {
-        var options = new Options();
-        error = CommandLine.Read(args,
-            new() { ["--resume"] = () => options.Resume = true, ["--json"] = () => options.Json = true },
-            new()
-            {
-                ["--rounds"] = CommandLine.Whole(1, 10_000, n => options.Rounds = n),
-                ["--sites"] = CommandLine.Whole(1, 100, n => options.Sites = n),
-                ["--seed"] = CommandLine.Whole(0, int.MaxValue, n => options.Seed = n),
-                ["--parallelism"] = CommandLine.Whole(1, 1024, n => options.Parallelism = n),
-                ["--alpha"] = options.SetAlpha,
-                ["--journal"] = (_, value) =>
-                {
-                    options.Journal = value;
-                    return "";
-                },
-            });
-        if (error.Length == 0 && options is { Resume: true, Journal: null }) error = "--resume needs --journal DIR";
-        if (error.Length == 0 && options is { Resume: false, Journal: { } journal } && Directory.Exists(journal) && Directory.EnumerateFileSystemEntries(journal).Any())
-            error = $"'{journal}' is not empty; add --resume to go on with its journal, or name another folder";
-        return error.Length == 0 ? options : null;
-    }
-
-    private string SetAlpha(string name, string value)
-    {
-        if (!double.TryParse(value, CultureInfo.InvariantCulture, out var alpha) || alpha is not (> 0 and <= 1e6)) return $"{name} needs a number above 0";
-        Alpha = alpha;
-        return "";
+        var rounds = CommandLine.Whole("--rounds", 1, 10_000, 20, "rounds of training");
+        var sites = CommandLine.Whole("--sites", 1, 100, 8, "sites that share the digits");
+        var alpha = CommandLine.Positive("--alpha", 1e6, 0.5, "0.1 gives every site other digits, 100 all the same mix");
+        var seed = CommandLine.Whole("--seed", 0, int.MaxValue, 42, "same seed, same bits");
+        var cores = Environment.ProcessorCount;
+        var parallelism = CommandLine.Whole("--parallelism", 1, 1024, cores, "how many sites train at once");
+        var journal = new Option<string?>("--journal") { Description = "keep each round on disk", HelpName = "DIR" };
+        var resume = new Option<bool>("--resume") { Description = "go on after the journal's last round" };
+        var json = new Option<bool>("--json") { Description = "print the result as one JSON object on the last line" };
+        journal.Validators.Add(result =>
+        {
+            // What follows may be the next option, where the value was forgotten.
+            if (result.Tokens is [{ Value: "" or ['-', '-', ..] }]) result.AddError("--journal needs a value");
+        });
+        var command = new RootCommand("Sites that share one task, and no data: they learn to read digits together.")
+        {
+            rounds, sites, alpha, seed, parallelism, journal, resume, json,
+        };
+        command.Validators.Add(result =>
+        {
+            var folder = result.GetValue(journal);
+            if (result.GetValue(resume) && folder is null) result.AddError("--resume needs --journal DIR");
+            var begun = Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any();
+            if (begun && !result.GetValue(resume))
+                result.AddError($"'{folder}' is not empty; add --resume to go on with its journal, or name another folder");
+        });
+        return CommandLine.Goes(command, args, out var given, out exitCode)
+            ? new(given.GetValue(rounds), given.GetValue(sites), given.GetValue(alpha), given.GetValue(seed),
+                given.GetValue(parallelism), given.GetValue(journal), given.GetValue(resume), given.GetValue(json))
+            : null;
     }
 }

@@ -5,16 +5,7 @@ using Flare;
 using Flare.Learning;
 using Flare.Workflows;
 
-if (args.Any(a => a is "--help" or "-h"))
-{
-    Console.WriteLine(Options.Usage);
-    return 0;
-}
-if (Options.Parse(args, out var error) is not { } options)
-{
-    Console.Error.WriteLine($"{error}; see --help");
-    return 2;
-}
+if (Options.Read(args, out var exitCode) is not { } options) return exitCode;
 var clock = Stopwatch.StartNew();
 var digits = Datasets.Digits();
 var shards = digits.Train.SplitDirichlet(options.Sites, options.Alpha, options.Seed);
@@ -56,5 +47,9 @@ await new HtmlReport("Digits, trained by a federation", federation.Rounds)
 var seconds = clock.Elapsed.TotalSeconds;
 Console.WriteLine($"\nfederation {RoundTable.Percent(accuracy)}, trained centrally {RoundTable.Percent(centralAccuracy)}, {seconds:F1} s. Written: digits.safetensors, report.html");
 if (options.Json)
-    Console.WriteLine(JsonSerializer.Serialize(new { rounds = federation.Rounds.Count, sites = options.Sites, accuracy, centralAccuracy, seconds, modelSha256 = federation.Model.Sha256() }));
+{
+    var result = new Result(
+        federation.Rounds.Count, options.Sites, accuracy, centralAccuracy, seconds, federation.Model.Sha256());
+    Console.WriteLine(JsonSerializer.Serialize(result, ResultJson.Default.Result));
+}
 return 0;

@@ -27,15 +27,15 @@ internal sealed record Options(
         };
         command.Validators.Add(result =>
         {
-            var folder = result.GetValue(journal);
+            var folder = result.GetResult(journal) is { Tokens: [var given] } ? given.Value : null;
             if (result.GetValue(resume) && folder is null) result.AddError("--resume needs --journal DIR");
             var begun = Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any();
             if (begun && !result.GetValue(resume))
                 result.AddError($"'{folder}' is not empty; add --resume to go on with its journal, or name another folder");
         });
-        return CommandLine.Goes(command, args, out var given, out exitCode)
-            ? new(given.GetValue(rounds), given.GetValue(sites), given.GetValue(alpha), given.GetValue(seed),
-                given.GetValue(parallelism), given.GetValue(journal), given.GetValue(resume), given.GetValue(json))
+        return CommandLine.Goes(command, args, out var parsed, out exitCode)
+            ? new(parsed.GetValue(rounds), parsed.GetValue(sites), parsed.GetValue(alpha), parsed.GetValue(seed),
+                parsed.GetValue(parallelism), parsed.GetValue(journal), parsed.GetValue(resume), parsed.GetValue(json))
             : null;
     }
 }

@@ -53,12 +53,12 @@ public static class CryptoRatios
 
     private static long Exact(float[][] sites, Buffers buffers)
     {
-        var parameters = ExactParameters.Choose(Sites, FixedPoint.ForRange(1, 22));
+        var parameters = RlweParameters.Choose(Sites, Quantization.ForRange(1, 22));
         using var ring = new KeyRing(SecretKey.Generate());
-        using var encryptor = new ExactEncryptor(parameters, ring.Current);
-        using var decryptor = new ExactDecryptor(parameters, ring);
+        using var encryptor = new RlweEncryptor(parameters, ring.Current);
+        using var decryptor = new RlweDecryptor(parameters, ring);
         var round = new AggregationRound("benchmark", 1);
-        var accumulator = new ExactAccumulator(parameters, round, ring.Current.Id, Parameters);
+        var accumulator = new RlweAccumulator(parameters, round, ring.Current.Id, Parameters);
         var upload = buffers.Upload.AsSpan(0, encryptor.UploadBytes(round, "site-1", Parameters));
         for (var site = 0; site < Sites; site++)
         {

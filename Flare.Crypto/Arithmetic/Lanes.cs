@@ -5,7 +5,9 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Flare.Crypto;
 
-/// <summary>The few operations on a register of doubles that the vector transform needs, for one register width.</summary>
+/// <summary>
+/// The few operations on a register of doubles that the vector transform needs, for one register width.
+/// </summary>
 internal unsafe interface ILanes<TVector>
     where TVector : struct
 {
@@ -50,8 +52,8 @@ internal unsafe interface ILanes<TVector>
 }
 
 /// <summary>
-/// Eight doubles: AVX-512. Asked for by its instructions, because .NET reports Vector512.IsHardwareAccelerated as false on
-/// processors that lower their clock for it; here it still wins by far.
+/// Eight doubles: AVX-512. Asked for by its instructions, because .NET reports Vector512.IsHardwareAccelerated as false
+/// on processors that lower their clock for it; here it still wins by far.
 /// </summary>
 internal readonly unsafe struct Lanes512 : ILanes<Vector512<double>>
 {
@@ -230,5 +232,6 @@ internal readonly unsafe struct Lanes128 : ILanes<Vector128<double>>
         => (Vector128.Create(a.GetLower(), b.GetLower()), Vector128.Create(a.GetUpper(), b.GetUpper()));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static (Vector128<double> Even, Vector128<double> Odd) Unzip(Vector128<double> a, Vector128<double> b) => Zip(a, b);
+    public static (Vector128<double> Even, Vector128<double> Odd) Unzip(Vector128<double> a, Vector128<double> b)
+        => Zip(a, b);
 }

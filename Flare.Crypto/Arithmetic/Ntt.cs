@@ -40,7 +40,9 @@ internal interface INttKernel
 /// products value by value. Input in natural order, output in bit-reversed order: value j is the polynomial at
 /// ψ^(2·bitrev(j)+1), where ψ is the smallest primitive 2N-th root of unity modulo q. This is SEAL's convention.
 /// </summary>
-/// <remarks>Immutable and safe for any number of threads. Building one costs O(N); <see cref="For"/> keeps them.</remarks>
+/// <remarks>
+/// Immutable and safe for any number of threads. Building one costs O(N); <see cref="For"/> keeps them.
+/// </remarks>
 internal sealed class Ntt
 {
     private static readonly ConcurrentDictionary<(int Degree, ulong Modulus), Ntt> Cache = new();
@@ -103,7 +105,8 @@ internal sealed class Ntt
             paths.Add(NttPath.Vector256);
         paths.Add(NttPath.Scalar);
 
-        // On x64 two lanes lose to the 64-bit multiplier; on Arm64, whose high product is slow, they are expected to win.
+        // On x64 two lanes lose to the 64-bit multiplier; on Arm64, whose high product is slow, they are expected to
+        // win.
         if (VectorNtt<Lanes128, Vector128<double>>.Fits(degree, modulus))
             paths.Insert(AdvSimd.Arm64.IsSupported ? paths.Count - 1 : paths.Count, NttPath.Vector128);
         return [.. paths];
@@ -136,7 +139,9 @@ internal sealed class Ntt
         return _kernel.Factor(values);
     }
 
-    /// <summary>Values to the coefficients of their polynomial's product with a fixed one, in place and in one go.</summary>
+    /// <summary>
+    /// Values to the coefficients of their polynomial's product with a fixed one, in place and in one go.
+    /// </summary>
     /// <param name="values">N residues in [0, q); so are the results.</param>
     /// <param name="factor">What <see cref="Factor"/> of this transform gave.</param>
     /// <exception cref="ArgumentException">The span does not hold N residues.</exception>
@@ -149,6 +154,7 @@ internal sealed class Ntt
     private void Check(ReadOnlySpan<ulong> values)
     {
         if (values.Length != Degree)
-            throw new ArgumentException($"A transform of degree {Degree} takes {Degree} residues, not {values.Length}.", nameof(values));
+            throw new ArgumentException(
+                $"A transform of degree {Degree} takes {Degree} residues, not {values.Length}.", nameof(values));
     }
 }

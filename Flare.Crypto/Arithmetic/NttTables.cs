@@ -3,7 +3,9 @@ using System.Numerics;
 
 namespace Flare.Crypto;
 
-/// <summary>The powers of ψ that every kernel of a transform needs, in the order in which the butterflies want them.</summary>
+/// <summary>
+/// The powers of ψ that every kernel of a transform needs, in the order in which the butterflies want them.
+/// </summary>
 internal sealed class NttTables
 {
     /// <summary>Computes the tables of one transform.</summary>

@@ -2,7 +2,9 @@ using System.Numerics;
 
 namespace Flare.Crypto;
 
-/// <summary>Finds primes q ≡ 1 (mod 2N), for which a negacyclic NTT of degree N exists, and the roots they have.</summary>
+/// <summary>
+/// Finds primes q ≡ 1 (mod 2N), for which a negacyclic NTT of degree N exists, and the roots they have.
+/// </summary>
 internal static class PrimeSearch
 {
     // Miller-Rabin with these bases decides every n < 3.3 · 10^24 (Sorenson and Webster, 2015).
@@ -56,7 +58,8 @@ internal static class PrimeSearch
         var order = 2 * (ulong)degree;
         if (modulus.Value % order != 1 || !IsPrime(modulus.Value))
             throw new ArgumentException(
-                $"{modulus} is not a prime that leaves 1 on division by 2N = {order}, so degree {degree} has no NTT.", nameof(modulus));
+                $"{modulus} is not a prime that leaves 1 on division by 2N = {order}, so degree {degree} has no NTT.",
+                nameof(modulus));
 
         // x^((q-1)/2N) has order 2N exactly when its N-th power is -1, which holds for half of all x.
         var root = 0ul;
@@ -87,7 +90,8 @@ internal static class PrimeSearch
         var lowest = 1ul << (bits - 1);
         var found = new ulong[count];
         var n = 0;
-        for (var candidate = (((1ul << bits) - 1) / step * step) + 1; n < count && candidate > lowest; candidate -= step)
+        var highest = (((1ul << bits) - 1) / step * step) + 1;
+        for (var candidate = highest; n < count && candidate > lowest; candidate -= step)
         {
             if (candidate < 1ul << bits && IsPrime(candidate))
                 found[n++] = candidate;
@@ -97,7 +101,8 @@ internal static class PrimeSearch
 
         return n == count
             ? found
-            : throw new ArgumentException($"There are only {n} primes of {bits} bits that leave 1 on division by {step}; {count} are wanted.");
+            : throw new ArgumentException(
+                $"There are only {n} primes of {bits} bits that leave 1 on division by {step}; {count} are wanted.");
     }
 
     private static bool Passes(ulong n, ulong witness, int twos)

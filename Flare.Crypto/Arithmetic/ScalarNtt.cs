@@ -3,12 +3,12 @@ using System.Runtime.CompilerServices;
 namespace Flare.Crypto;
 
 /// <summary>
-/// The portable transform: one butterfly at a time in 64-bit words, for every prime below 2^61. It is the reference that
-/// the vector kernels must equal bit for bit.
+/// The portable transform: one butterfly at a time in 64-bit words, for every prime below 2^61. It is the reference
+/// that the vector kernels must equal bit for bit.
 /// </summary>
 /// <remarks>
-/// Harvey's lazy butterflies: going forward words stay in [0, 4q), going back in [0, 2q), and only the last pass reduces.
-/// Corrections are masks, not branches: data decides nothing that a clock or a branch predictor could see.
+/// Harvey's lazy butterflies: going forward words stay in [0, 4q), going back in [0, 2q), and only the last pass
+/// reduces. Corrections are masks, not branches: data decides nothing that a clock or a branch predictor could see.
 /// </remarks>
 internal sealed unsafe class ScalarNtt : INttKernel
 {

@@ -23,7 +23,8 @@ namespace Flare.Crypto;
 /// </para>
 /// <para>
 /// The last levels, whose butterflies are narrower than a register, use one trick: zipping two registers turns the
-/// pairs at distance t into pairs at distance t/2, lane over lane, and after log2(2 · width) zips the order is natural again.
+/// pairs at distance t into pairs at distance t/2, lane over lane, and after log2(2 · width) zips the order is natural
+/// again.
 /// </para>
 /// </remarks>
 internal sealed unsafe class VectorNtt<TLanes, TVector> : INttKernel
@@ -43,7 +44,8 @@ internal sealed unsafe class VectorNtt<TLanes, TVector> : INttKernel
     public VectorNtt(NttTables tables)
     {
         if (!Fits(tables.Degree, tables.Modulus))
-            throw new ArgumentException($"This processor or modulus {tables.Modulus} is outside the vector transform's range.", nameof(tables));
+            throw new ArgumentException(
+                $"This processor or modulus {tables.Modulus} is outside the vector transform's range.", nameof(tables));
         var modulus = tables.Modulus;
         (_degree, _q, _inverse) = (tables.Degree, modulus.Value, 1.0 / modulus.Value);
         (_modulus, _degreeInverse) = (modulus, tables.DegreeInverse);
@@ -102,9 +104,11 @@ internal sealed unsafe class VectorNtt<TLanes, TVector> : INttKernel
             var a = (double*)residues;
             var q = TLanes.Create(_q);
             InverseLevels(a, null, q);
-            var (scale, quotient, inverse) = (TLanes.Create(_scale), TLanes.Create(_scaleQuotient), TLanes.Create(_inverse));
+            var (scale, quotient, inverse) = (
+                TLanes.Create(_scale), TLanes.Create(_scaleQuotient), TLanes.Create(_inverse));
             for (var i = 0; i < _degree; i += TLanes.Width)
-                TLanes.StoreResidues(Reduce(Product(TLanes.Load(a + i), scale, quotient, q), q, inverse), q, residues + i);
+                TLanes.StoreResidues(
+                    Reduce(Product(TLanes.Load(a + i), scale, quotient, q), q, inverse), q, residues + i);
         }
     }
 
@@ -287,7 +291,9 @@ internal sealed unsafe class VectorNtt<TLanes, TVector> : INttKernel
         }
     }
 
-    /// <summary>The inverse of <see cref="TailForward"/>, from residues, times a factor or not: distances 1 … width.</summary>
+    /// <summary>
+    /// The inverse of <see cref="TailForward"/>, from residues, times a factor or not: distances 1 … width.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void TailInverse(double* a, double* factor, TVector q)
     {
@@ -350,7 +356,9 @@ internal sealed unsafe class VectorNtt<TLanes, TVector> : INttKernel
         return buffer;
     }
 
-    /// <summary>For every two registers and each of their levels: a register of w in the lanes' order, and one of w/q.</summary>
+    /// <summary>
+    /// For every two registers and each of their levels: a register of w in the lanes' order, and one of w/q.
+    /// </summary>
     private AlignedBuffer<double> Tail(AlignedBuffer<double> roots)
     {
         var width = TLanes.Width;

@@ -39,7 +39,8 @@ internal static class BalancedDigits
     }
 
     // block = (block - lower digits) / (q0 ... q(i-1)) modulo qi.
-    private static void Divide(CkksParameters parameters, ReadOnlySpan<long> lower, Span<ulong> block, int i, Modulus modulus)
+    private static void Divide(
+        CkksParameters parameters, ReadOnlySpan<long> lower, Span<ulong> block, int i, Modulus modulus)
     {
         var n = block.Length;
         var product = 1UL;
@@ -50,7 +51,9 @@ internal static class BalancedDigits
         {
             var known = FromSigned(lower[(i - 1) * n + j], modulus);
             for (var p = i - 2; p >= 0; p--)
-                known = modulus.Add(modulus.Multiply(known, modulus.Reduce(parameters.Primes[p])), FromSigned(lower[p * n + j], modulus));
+                known = modulus.Add(
+                    modulus.Multiply(known, modulus.Reduce(parameters.Primes[p])),
+                    FromSigned(lower[p * n + j], modulus));
             block[j] = modulus.MultiplyFixed(modulus.Subtract(block[j], known), inverse, quotient);
         }
     }

@@ -37,7 +37,9 @@ public sealed class CkksCiphertext
     /// <summary>The noise, as far as the operations that made the ciphertext tell.</summary>
     public NoiseEstimate Noise { get; internal set; }
 
-    /// <summary>Whether the second polynomial is the expansion of a seed, so that a file needs to hold the seed only.</summary>
+    /// <summary>
+    /// Whether the second polynomial is the expansion of a seed, so that a file needs to hold the seed only.
+    /// </summary>
     public bool IsSeeded => Seed is not null;
 
     internal SealSeed? Seed { get; set; }

@@ -8,9 +8,9 @@ namespace Flare.Crypto;
 /// own and is not safe for concurrent use: one for each thread.
 /// </summary>
 /// <remarks>
-/// Decryptions of CKKS are approximate, and their error depends on the secret key: whoever sees a ciphertext and its raw
-/// decryption can compute the key (Li and Micciancio, 2021). So values leave as multiples of 2^-b, the grid being at
-/// least eight standard deviations of the error wide. That hides the error of all but the values that fall near the
+/// Decryptions of CKKS are approximate, and their error depends on the secret key: whoever sees a ciphertext and its
+/// raw decryption can compute the key (Li and Micciancio, 2021). So values leave as multiples of 2^-b, the grid being
+/// at least eight standard deviations of the error wide. That hides the error of all but the values that fall near the
 /// middle between two grid points: it is the customary measure, not a proof. Do not publish decryptions next to their
 /// ciphertexts; where exactness or proof matters, use the exact scheme.
 /// </remarks>
@@ -32,23 +32,29 @@ public sealed class CkksDecryptor : IDisposable
     /// <summary>The parameters.</summary>
     public CkksParameters Parameters => _key.Parameters;
 
-    /// <summary>Decrypts the first slots as real numbers, rounded by the ciphertext's own <see cref="CkksCiphertext.Noise"/>.</summary>
+    /// <summary>
+    /// Decrypts the first slots as real numbers, rounded by the ciphertext's own <see cref="CkksCiphertext.Noise"/>.
+    /// </summary>
     /// <param name="ciphertext">A ciphertext under this key; one that is damaged, or under another, is refused.</param>
     /// <param name="destination">Receives as many slots as it is long, at most N/2.</param>
     /// <returns>The number b of binary digits after the point that were kept: values are multiples of 2^-b.</returns>
-    /// <exception cref="FlareCryptoException">Parameters or key differ, or the ciphertext is damaged or overflowed.</exception>
+    /// <exception cref="FlareCryptoException">Parameters or key differ, or the ciphertext is damaged or
+    /// overflowed.</exception>
     public int Decrypt(CkksCiphertext ciphertext, Span<double> destination)
     {
         ArgumentNullException.ThrowIfNull(ciphertext);
         return Decrypt(ciphertext, ciphertext.Noise, destination);
     }
 
-    /// <summary>The same, where the caller knows the noise better: how often, and with which kind of key, it was encrypted.</summary>
+    /// <summary>
+    /// The same, where the caller knows the noise better: how often, and with which kind of key, it was encrypted.
+    /// </summary>
     /// <param name="ciphertext">A ciphertext under this key.</param>
     /// <param name="noise">Its noise, for instance <c>NoiseEstimate.Symmetric * 8</c> for a sum of eight.</param>
     /// <param name="destination">Receives as many slots as it is long, at most N/2.</param>
     /// <returns>The number of binary digits after the point that were kept.</returns>
-    /// <exception cref="FlareCryptoException">Parameters or key differ, or the ciphertext is damaged or overflowed.</exception>
+    /// <exception cref="FlareCryptoException">Parameters or key differ, or the ciphertext is damaged or
+    /// overflowed.</exception>
     public int Decrypt(CkksCiphertext ciphertext, NoiseEstimate noise, Span<double> destination)
     {
         var slots = Slots(ciphertext, destination.Length);
@@ -101,11 +107,12 @@ public sealed class CkksDecryptor : IDisposable
             _key.AddTo(words.Slice(i * n, n), ciphertext.Second.Slice(i * n, n), i);
         var largest = _encoder.FromResidues(words, ciphertext.Level);
 
-        // Under another key, or after damage, coefficients are spread over the whole modulus: of N of them one is beyond
-        // a quarter but once in 2^N times.
+        // Under another key, or after damage, coefficients are spread over the whole modulus: of N of them one is
+        // beyond a quarter but once in 2^N times.
         if (Math.Log2(Math.Max(largest, 1)) > ciphertext.Level.LogModulus - 2)
             throw new FlareCryptoException(CryptoFault.WrongKey,
-                "The ciphertext does not decrypt: it is under another key, damaged, or its values outgrew the modulus.");
+                "The ciphertext does not decrypt: it is under another key or damaged, or its values outgrew the "
+                    + "modulus.");
         return _encoder.ToSlots(ciphertext.Scale);
     }
 }

@@ -38,7 +38,8 @@ public sealed class CkksEncoder
     /// <param name="values">At most N/2 finite numbers.</param>
     /// <param name="scale">What they are multiplied by before they are rounded; 2^40 is usual.</param>
     /// <param name="level">The level; the first when null.</param>
-    /// <exception cref="FlareCryptoException">A value is not finite or too large for scale and level, or the scale is.</exception>
+    /// <exception cref="FlareCryptoException">A value is not finite or too large for scale and level, or the scale
+    /// is.</exception>
     public CkksPlaintext Encode(ReadOnlySpan<double> values, double scale, CkksLevel? level = null)
     {
         level ??= Parameters.FirstLevel;
@@ -49,7 +50,8 @@ public sealed class CkksEncoder
     /// <param name="values">At most N/2 finite numbers.</param>
     /// <param name="scale">What they are multiplied by before they are rounded; 2^40 is usual.</param>
     /// <param name="level">The level; the first when null.</param>
-    /// <exception cref="FlareCryptoException">A value is not finite or too large for scale and level, or the scale is.</exception>
+    /// <exception cref="FlareCryptoException">A value is not finite or too large for scale and level, or the scale
+    /// is.</exception>
     public CkksPlaintext Encode(ReadOnlySpan<Complex> values, double scale, CkksLevel? level = null)
     {
         level ??= Parameters.FirstLevel;
@@ -88,7 +90,9 @@ public sealed class CkksEncoder
         return Transform(scale, level);
     }
 
-    /// <summary>Whether the rounded coefficients with noise fit a long and stay below every prime of the level.</summary>
+    /// <summary>
+    /// Whether the rounded coefficients with noise fit a long and stay below every prime of the level.
+    /// </summary>
     internal bool FitsDirectly(double largest, CkksLevel level)
     {
         var limit = ExactLimit;
@@ -157,7 +161,9 @@ public sealed class CkksEncoder
         return largest;
     }
 
-    /// <summary>The slots of the coefficients kept here: real parts in place order, as the decoder reads them.</summary>
+    /// <summary>
+    /// The slots of the coefficients kept here: real parts in place order, as the decoder reads them.
+    /// </summary>
     internal ReadOnlySpan<double> ToSlots(double scale)
     {
         Parameters.Embedding.ToSlots(_coefficients, scale);
@@ -178,7 +184,9 @@ public sealed class CkksEncoder
         }
     }
 
-    /// <summary>The sum of the squared integer coefficients of a plaintext: how much multiplying by it swells noise.</summary>
+    /// <summary>
+    /// The sum of the squared integer coefficients of a plaintext: how much multiplying by it swells noise.
+    /// </summary>
     internal double SquaredNorm(CkksPlaintext plaintext)
     {
         FromResidues(plaintext.Residues.ToArray(), plaintext.Level);
@@ -196,7 +204,8 @@ public sealed class CkksEncoder
     private void CheckCount(int count)
     {
         if (count > Parameters.SlotCount)
-            throw new ArgumentException($"{count} values do not fit into {Parameters.SlotCount} slots; split them over several ciphertexts.");
+            throw new ArgumentException(
+                $"{count} values do not fit into {Parameters.SlotCount} slots; split them over several ciphertexts.");
     }
 
     private double Transform(double scale, CkksLevel level)
@@ -210,7 +219,8 @@ public sealed class CkksEncoder
                 "A value to encrypt is not finite, or too large; clip or reject it first.");
         if (Math.Log2(Math.Max(largest, 1)) + 2 >= level.LogModulus)
             throw new FlareCryptoException(CryptoFault.ValueOutOfRange,
-                $"The values are too large for a scale of {scale:R} at a level of {level.LogModulus:F1} bits; clip them or lower the scale.");
+                $"The values are too large for a scale of {scale:R} at a level of {level.LogModulus:F1} bits; clip "
+                    + "them or lower the scale.");
         return largest;
     }
 
@@ -228,9 +238,11 @@ public sealed class CkksEncoder
                 max = Vector.Max(max, Vector.Abs(v));
                 zero += v * Vector<double>.Zero;
             }
-            for (var i = 0; i < Vector<double>.Count; i++) (largest, poison) = (Math.Max(largest, max[i]), poison + zero[i]);
+            for (var i = 0; i < Vector<double>.Count; i++)
+                (largest, poison) = (Math.Max(largest, max[i]), poison + zero[i]);
         }
-        for (; j < values.Length; j++) (largest, poison) = (Math.Max(largest, Math.Abs(values[j])), poison + values[j] * 0);
+        for (; j < values.Length; j++)
+            (largest, poison) = (Math.Max(largest, Math.Abs(values[j])), poison + values[j] * 0);
         return largest + poison;
     }
 

@@ -26,10 +26,12 @@ public sealed class CkksEncryptor : IDisposable
     }
 
     internal CkksEncryptor(CkksSecretKey key, Entropy entropy)
-        : this((key ?? throw new ArgumentNullException(nameof(key))).Parameters) => _symmetric = new SymmetricCore(key, entropy);
+        : this((key ?? throw new ArgumentNullException(nameof(key))).Parameters)
+            => _symmetric = new SymmetricCore(key, entropy);
 
     internal CkksEncryptor(CkksPublicKey key, Entropy entropy)
-        : this((key ?? throw new ArgumentNullException(nameof(key))).Parameters) => _public = new PublicCore(key, entropy);
+        : this((key ?? throw new ArgumentNullException(nameof(key))).Parameters)
+            => _public = new PublicCore(key, entropy);
 
     private CkksEncryptor(CkksParameters parameters)
     {
@@ -41,8 +43,8 @@ public sealed class CkksEncryptor : IDisposable
     public CkksParameters Parameters => _encoder.Parameters;
 
     /// <summary>
-    /// Whether ciphertexts keep the seed of their second polynomial, so that files hold half of the words. Only with the
-    /// secret key; default true.
+    /// Whether ciphertexts keep the seed of their second polynomial, so that files hold half of the words. Only with
+    /// the secret key; default true.
     /// </summary>
     public bool Seeded { get; set; } = true;
 
@@ -62,7 +64,8 @@ public sealed class CkksEncryptor : IDisposable
     /// <param name="values">At most N/2 finite numbers.</param>
     /// <param name="scale">The scale; 2^40 is usual.</param>
     /// <param name="destination">Receives the encryption; what it held is lost.</param>
-    /// <exception cref="FlareCryptoException">A value is not finite or too large for the scale, or the scale is, or the destination is of other parameters.</exception>
+    /// <exception cref="FlareCryptoException">A value is not finite or too large for the scale, or the scale is, or the
+    /// destination is of other parameters.</exception>
     public void Encrypt(ReadOnlySpan<double> values, double scale, CkksCiphertext destination)
     {
         Prepare(destination, Parameters.FirstLevel);

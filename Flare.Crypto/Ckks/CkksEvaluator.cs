@@ -38,8 +38,10 @@ public static class CkksEvaluator
 
     /// <summary>product *= factor, slot by slot; the scale becomes the product of both scales.</summary>
     /// <param name="product">Receives the product.</param>
-    /// <param name="factor">Of the same parameters and level; not all zeros, which would leave a ciphertext of nothing.</param>
-    /// <exception cref="FlareCryptoException">They differ, the scales' product outgrows the level, or the factor is zero.</exception>
+    /// <param name="factor">Of the same parameters and level; not all zeros, which would leave a ciphertext of
+    /// nothing.</param>
+    /// <exception cref="FlareCryptoException">They differ, the scales' product outgrows the level, or the factor is
+    /// zero.</exception>
     public static void Multiply(CkksCiphertext product, CkksPlaintext factor)
     {
         ArgumentNullException.ThrowIfNull(product);
@@ -59,7 +61,8 @@ public static class CkksEvaluator
         for (var start = 0; start < words.Length; start += n)
         {
             var at = start % product.PolynomialLength;
-            Residues.Multiply(words.Slice(start, n), factor.Residues.AsSpan(at, n), product.Parameters.Transforms[at / n].Modulus);
+            Residues.Multiply(
+                words.Slice(start, n), factor.Residues.AsSpan(at, n), product.Parameters.Transforms[at / n].Modulus);
         }
         (product.Scale, product.Noise, product.Seed) = (scale, new NoiseEstimate(product.Noise.Variance * norm), null);
     }
@@ -79,7 +82,8 @@ public static class CkksEvaluator
         RnsDivision.ByLastPrime(parameters, ciphertext.Second, count, scratch);
         DropPrime(ciphertext);
         ciphertext.Scale = scale;
-        ciphertext.Noise = new NoiseEstimate(ciphertext.Noise.Variance / (prime * prime)) + NoiseEstimate.Division(parameters);
+        ciphertext.Noise = new NoiseEstimate(
+            ciphertext.Noise.Variance / (prime * prime)) + NoiseEstimate.Division(parameters);
     }
 
     /// <summary>Drops the level's last prime; values and scale stay.</summary>
@@ -87,7 +91,9 @@ public static class CkksEvaluator
     /// <exception cref="FlareCryptoException">There is no lower level, or the scale does not fit it.</exception>
     public static void SwitchDown(CkksCiphertext ciphertext)
     {
-        CkksChecks.Scale(ciphertext is null ? throw new ArgumentNullException(nameof(ciphertext)) : ciphertext.Scale, NextLevel(ciphertext));
+        CkksChecks.Scale(
+            ciphertext is null ? throw new ArgumentNullException(nameof(ciphertext)) : ciphertext.Scale,
+            NextLevel(ciphertext));
         DropPrime(ciphertext);
     }
 

@@ -8,7 +8,8 @@ internal delegate void Entropy(Span<byte> destination);
 
 /// <summary>The secret key of CKKS: a ternary polynomial, in NTT form modulo every prime. Erased on disposal.</summary>
 /// <remarks>
-/// Whoever holds it opens every ciphertext made for it. Where all sites share one, any site can open any other's upload.
+/// Whoever holds it opens every ciphertext made for it. Where all sites share one, any site can open any other's
+/// upload.
 /// </remarks>
 public sealed class CkksSecretKey : IDisposable
 {

@@ -3,13 +3,13 @@ using System.Numerics;
 namespace Flare.Crypto;
 
 /// <summary>
-/// The parameters of CKKS as SEAL counts them: a degree N and distinct primes, the last of which (when there are several)
-/// serves keys only, so that a fresh ciphertext carries all but one. Every set has at least 128 bits of classical
-/// security for a ternary secret; a weaker one cannot be made.
+/// The parameters of CKKS as SEAL counts them: a degree N and distinct primes, the last of which (when there are
+/// several) serves keys only, so that a fresh ciphertext carries all but one. Every set has at least 128 bits of
+/// classical security for a ternary secret; a weaker one cannot be made.
 /// </summary>
 /// <remarks>
-/// The bound is the table of the HomomorphicEncryption.org standard (2018), which SEAL enforces too. Immutable; two sets
-/// with the same degree and primes are interchangeable.
+/// The bound is the table of the HomomorphicEncryption.org standard (2018), which SEAL enforces too. Immutable; two
+/// sets with the same degree and primes are interchangeable.
 /// </remarks>
 public sealed class CkksParameters
 {
@@ -34,7 +34,8 @@ public sealed class CkksParameters
     /// <summary>Takes a degree and primes, checking that they make a secure set.</summary>
     /// <param name="degree">N, a power of two from <see cref="MinDegree"/> to <see cref="MaxDegree"/>.</param>
     /// <param name="primes">Distinct primes q ≡ 1 (mod 2N) of at most 60 bits; the last is the special prime.</param>
-    /// <exception cref="FlareCryptoException">They do not fit together, or fall short of 128 bits of security.</exception>
+    /// <exception cref="FlareCryptoException">They do not fit together, or fall short of 128 bits of
+    /// security.</exception>
     public CkksParameters(int degree, params ReadOnlySpan<ulong> primes)
     {
         if (!BitOperations.IsPow2(degree) || degree is < MinDegree or > MaxDegree)
@@ -50,7 +51,8 @@ public sealed class CkksParameters
             var q = primes[i];
             if (q >> MaxPrimeBits != 0 || q % (2 * (ulong)degree) != 1 || !PrimeSearch.IsPrime(q))
                 throw new FlareCryptoException(CryptoFault.WrongParameters,
-                    $"{q} is not a prime of at most {MaxPrimeBits} bits that leaves 1 on division by 2N = {2 * degree}.");
+                    $"{q} is not a prime of at most {MaxPrimeBits} bits that leaves 1 on division by 2N = "
+                        + $"{2 * degree}.");
             if (primes[..i].Contains(q))
                 throw new FlareCryptoException(CryptoFault.WrongParameters,
                     $"The prime {q} occurs twice; the primes of a set are distinct.");
@@ -59,7 +61,8 @@ public sealed class CkksParameters
         var limit = MaxModulusBits[BitOperations.Log2((uint)degree) - 10];
         if (product.GetBitLength() > limit)
             throw new FlareCryptoException(CryptoFault.WrongParameters,
-                $"N = {degree} allows a modulus of {limit} bits at 128 bits of security; these primes make {product.GetBitLength()}. Take fewer bits or a greater N.");
+                $"N = {degree} allows a modulus of {limit} bits at 128 bits of security; these primes make "
+                    + $"{product.GetBitLength()}. Take fewer bits or a greater N.");
 
         Degree = degree;
         _primes = primes.ToArray();
@@ -72,7 +75,9 @@ public sealed class CkksParameters
         Levels = levels;
     }
 
-    /// <summary>N = 8192 and primes of 60, 40 and 40 bits: what NVIDIA FLARE uses by default, with a scale of 2^40.</summary>
+    /// <summary>
+    /// N = 8192 and primes of 60, 40 and 40 bits: what NVIDIA FLARE uses by default, with a scale of 2^40.
+    /// </summary>
     public static CkksParameters NvFlare { get; } = Create(8192, 60, 40, 40);
 
     /// <summary>N: a polynomial has N coefficients.</summary>
@@ -101,7 +106,8 @@ public sealed class CkksParameters
     /// <summary>The set that SEAL makes for these sizes: its <c>CoeffModulus::Create(degree, bits)</c>.</summary>
     /// <param name="degree">N, a power of two from <see cref="MinDegree"/> to <see cref="MaxDegree"/>.</param>
     /// <param name="bits">The size of each prime in bits, at most 60; the special prime last.</param>
-    /// <exception cref="FlareCryptoException">No such set exists, or it falls short of 128 bits of security.</exception>
+    /// <exception cref="FlareCryptoException">No such set exists, or it falls short of 128 bits of
+    /// security.</exception>
     public static CkksParameters Create(int degree, params ReadOnlySpan<int> bits)
     {
         if (!BitOperations.IsPow2(degree) || degree is < MinDegree or > MaxDegree)
@@ -142,7 +148,9 @@ public sealed class CkksParameters
     }
 
     internal CkksLevel? Below(CkksLevel level)
-        => level.PrimeCount is var count && count > 1 && count <= Levels.Count ? Levels[Levels.Count - count + 1] : null;
+        => level.PrimeCount is var count && count > 1 && count <= Levels.Count
+            ? Levels[Levels.Count - count + 1]
+            : null;
 
     internal void CheckMatches(CkksParameters other, string what)
     {
@@ -153,5 +161,6 @@ public sealed class CkksParameters
 
     /// <summary>Degree, sizes of the primes and name.</summary>
     public override string ToString()
-        => $"N = {Degree}, {{{string.Join(", ", _primes.Select(q => 64 - BitOperations.LeadingZeroCount(q)))}}} bits, {KeyLevel.Id.ToString()[..8]}";
+        => $"N = {Degree}, {{{string.Join(
+            ", ", _primes.Select(q => 64 - BitOperations.LeadingZeroCount(q)))}}} bits, {KeyLevel.Id.ToString()[..8]}";
 }

@@ -1,6 +1,8 @@
 namespace Flare.Crypto;
 
-/// <summary>Encoded values: a polynomial in NTT form at one level, with the scale that its slots were multiplied by.</summary>
+/// <summary>
+/// Encoded values: a polynomial in NTT form at one level, with the scale that its slots were multiplied by.
+/// </summary>
 public sealed class CkksPlaintext
 {
     internal CkksPlaintext(CkksParameters parameters, CkksLevel level, double scale, ulong[] residues)

@@ -6,7 +6,9 @@ using System.Runtime.Intrinsics.X86;
 
 namespace Flare.Crypto;
 
-/// <summary>Draws the polynomials of CKKS from a stream of bytes; secret ones without a branch on what is drawn.</summary>
+/// <summary>
+/// Draws the polynomials of CKKS from a stream of bytes; secret ones without a branch on what is drawn.
+/// </summary>
 internal static class CkksSampling
 {
     /// <summary>The variance of the centred binomial noise of 21 against 21 bits; SEAL's, σ ≈ 3.24.</summary>
@@ -18,8 +20,8 @@ internal static class CkksSampling
     private const int BitsMask = (1 << MaxNoise) - 1;
 
     /// <summary>
-    /// Uniform residues modulo each prime, exactly those that SEAL draws: all words first, then one by one new words for
-    /// those that would make the residues uneven.
+    /// Uniform residues modulo each prime, exactly those that SEAL draws: all words first, then one by one new words
+    /// for those that would make the residues uneven.
     /// </summary>
     public static void Uniform(SealGenerator stream, ReadOnlySpan<Ntt> primes, int degree, Span<ulong> destination,
         KernelPath path = KernelPath.Best)

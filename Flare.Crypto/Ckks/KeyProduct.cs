@@ -79,7 +79,8 @@ internal sealed class KeyProduct : IDisposable
         var (aHigh, bHigh) = (a >>> 32, b >>> 32);
         var low = Avx512F.Multiply(a.AsUInt32(), b.AsUInt32());
         var middle = Avx512F.Multiply(aHigh.AsUInt32(), b.AsUInt32()) + (low >>> 32);
-        var other = Avx512F.Multiply(a.AsUInt32(), bHigh.AsUInt32()) + (middle & Vector512.Create((ulong)uint.MaxValue));
+        var other = Avx512F.Multiply(
+            a.AsUInt32(), bHigh.AsUInt32()) + (middle & Vector512.Create((ulong)uint.MaxValue));
         var high = Avx512F.Multiply(aHigh.AsUInt32(), bHigh.AsUInt32()) + (middle >>> 32) + (other >>> 32);
         var product = Avx512DQ.MultiplyLow(a, Vector512.Create(secret)) - Avx512DQ.MultiplyLow(high, q);
         return Once(product, q);
@@ -90,7 +91,8 @@ internal sealed class KeyProduct : IDisposable
     private static Vector512<ulong> Once(Vector512<ulong> x, Vector512<ulong> q) => Avx512F.Min(x, x - q);
 
     private Modulus Part(
-        int prime, Span<ulong> c, ReadOnlySpan<ulong> a, out ReadOnlySpan<ulong> secret, out ReadOnlySpan<ulong> quotients)
+        int prime, Span<ulong> c, ReadOnlySpan<ulong> a, out ReadOnlySpan<ulong> secret,
+        out ReadOnlySpan<ulong> quotients)
     {
         var n = Parameters.Degree;
         ArgumentOutOfRangeException.ThrowIfNotEqual(c.Length, n, nameof(c));

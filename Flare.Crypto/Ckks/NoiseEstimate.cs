@@ -27,12 +27,14 @@ public readonly record struct NoiseEstimate(double Variance)
     }
 
     /// <summary>The noise that dividing by a prime and rounding adds to a ciphertext.</summary>
-    internal static NoiseEstimate Division(CkksParameters parameters) => new(Rounding * (1 + parameters.Degree * 2.0 / 3));
+    internal static NoiseEstimate Division(CkksParameters parameters)
+        => new(Rounding * (1 + parameters.Degree * 2.0 / 3));
 
     /// <summary>The noise of a sum, or of a difference.</summary>
     /// <param name="left">The noise of one operand.</param>
     /// <param name="right">The noise of the other.</param>
-    public static NoiseEstimate operator +(NoiseEstimate left, NoiseEstimate right) => new(left.Variance + right.Variance);
+    public static NoiseEstimate operator +(NoiseEstimate left, NoiseEstimate right)
+        => new(left.Variance + right.Variance);
 
     /// <summary>The noise of a sum of so many ciphertexts.</summary>
     /// <param name="one">The noise of one.</param>
@@ -50,8 +52,8 @@ public readonly record struct NoiseEstimate(double Variance)
     public static NoiseEstimate Multiply(NoiseEstimate one, int count) => one * count;
 
     /// <summary>
-    /// The binary digits after the point that a decryption keeps: the finest grid of powers of two that is at least eight
-    /// standard deviations of a slot's error wide.
+    /// The binary digits after the point that a decryption keeps: the finest grid of powers of two that is at least
+    /// eight standard deviations of a slot's error wide.
     /// </summary>
     internal int FractionBits(CkksParameters parameters, double scale)
     {

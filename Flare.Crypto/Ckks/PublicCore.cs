@@ -4,8 +4,8 @@ using System.Security.Cryptography;
 namespace Flare.Crypto;
 
 /// <summary>
-/// Encryption of zero with a public key: (c0, c1) = u·(p0, p1) + (e0, e1) modulo all primes, then divided by the special
-/// prime, which leaves of the noise little more than the rounding.
+/// Encryption of zero with a public key: (c0, c1) = u·(p0, p1) + (e0, e1) modulo all primes, then divided by the
+/// special prime, which leaves of the noise little more than the rounding.
 /// </summary>
 internal sealed class PublicCore(CkksPublicKey key, Entropy entropy) : IDisposable
 {

@@ -1,6 +1,8 @@
 namespace Flare.Crypto;
 
-/// <summary>Division by the last prime of a level, rounded: rescaling, and the last step of encrypting with a public key.</summary>
+/// <summary>
+/// Division by the last prime of a level, rounded: rescaling, and the last step of encrypting with a public key.
+/// </summary>
 internal static class RnsDivision
 {
     /// <summary>
@@ -11,7 +13,8 @@ internal static class RnsDivision
     /// <param name="polynomial">primeCount blocks of N residues.</param>
     /// <param name="primeCount">At least 2.</param>
     /// <param name="scratch">N words.</param>
-    public static void ByLastPrime(CkksParameters parameters, Span<ulong> polynomial, int primeCount, Span<ulong> scratch)
+    public static void ByLastPrime(
+        CkksParameters parameters, Span<ulong> polynomial, int primeCount, Span<ulong> scratch)
     {
         var n = parameters.Degree;
         var last = parameters.Transforms[primeCount - 1];

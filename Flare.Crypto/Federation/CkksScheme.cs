@@ -10,23 +10,30 @@ internal sealed class CkksScheme : SumScheme
 
     private static readonly CkksParameters Parameters = CkksParameters.NvFlare;
     private static readonly string ParametersId = Parameters.KeyLevel.Id.ToString();
-    private static readonly int SeededBytes = FileBytes(new SealSeed(SealGeneratorKind.Blake2xb, new byte[SealGenerator.SeedSize]));
+    private static readonly int SeededBytes = FileBytes(
+        new SealSeed(SealGeneratorKind.Blake2xb, new byte[SealGenerator.SeedSize]));
     private static readonly int WholeBytes = FileBytes(null);
 
-    public CkksScheme(EncryptionPolicy policy) : base(policy, ParametersId)
-    {
-        const int modulusBits = 140;
-        if (modulusBits > policy.Security.MaxModulusBits(Parameters.Degree))
-            throw new ArgumentException($"The encryption policy is refused: CKKS with NVIDIA FLARE's parameters does not reach {policy.Security}; use the exact scheme.", nameof(policy));
-    }
+    private const int ModulusBits = 140;
+
+    public CkksScheme(EncryptionPolicy policy) : base(policy, ParametersId) { }
+
+    public static new string? FaultOf(EncryptionPolicy policy)
+        => ModulusBits > policy.Security.MaxModulusBits(Parameters.Degree)
+        ? $"CKKS with NVIDIA FLARE's parameters does not reach {policy.Security}; use the exact scheme"
+        : null;
 
     public override string Algorithm => "ckks";
 
-    public override double Resolution => Math.ScaleB(1, -(NoiseEstimate.Symmetric * Policy.MaxSites).FractionBits(Parameters, Scale));
+    public override double Resolution
+        => Math.ScaleB(1, -(NoiseEstimate.Symmetric * Policy.MaxSites).FractionBits(Parameters, Scale));
+
+    public override bool Holds(double value) => float.IsFinite((float)value);
 
     public override PartCipher CreateCipher(KeyRing keys) => new Cipher(this, keys);
 
-    public override PartSum CreateSum(AggregationRound round, KeyId key, int elements) => new Sum(this, round, key, elements);
+    public override PartSum CreateSum(AggregationRound round, KeyId key, int elements)
+        => new Sum(this, round, key, elements);
 
     public override PartHeader ReadHeader(ReadOnlySpan<byte> ciphertext) => Read(ciphertext, out _, out _);
 
@@ -35,11 +42,13 @@ internal sealed class CkksScheme : SumScheme
         var header = CkksEnvelope.Read(ciphertext, ParametersId, Policy.MaxSites, out body);
         var chunks = Chunks(header.Elements);
         fileBytes = body.Length == (long)chunks * SeededBytes && header.Members.Count == 1 ? SeededBytes : WholeBytes;
-        if (body.Length != (long)chunks * fileBytes) throw CkksEnvelope.Malformed($"it has {body.Length} bytes of ciphertext for {header.Elements} elements");
+        if (body.Length != (long)chunks * fileBytes)
+            throw CkksEnvelope.Malformed($"it has {body.Length} bytes of ciphertext for {header.Elements} elements");
         return header;
     }
 
-    private static int Chunks(int elements) => (int)(((long)elements + Parameters.SlotCount - 1) / Parameters.SlotCount);
+    private static int Chunks(int elements)
+        => (int)(((long)elements + Parameters.SlotCount - 1) / Parameters.SlotCount);
 
     private static int FileBytes(SealSeed? seed)
     {
@@ -48,11 +57,18 @@ internal sealed class CkksScheme : SumScheme
         return buffer.WrittenCount;
     }
 
-    /// <summary>What the server and the decryptor do to an upload's or a sum's file; anything but a fresh one's level and scale is refused.</summary>
+    /// <summary>
+    /// What the server and the decryptor do to an upload's or a sum's file. Compressed files, which no site of a
+    /// federation writes, and anything but a fresh ciphertext's level and scale are refused.
+    /// </summary>
     private static void ReadFile(ReadOnlySpan<byte> file, CkksCiphertext destination)
     {
+        if (SealHeader.Read(file, "ciphertext").Compression != SealCompression.None)
+            throw CkksEnvelope.Malformed(
+                "a ciphertext is compressed, which uploads and sums of a federation never are");
         SealFile.ReadCiphertext(file, destination);
-        if (destination.Scale != Scale || destination.Level.Id != Parameters.FirstLevel.Id) throw CkksEnvelope.Malformed("a ciphertext is of another scale or level than a fresh one");
+        if (destination.Scale != Scale || destination.Level.Id != Parameters.FirstLevel.Id)
+            throw CkksEnvelope.Malformed("a ciphertext is of another scale or level than a fresh one");
     }
 
     private sealed class Cipher(CkksScheme scheme, KeyRing keys) : PartCipher
@@ -60,9 +76,16 @@ internal sealed class CkksScheme : SumScheme
         private readonly Dictionary<KeyId, (CkksSecretKey Key, Pool<Worker> Workers)> _keys = [];
 
         public override int UploadBytes(AggregationRound round, string member, int elements) =>
-            checked(CkksEnvelope.Write(ParametersId, new(default, round, elements, [member])).Length + (Chunks(elements) * SeededBytes));
+            checked(CkksEnvelope.Write(ParametersId, new(default, round, elements, [member])).Length
+                + (Chunks(elements) * SeededBytes));
 
-        public override unsafe long Encrypt(SecretKey key, ReadOnlySpan<float> values, AggregationRound round, string member, Span<byte> upload, ChunkLoop loop)
+        public override unsafe long Encrypt(
+            SecretKey key,
+            ReadOnlySpan<float> values,
+            AggregationRound round,
+            string member,
+            Span<byte> upload,
+            ChunkLoop loop)
         {
             var envelope = CkksEnvelope.Write(ParametersId, new(key.Id, round, values.Length, [member]));
             envelope.CopyTo(upload);
@@ -75,22 +98,34 @@ internal sealed class CkksScheme : SumScheme
                 loop(Chunks(elements), chunk =>
                 {
                     var worker = workers.Rent();
-                    var first = chunk * Parameters.SlotCount;
-                    worker.Encryptor.Encrypt(new ReadOnlySpan<float>((float*)source + first, Math.Min(Parameters.SlotCount, elements - first)), Scale, worker.Ciphertext);
-                    worker.Write(new Span<byte>((byte*)target + ((long)chunk * SeededBytes), SeededBytes));
-                    workers.Return(worker);
+                    try
+                    {
+                        var first = chunk * Parameters.SlotCount;
+                        var count = Math.Min(Parameters.SlotCount, elements - first);
+                        worker.Encryptor.Encrypt(
+                            new ReadOnlySpan<float>((float*)source + first, count), Scale, worker.Ciphertext);
+                        worker.Write(new Span<byte>((byte*)target + ((long)chunk * SeededBytes), SeededBytes));
+                    }
+                    finally
+                    {
+                        workers.Return(worker); // disposal overwrites those that came back
+                    }
                 });
             }
             return 0;
         }
 
-        public override unsafe void Decrypt(ReadOnlySpan<byte> sum, PartHeader header, AggregationRound round, Span<double> sums, ChunkLoop loop)
+        public override unsafe void Decrypt(
+            ReadOnlySpan<byte> sum, PartHeader header, AggregationRound round, Span<double> sums, ChunkLoop loop)
         {
             scheme.Read(sum, out var body, out var fileBytes);
             if (header.Round != round || header.Elements != sums.Length)
-                throw new FlareCryptoException(CryptoFault.WrongRound, $"The sum is for {header.Round} with {header.Elements} elements, not {round} with {sums.Length}.");
+                throw new FlareCryptoException(
+                    CryptoFault.WrongRound,
+                    $"The sum is for {header.Round} with {header.Elements} elements, not {round} with {sums.Length}.");
             if (!keys.TryGet(header.Key, out var key))
-                throw new FlareCryptoException(CryptoFault.WrongKey, $"The sum is under key {header.Key}, which is not in this site's key ring.");
+                throw new FlareCryptoException(
+                    CryptoFault.WrongKey, $"The sum is under key {header.Key}, which is not in this site's key ring.");
             var workers = WorkersOf(key);
             var noise = NoiseEstimate.Symmetric * header.Members.Count;
             fixed (byte* from = body)
@@ -100,10 +135,20 @@ internal sealed class CkksScheme : SumScheme
                 loop(Chunks(elements), chunk =>
                 {
                     var worker = workers.Rent();
-                    ReadFile(new ReadOnlySpan<byte>((byte*)source + ((long)chunk * fileBytes), fileBytes), worker.Ciphertext);
-                    var first = chunk * Parameters.SlotCount;
-                    worker.Decryptor.Decrypt(worker.Ciphertext, noise, new Span<double>((double*)target + first, Math.Min(Parameters.SlotCount, elements - first)));
-                    workers.Return(worker);
+                    try
+                    {
+                        ReadFile(
+                            new ReadOnlySpan<byte>((byte*)source + ((long)chunk * fileBytes), fileBytes),
+                            worker.Ciphertext);
+                        var first = chunk * Parameters.SlotCount;
+                        var count = Math.Min(Parameters.SlotCount, elements - first);
+                        worker.Decryptor.Decrypt(
+                            worker.Ciphertext, noise, new Span<double>((double*)target + first, count));
+                    }
+                    finally
+                    {
+                        workers.Return(worker);
+                    }
                 });
             }
         }
@@ -124,7 +169,10 @@ internal sealed class CkksScheme : SumScheme
             {
                 if (!_keys.TryGetValue(secret.Id, out var entry))
                 {
-                    var key = CkksSecretKey.Generate(Parameters, seed => secret.Derive([.. "flare ckks secret"u8, .. Convert.FromHexString(ParametersId)], seed));
+                    var key = CkksSecretKey.Generate(
+                        Parameters,
+                        seed => secret.Derive(
+                            [.. "flare ckks secret"u8, .. Convert.FromHexString(ParametersId)], seed));
                     _keys.Add(secret.Id, entry = (key, new(() => new Worker(key))));
                 }
                 return entry.Workers;
@@ -169,19 +217,32 @@ internal sealed class CkksScheme : SumScheme
         public override unsafe void Check(ReadOnlySpan<byte> upload, ChunkLoop loop)
         {
             var header = scheme.Read(upload, out var body, out var fileBytes);
-            if (header.Key != key) throw new FlareCryptoException(CryptoFault.WrongKey, $"The upload is under key {header.Key}; this round is under {key}: the site must rotate its keys.");
+            if (header.Key != key)
+                throw new FlareCryptoException(
+                    CryptoFault.WrongKey,
+                    $"The upload is under key {header.Key}; this round is under {key}: the site must rotate its keys.");
             if (header.Round != round || header.Elements != elements)
-                throw new FlareCryptoException(CryptoFault.WrongRound, $"The upload is for {header.Round} with {header.Elements} elements, not {round} with {elements}.");
+                throw new FlareCryptoException(
+                    CryptoFault.WrongRound,
+                    $"The upload is for {header.Round} with {header.Elements} elements, not {round} with {elements}.");
             if (header.Members.Count != 1) throw CkksEnvelope.Malformed("it is a sum where an upload is expected");
             if (_members.Count == scheme.Policy.MaxSites)
-                throw new FlareCryptoException(CryptoFault.TooManySummands, $"The sum holds {_members.Count} uploads, as many as the policy allows.");
+                throw new FlareCryptoException(
+                    CryptoFault.TooManySummands,
+                    $"The sum holds {_members.Count} uploads, as many as the policy allows.");
             (_member, _hash) = (header.Members[0], Convert.ToHexString(SHA256.HashData(body)));
             if (_members.Contains(_member) || _seen.Contains(_hash))
-                throw new FlareCryptoException(CryptoFault.Repeated, $"'{_member}', or the very same ciphertext, is already in the sum of {round}.");
+                throw new FlareCryptoException(
+                    CryptoFault.Repeated,
+                    $"'{_member}', or the very same ciphertext, is already in the sum of {round}.");
             fixed (byte* from = body)
             {
                 var source = (nint)from;
-                loop(_incoming.Length, chunk => ReadFile(new ReadOnlySpan<byte>((byte*)source + ((long)chunk * fileBytes), fileBytes), _incoming[chunk]));
+                loop(
+                    _incoming.Length,
+                    chunk => ReadFile(
+                        new ReadOnlySpan<byte>((byte*)source + ((long)chunk * fileBytes), fileBytes),
+                        _incoming[chunk]));
             }
         }
 
@@ -216,6 +277,7 @@ internal sealed class CkksScheme : SumScheme
 
         private byte[] Envelope() => CkksEnvelope.Write(ParametersId, new(key, round, elements, [.. _members]));
 
-        private static CkksCiphertext[] New(int elements) => [.. Enumerable.Range(0, Chunks(elements)).Select(_ => new CkksCiphertext(Parameters))];
+        private static CkksCiphertext[] New(int elements)
+            => [.. Enumerable.Range(0, Chunks(elements)).Select(_ => new CkksCiphertext(Parameters))];
     }
 }

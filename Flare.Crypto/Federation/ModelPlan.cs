@@ -5,8 +5,8 @@ using System.Text;
 namespace Flare.Crypto;
 
 /// <summary>
-/// Which elements of a model are encrypted and in which part each lies: those of the chosen tensors, one after another, cut into parts that
-/// bound the memory of working on one.
+/// Which elements of a model are encrypted and in which part each lies: those of the chosen tensors, one after another,
+/// cut into parts that bound the memory of working on one.
 /// </summary>
 internal sealed class ModelPlan
 {
@@ -15,16 +15,24 @@ internal sealed class ModelPlan
     private readonly bool[] _chosen;
 
     /// <summary>Plans a model.</summary>
-    /// <exception cref="FlareCryptoException">The policy chooses no tensor, or a tensor bears a name of the encrypted form.</exception>
+    /// <exception cref="FlareCryptoException">The policy chooses no tensor, or a tensor bears a name of the encrypted
+    /// form.</exception>
     public ModelPlan(TensorLayout model, SumScheme scheme)
     {
         (Model, Scheme) = (model, scheme);
         _chosen = scheme.Policy.Select(model);
         Elements = Enumerable.Range(0, model.Count).Where(i => _chosen[i]).Sum(i => model[i].Length);
         if (Elements == 0)
-            throw new FlareCryptoException(CryptoFault.NotEncryptable, $"The encryption policy chooses no tensor of the model ({string.Join(", ", model.Take(8).Select(t => t.Name))}{(model.Count > 8 ? ", …" : "")}): nothing would be encrypted. Change {nameof(EncryptionPolicy.Tensors)}.");
+            throw new FlareCryptoException(
+                CryptoFault.NotEncryptable,
+                "The encryption policy chooses no tensor of the model "
+                    + $"({string.Join(", ", model.Take(8).Select(t => t.Name))}"
+                    + $"{(model.Count > 8 ? ", …" : "")}): nothing would be encrypted. "
+                    + $"Change {nameof(EncryptionPolicy.Tensors)}.");
         if (model.FirstOrDefault(t => EncryptedModel.IsReserved(t.Name)) is { } reserved)
-            throw new FlareCryptoException(CryptoFault.NotEncryptable, $"The model's tensor '{reserved.Name}' bears a name of the encrypted form; rename it.");
+            throw new FlareCryptoException(
+                CryptoFault.NotEncryptable,
+                $"The model's tensor '{reserved.Name}' bears a name of the encrypted form; rename it.");
         Parts = checked((int)((Elements + PartElements - 1) / PartElements));
         Plain = new TensorLayout(model.Where((_, i) => !_chosen[i]));
     }
@@ -42,17 +50,20 @@ internal sealed class ModelPlan
 
     public int Parts { get; }
 
+    public bool IsEncrypted(int tensor) => _chosen[tensor];
+
     public IEnumerable<string> EncryptedNames => Model.Where((_, i) => _chosen[i]).Select(t => t.Name);
 
     public int ElementsOf(int part) => (int)Math.Min(PartElements, Elements - ((long)part * PartElements));
 
     /// <summary>
-    /// What the ciphertexts of a part are bound to: the job, and all that decides what its values mean. A sum that opens under this name is of
-    /// uploads that meant the same.
+    /// What the ciphertexts of a part are bound to: the job, and all that decides what its values mean. A sum that
+    /// opens under this name is of uploads that meant the same.
     /// </summary>
     public AggregationRound Label(string job, long number, int reference, int part)
     {
-        var meaning = SHA256.HashData(Encoding.UTF8.GetBytes($"{Scheme.PolicyFingerprint}\n{Model.Fingerprint}\n{reference}"));
+        var meaning = SHA256.HashData(
+            Encoding.UTF8.GetBytes($"{Scheme.PolicyFingerprint}\n{Model.Fingerprint}\n{reference}"));
         return new($"{job}#{Convert.ToHexStringLower(meaning.AsSpan(0, 16))}#{part}", number);
     }
 

@@ -3,12 +3,12 @@ using System.Numerics;
 namespace Flare.Crypto;
 
 /// <summary>
-/// What server and sites agree on for a round. It is a public context property of the server, so the runtime attaches it to every task:
-/// nothing that a server could forget to add.
+/// What server and sites agree on for a round. It is a public context property of the server, so the runtime attaches
+/// it to every task: nothing that a server could forget to add.
 /// </summary>
 internal sealed record RoundAgreement(string Policy, KeyId Key, long Number, int Reference)
 {
-    private const string Name = "flare.encryption";
+    private const string Name = EncryptedForm.TensorName; // the runtime tells by it that a workflow takes ciphertext
 
     private static readonly FLContextKey<FlareMap> Property = new(Name, Visibility.Public, Lifetime.Run);
 
@@ -26,22 +26,33 @@ internal sealed record RoundAgreement(string Policy, KeyId Key, long Number, int
     public static RoundAgreement Of(FLContext site)
     {
         if (!site.PeerProperties.TryGet(Name, out var value))
-            throw new FlareCryptoException(CryptoFault.NoAgreement, $"The task '{site.TaskName}' brings no agreement on encryption: the server does not encrypt, or its workflow does not use the encrypted aggregator. Nothing is done without it.");
+            throw new FlareCryptoException(
+                CryptoFault.NoAgreement,
+                $"The task '{site.TaskName}' brings no agreement on encryption: the server does not encrypt, or its "
+                    + "workflow does not use the encrypted aggregator. Nothing is done without it.");
         try
         {
             var map = value.AsMap();
-            var agreement = new RoundAgreement(map["policy"].AsText(), KeyId.Parse(map["key"].AsText()), map["number"].AsInteger(), checked((int)map["reference"].AsInteger()));
+            var agreement = new RoundAgreement(
+                map["policy"].AsText(),
+                KeyId.Parse(map["key"].AsText()),
+                map["number"].AsInteger(),
+                checked((int)map["reference"].AsInteger()));
             if (agreement.Number >= 1 && IsReference(agreement.Reference)) return agreement;
         }
         catch (Exception e) when (e is FormatException or OverflowException or FlareException)
         {
-            throw new FlareCryptoException(CryptoFault.NoAgreement, $"The task's agreement on encryption is malformed: {e.Message}", e);
+            throw new FlareCryptoException(
+                CryptoFault.NoAgreement, $"The task's agreement on encryption is malformed: {e.Message}", e);
         }
-        throw new FlareCryptoException(CryptoFault.NoAgreement, "The task's agreement on encryption is malformed: a number is out of range.");
+        throw new FlareCryptoException(
+            CryptoFault.NoAgreement, "The task's agreement on encryption is malformed: a number is out of range.");
     }
 
-    public static bool IsReference(int steps) => steps is >= 1 and <= EncryptionPolicy.MaxSteps && BitOperations.IsPow2(steps);
+    public static bool IsReference(int steps)
+        => steps is >= 1 and <= EncryptionPolicy.MaxSteps && BitOperations.IsPow2(steps);
 
     /// <summary>The reference for sites that take up to so many steps.</summary>
-    public static int ReferenceFor(long steps) => (int)Math.Min(EncryptionPolicy.MaxSteps, (long)BitOperations.RoundUpToPowerOf2((ulong)steps));
+    public static int ReferenceFor(long steps)
+        => (int)Math.Min(EncryptionPolicy.MaxSteps, (long)BitOperations.RoundUpToPowerOf2((ulong)steps));
 }

@@ -1,8 +1,8 @@
 namespace Flare.Crypto;
 
 /// <summary>
-/// What a federation needs of a scheme under one policy; this side holds no key. A model is encrypted in parts, each of which is a ciphertext
-/// of its own with a header that names round, key and members.
+/// What a federation needs of a scheme under one policy; this side holds no key. A model is encrypted in parts, each of
+/// which is a ciphertext of its own with a header that names round, key and members.
 /// </summary>
 internal abstract class SumScheme
 {
@@ -25,9 +25,17 @@ internal abstract class SumScheme
     {
         ArgumentNullException.ThrowIfNull(policy);
         var faults = string.Join("; ", policy.Validate());
-        if (faults.Length > 0) throw new ArgumentException($"The encryption policy is refused: {faults}.", nameof(policy));
-        return policy.Scheme == EncryptionScheme.Exact ? new ExactScheme(policy) : new CkksScheme(policy);
+        if (faults.Length > 0)
+            throw new ArgumentException($"The encryption policy is refused: {faults}.", nameof(policy));
+        return policy.Scheme == EncryptionScheme.Exact ? new RlweScheme(policy) : new CkksScheme(policy);
     }
+
+    /// <summary>Why a policy whose settings make sense each by itself has no parameters; null where it has.</summary>
+    public static string? FaultOf(EncryptionPolicy policy) =>
+        policy.Scheme == EncryptionScheme.Exact ? RlweScheme.FaultOf(policy) : CkksScheme.FaultOf(policy);
+
+    /// <summary>Whether a sum holds a finite value of a site as it is, but for rounding.</summary>
+    public abstract bool Holds(double value);
 
     /// <summary>The key holder's side.</summary>
     public abstract PartCipher CreateCipher(KeyRing keys);
@@ -43,7 +51,10 @@ internal abstract class SumScheme
 /// <summary>What an upload or a sum says of itself.</summary>
 internal sealed record PartHeader(KeyId Key, AggregationRound Round, int Elements, IReadOnlyList<string> Members);
 
-/// <summary>Encrypts parts and opens sums of them. Safe for concurrent use; disposal overwrites what was derived from keys, not the ring.</summary>
+/// <summary>
+/// Encrypts parts and opens sums of them. Safe for concurrent use; disposal overwrites what was derived from keys, not
+/// the ring.
+/// </summary>
 internal abstract class PartCipher : IDisposable
 {
     /// <summary>The exact size of an upload.</summary>
@@ -51,7 +62,13 @@ internal abstract class PartCipher : IDisposable
 
     /// <summary>Encrypts under fresh randomness.</summary>
     /// <returns>How many values were clipped.</returns>
-    public abstract long Encrypt(SecretKey key, ReadOnlySpan<float> values, AggregationRound round, string member, Span<byte> upload, ChunkLoop loop);
+    public abstract long Encrypt(
+        SecretKey key,
+        ReadOnlySpan<float> values,
+        AggregationRound round,
+        string member,
+        Span<byte> upload,
+        ChunkLoop loop);
 
     /// <summary>Opens a sum whose header was read.</summary>
     /// <param name="sum">The bytes.</param>
@@ -59,7 +76,8 @@ internal abstract class PartCipher : IDisposable
     /// <param name="round">What they must be of.</param>
     /// <param name="sums">A sum for every element.</param>
     /// <param name="loop">Runs through the chunks.</param>
-    public abstract void Decrypt(ReadOnlySpan<byte> sum, PartHeader header, AggregationRound round, Span<double> sums, ChunkLoop loop);
+    public abstract void Decrypt(
+        ReadOnlySpan<byte> sum, PartHeader header, AggregationRound round, Span<double> sums, ChunkLoop loop);
 
     public abstract void Dispose();
 }
@@ -70,7 +88,9 @@ internal abstract class PartSum
     /// <summary>The exact size of the sum so far.</summary>
     public abstract int SumBytes { get; }
 
-    /// <summary>Throws what is wrong with an upload; <see cref="Add"/> of the same bytes right after it cannot fail.</summary>
+    /// <summary>
+    /// Throws what is wrong with an upload; <see cref="Add"/> of the same bytes right after it cannot fail.
+    /// </summary>
     public abstract void Check(ReadOnlySpan<byte> upload, ChunkLoop loop);
 
     /// <summary>Adds the upload that was checked last.</summary>

@@ -20,7 +20,8 @@ internal sealed partial class Blake2xb
         {
             for (var node = 0; node < OutputSize / NodeSize; node += 8)
             {
-                var number = Vector512.Create(h[1]) ^ (Vector512.Create((ulong)node) + Vector512.Create(0UL, 1, 2, 3, 4, 5, 6, 7));
+                var number = Vector512.Create(h[1]) ^ (Vector512.Create((ulong)node) + Vector512.Create(
+                    0UL, 1, 2, 3, 4, 5, 6, 7));
                 var v0 = Vector512.Create(h[0]);
                 var v1 = number;
                 var v2 = Vector512.Create(h[2]);
@@ -90,7 +91,8 @@ internal sealed partial class Blake2xb
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Mix(
-        ref Vector512<ulong> a, ref Vector512<ulong> b, ref Vector512<ulong> c, ref Vector512<ulong> d, ulong x, ulong y)
+        ref Vector512<ulong> a, ref Vector512<ulong> b, ref Vector512<ulong> c, ref Vector512<ulong> d, ulong x,
+        ulong y)
     {
         a = Avx512F.Add(Avx512F.Add(a, Vector512.Create(x)), b);
         d = Avx512F.RotateRight(Avx512F.Xor(d, a), 32);
@@ -147,10 +149,75 @@ internal sealed partial class Blake2xb
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Mix(
-        ref Vector256<ulong> va, ref Vector256<ulong> vb, ref Vector256<ulong> vc, ref Vector256<ulong> vd, ulong x, ulong y)
+        ref Vector256<ulong> va, ref Vector256<ulong> vb, ref Vector256<ulong> vc, ref Vector256<ulong> vd, ulong x,
+        ulong y)
     {
-        var rotate24 = Vector256.Create((byte)3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10, 3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10);
-        var rotate16 = Vector256.Create((byte)2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9, 2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9);
+        var rotate24 = Vector256.Create(
+            (byte)3,
+            4,
+            5,
+            6,
+            7,
+            0,
+            1,
+            2,
+            11,
+            12,
+            13,
+            14,
+            15,
+            8,
+            9,
+            10,
+            3,
+            4,
+            5,
+            6,
+            7,
+            0,
+            1,
+            2,
+            11,
+            12,
+            13,
+            14,
+            15,
+            8,
+            9,
+            10);
+        var rotate16 = Vector256.Create(
+            (byte)2,
+            3,
+            4,
+            5,
+            6,
+            7,
+            0,
+            1,
+            10,
+            11,
+            12,
+            13,
+            14,
+            15,
+            8,
+            9,
+            2,
+            3,
+            4,
+            5,
+            6,
+            7,
+            0,
+            1,
+            10,
+            11,
+            12,
+            13,
+            14,
+            15,
+            8,
+            9);
         var a = va + vb + Vector256.Create(x);
         var d = Avx2.Shuffle((vd ^ a).AsUInt32(), 0xB1).AsUInt64();
         var c = vc + d;

@@ -5,8 +5,9 @@ using System.Security.Cryptography;
 namespace Flare.Crypto;
 
 /// <summary>
-/// BLAKE2Xb (Aumasson et al., 2016) keyed with 64 bytes, 4,096 bytes a call, the message being a counter: SEAL's default
-/// generator. The 64 nodes of one output differ only in their number, so that vector lanes hash eight or four at a time.
+/// BLAKE2Xb (Aumasson et al., 2016) keyed with 64 bytes, 4,096 bytes a call, the message being a counter: SEAL's
+/// default generator. The 64 nodes of one output differ only in their number, so that vector lanes hash eight or four
+/// at a time.
 /// </summary>
 internal sealed partial class Blake2xb
 {

@@ -4,12 +4,12 @@ using System.Security.Cryptography;
 namespace Flare.Crypto;
 
 /// <summary>
-/// A secret key at rest: encrypted with AES-256-GCM under a passphrase (PBKDF2 with SHA-256) or under a 32-byte wrapping
-/// key. The whole header is authenticated.
+/// A secret key at rest: encrypted with AES-256-GCM under a passphrase (PBKDF2 with SHA-256) or under a 32-byte
+/// wrapping key. The whole header is authenticated.
 /// </summary>
 /// <remarks>
-/// 104 bytes, little-endian: "FLKY" | u16 version 1 | u8 protection (1 passphrase, 2 wrapping key) | u8 0 | key id (16) |
-/// u32 iterations (0 for a wrapping key) | salt (16) | nonce (12) | encrypted key (32) | tag (16).
+/// 104 bytes, little-endian: "FLKY" | u16 version 1 | u8 protection (1 passphrase, 2 wrapping key) | u8 0 | key id (16)
+/// | u32 iterations (0 for a wrapping key) | salt (16) | nonce (12) | encrypted key (32) | tag (16).
 /// </remarks>
 public static class KeyFile
 {
@@ -29,9 +29,9 @@ public static class KeyFile
 
     /// <summary>Encrypts a key under a passphrase. Takes a noticeable part of a second, which is the point.</summary>
     /// <param name="key">The key to keep.</param>
-    /// <param name="passphrase">Not empty.</param>
+    /// <param name="passphrase">Unicode text; not empty.</param>
     /// <returns>The file's 104 bytes.</returns>
-    /// <exception cref="ArgumentException">The passphrase is empty.</exception>
+    /// <exception cref="ArgumentException">The passphrase is empty, or holds half of a surrogate pair.</exception>
     public static byte[] Write(SecretKey key, ReadOnlySpan<char> passphrase) => Write(key, passphrase, Iterations);
 
     /// <summary>Encrypts a key under a wrapping key, as a vault or a hardware module keeps it.</summary>
@@ -50,16 +50,22 @@ public static class KeyFile
 
     /// <summary>Opens a file that was written under a passphrase. The caller owns the key.</summary>
     /// <exception cref="FlareCryptoException">
-    /// <see cref="CryptoFault.Malformed"/>: not such a file. <see cref="CryptoFault.Altered"/>: wrong passphrase, or damaged.
+    /// <see cref="CryptoFault.Malformed"/>: not such a file. <see cref="CryptoFault.Altered"/>: wrong passphrase, or
+    /// damaged.
     /// </exception>
     public static SecretKey Read(ReadOnlySpan<byte> file, ReadOnlySpan<char> passphrase)
     {
         Check(file, Passphrase);
+        if (LoneSurrogate(passphrase) is >= 0 and var lone)
+            throw new FlareCryptoException(
+                CryptoFault.Altered, $"The key file does not open: {NoText(lone)}, so no file is under it.");
         var iterations = BinaryPrimitives.ReadUInt32LittleEndian(file[IterationsAt..]);
         if (iterations is 0 or > MaxIterations)
-            throw Malformed($"it asks for {iterations} rounds of key derivation, where 1 to {MaxIterations} are allowed");
+            throw Malformed(
+                $"it asks for {iterations} rounds of key derivation, where 1 to {MaxIterations} are allowed");
         Span<byte> derived = stackalloc byte[32];
-        Rfc2898DeriveBytes.Pbkdf2(passphrase, file.Slice(SaltAt, SaltSize), derived, (int)iterations, HashAlgorithmName.SHA256);
+        Rfc2898DeriveBytes.Pbkdf2(
+            passphrase, file.Slice(SaltAt, SaltSize), derived, (int)iterations, HashAlgorithmName.SHA256);
         try
         {
             return Unseal(file, derived);
@@ -73,7 +79,8 @@ public static class KeyFile
     /// <summary>Opens a file that was written under a wrapping key. The caller owns the key.</summary>
     /// <exception cref="ArgumentException">The wrapping key does not have 32 bytes.</exception>
     /// <exception cref="FlareCryptoException">
-    /// <see cref="CryptoFault.Malformed"/>: not such a file. <see cref="CryptoFault.Altered"/>: wrong wrapping key, or damaged.
+    /// <see cref="CryptoFault.Malformed"/>: not such a file. <see cref="CryptoFault.Altered"/>: wrong wrapping key, or
+    /// damaged.
     /// </exception>
     public static SecretKey Read(ReadOnlySpan<byte> file, ReadOnlySpan<byte> wrappingKey)
     {
@@ -87,9 +94,12 @@ public static class KeyFile
         ArgumentNullException.ThrowIfNull(key);
         if (passphrase.IsEmpty)
             throw new ArgumentException("An empty passphrase protects nothing.", nameof(passphrase));
+        if (LoneSurrogate(passphrase) is >= 0 and var lone)
+            throw new ArgumentException($"This cannot be a passphrase: {NoText(lone)}.", nameof(passphrase));
         var file = Header(key, Passphrase, iterations);
         Span<byte> derived = stackalloc byte[32];
-        Rfc2898DeriveBytes.Pbkdf2(passphrase, file.AsSpan(SaltAt, SaltSize), derived, iterations, HashAlgorithmName.SHA256);
+        Rfc2898DeriveBytes.Pbkdf2(
+            passphrase, file.AsSpan(SaltAt, SaltSize), derived, iterations, HashAlgorithmName.SHA256);
         Seal(key, derived, file);
         CryptographicOperations.ZeroMemory(derived);
         return file;
@@ -112,7 +122,12 @@ public static class KeyFile
         Span<byte> secret = stackalloc byte[SecretKey.Size];
         key.Export(secret);
         using var gcm = new AesGcm(under, TagSize);
-        gcm.Encrypt(file.Slice(NonceAt, NonceSize), secret, file.Slice(HeaderSize, SecretKey.Size), file[^TagSize..], file[..HeaderSize]);
+        gcm.Encrypt(
+            file.Slice(NonceAt, NonceSize),
+            secret,
+            file.Slice(HeaderSize, SecretKey.Size),
+            file[^TagSize..],
+            file[..HeaderSize]);
         CryptographicOperations.ZeroMemory(secret);
     }
 
@@ -122,14 +137,23 @@ public static class KeyFile
         using var gcm = new AesGcm(under, TagSize);
         try
         {
-            gcm.Decrypt(file.Slice(NonceAt, NonceSize), file.Slice(HeaderSize, SecretKey.Size), file[^TagSize..], secret, file[..HeaderSize]);
+            gcm.Decrypt(
+                file.Slice(NonceAt, NonceSize),
+                file.Slice(HeaderSize, SecretKey.Size),
+                file[^TagSize..],
+                secret,
+                file[..HeaderSize]);
         }
         catch (AuthenticationTagMismatchException mismatch)
         {
             throw new FlareCryptoException(
-                CryptoFault.Altered, "The key file does not open: the passphrase or wrapping key is wrong, or the file was altered.", mismatch);
+                CryptoFault.Altered,
+                "The key file does not open: the passphrase or wrapping key is wrong, or the file was altered.",
+                mismatch);
         }
 
+        if (!secret.ContainsAnyExcept((byte)0))
+            throw Malformed("its key is all zero");
         var key = SecretKey.FromBytes(secret);
         CryptographicOperations.ZeroMemory(secret);
         if (key.Id == KeyId.FromBytes(file.Slice(IdAt, KeyId.Size)))
@@ -155,6 +179,24 @@ public static class KeyFile
                 _ => "its kind of protection is unknown",
             });
     }
+
+    // Keys are derived from a passphrase's UTF-8, and such text has none.
+    private static int LoneSurrogate(ReadOnlySpan<char> text)
+    {
+        for (var i = 0; i < text.Length; i++)
+        {
+            if (!char.IsSurrogate(text[i]))
+                continue;
+            if (i + 1 == text.Length || !char.IsSurrogatePair(text[i], text[i + 1]))
+                return i;
+            i++;
+        }
+
+        return -1;
+    }
+
+    private static string NoText(int at)
+        => $"the passphrase is no Unicode text, since its character {at + 1} is half of a surrogate pair";
 
     private static void CheckWrappingKey(ReadOnlySpan<byte> wrappingKey)
     {

@@ -25,7 +25,8 @@ public readonly record struct KeyId
     /// <param name="text">32 hexadecimal digits.</param>
     /// <exception cref="FormatException">The text is something else.</exception>
     public static KeyId Parse(string text)
-        => text is { Length: 2 * Size } && UInt128.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value)
+        => text is { Length: 2 * Size }
+            && UInt128.TryParse(text, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value)
             ? new(value)
             : throw new FormatException($"A key id has {2 * Size} hexadecimal digits: '{text}'.");
 

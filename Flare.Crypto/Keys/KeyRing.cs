@@ -3,15 +3,16 @@ using System.Diagnostics.CodeAnalysis;
 namespace Flare.Crypto;
 
 /// <summary>
-/// The keys a site holds: one to encrypt with, and earlier or later ones that may still have to open a sum. Rotate by adding
-/// the new key, and remove the old one when no round under it is open.
+/// The keys a site holds: one to encrypt with, next ones that a round may move it to, and others that only open what is
+/// under them. Rotate by adding the new key with <see cref="AddNext"/>, and remove the old one when no round under it
+/// is open.
 /// </summary>
 /// <remarks>Safe for concurrent use. The ring owns its keys: removing or disposing overwrites them.</remarks>
 public sealed class KeyRing : IDisposable
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<KeyId, SecretKey> _keys = [];
-    private readonly List<KeyId> _order = [];
+    private readonly List<KeyId> _next = []; // the way forward: who announces rounds can lead to these, and to no other
     private SecretKey _current;
 
     /// <summary>A ring with one key.</summary>
@@ -21,7 +22,6 @@ public sealed class KeyRing : IDisposable
         ArgumentNullException.ThrowIfNull(current);
         _current = current;
         _keys.Add(current.Id, current);
-        _order.Add(current.Id);
     }
 
     /// <summary>The key to encrypt with.</summary>
@@ -44,40 +44,49 @@ public sealed class KeyRing : IDisposable
         }
     }
 
-    /// <summary>Adds a key that can open sums but does not encrypt yet. Adding a key twice disposes the second copy.</summary>
+    /// <summary>
+    /// Adds a key that opens what is under it and never encrypts, unless the ring's owner says so with
+    /// <see cref="Use"/>: an earlier key, whatever the order of adding. Adding a key twice disposes the second copy.
+    /// </summary>
     /// <param name="key">The key; the ring takes it over.</param>
-    public void Add(SecretKey key)
-    {
-        ArgumentNullException.ThrowIfNull(key);
-        lock (_gate)
-            if (_keys.TryAdd(key.Id, key))
-                _order.Add(key.Id);
-            else if (!ReferenceEquals(_keys[key.Id], key))
-                key.Dispose();
-    }
+    public void Add(SecretKey key) => Add(key, isNext: false);
 
-    /// <summary>Makes a key of the ring the one to encrypt with.</summary>
+    /// <summary>
+    /// Adds the key that the federation moves to next, after those that were added so before it: once a round is
+    /// announced under it (<see cref="TryMoveTo"/>), the site encrypts with it. Adding a key twice disposes the second
+    /// copy.
+    /// </summary>
+    /// <param name="key">The key; the ring takes it over.</param>
+    public void AddNext(SecretKey key) => Add(key, isNext: true);
+
+    /// <summary>
+    /// Makes a key of the ring the one to encrypt with. The one before it is given up, and so are next keys that were
+    /// to come before it: no announced round brings them back.
+    /// </summary>
     /// <exception cref="ArgumentException">The ring does not hold the key.</exception>
     public void Use(KeyId id)
     {
         lock (_gate)
-            _current = _keys.TryGetValue(id, out var key)
-                ? key
-                : throw new ArgumentException($"The ring does not hold key {id}: add it first.", nameof(id));
+        {
+            if (!_keys.ContainsKey(id))
+                throw new ArgumentException($"The ring does not hold key {id}: add it first.", nameof(id));
+            MoveTo(id);
+        }
     }
 
     /// <summary>
-    /// Makes the key that a round is announced under the one to encrypt with, if it is that already or was added after it. Never an
-    /// earlier one: who announces rounds must not bring back a key that was given up.
+    /// Makes the key that a round is announced under the one to encrypt with, if it is that already or was added by
+    /// <see cref="AddNext"/> and not passed over since. Never another one: who announces rounds must not bring back a
+    /// key that was given up.
     /// </summary>
     /// <returns>Whether <see cref="Current"/> is now the key of this id.</returns>
     public bool TryMoveTo(KeyId id)
     {
         lock (_gate)
         {
-            if (!_keys.TryGetValue(id, out var key) || _order.IndexOf(id) < _order.IndexOf(_current.Id))
+            if (_current.Id != id && !_next.Contains(id))
                 return false;
-            _current = key;
+            MoveTo(id);
             return true;
         }
     }
@@ -97,10 +106,11 @@ public sealed class KeyRing : IDisposable
         lock (_gate)
         {
             if (_current.Id == id)
-                throw new InvalidOperationException($"Key {id} is the one to encrypt with: call Use with another key first.");
+                throw new InvalidOperationException(
+                    $"Key {id} is the one to encrypt with: call Use with another key first.");
             if (!_keys.Remove(id, out var key))
                 return false;
-            _order.Remove(id);
+            _next.Remove(id);
             key.Dispose();
             return true;
         }
@@ -112,5 +122,23 @@ public sealed class KeyRing : IDisposable
         lock (_gate)
             foreach (var key in _keys.Values)
                 key.Dispose();
+    }
+
+    private void Add(SecretKey key, bool isNext)
+    {
+        ArgumentNullException.ThrowIfNull(key);
+        lock (_gate)
+        {
+            if (isNext && key.Id != _current.Id && !_next.Contains(key.Id))
+                _next.Add(key.Id);
+            if (!_keys.TryAdd(key.Id, key) && !ReferenceEquals(_keys[key.Id], key))
+                key.Dispose();
+        }
+    }
+
+    private void MoveTo(KeyId id)
+    {
+        _current = _keys[id];
+        _next.RemoveRange(0, _next.IndexOf(id) + 1);
     }
 }

@@ -7,15 +7,18 @@ namespace Flare.Crypto;
 /// authentication keys) for each set of parameters. Sites hold it; the server must not.
 /// </summary>
 /// <remarks>
-/// Every site with the key can open every other site's upload. Safe for concurrent use until it is disposed; disposal
-/// overwrites the secret. Derivation: HKDF-Expand with SHA-256 (RFC 5869).
+/// Every site with the key can open every other site's upload. Safe for concurrent use, disposal included: it
+/// overwrites the secret once nobody reads it, and whoever comes later gets an <see cref="ObjectDisposedException"/>.
+/// Derivation: HKDF-Expand with SHA-256 (RFC 5869).
 /// </remarks>
 public sealed class SecretKey : IDisposable
 {
     /// <summary>Bytes in a key.</summary>
     public const int Size = 32;
 
-    private readonly byte[] _secret = GC.AllocateArray<byte>(Size, pinned: true); // the collector leaves no copies of it
+    private readonly Lock _gate = new(); // nobody reads the secret while disposal overwrites it
+    // The collector leaves no copies of it
+    private readonly byte[] _secret = GC.AllocateArray<byte>(Size, pinned: true);
     private bool _disposed;
 
     private SecretKey(ReadOnlySpan<byte> secret)
@@ -39,13 +42,22 @@ public sealed class SecretKey : IDisposable
         return key;
     }
 
-    /// <summary>A key from its bytes, as a vault hands them out. The caller owns the key, and should overwrite the bytes.</summary>
-    /// <param name="secret">32 uniformly random bytes; copied. A passphrase is not a key: see <see cref="KeyFile"/>.</param>
-    /// <exception cref="ArgumentException">There are not 32 bytes.</exception>
+    /// <summary>
+    /// A key from its bytes, as a vault hands them out. The caller owns the key, and should overwrite the bytes.
+    /// </summary>
+    /// <param name="secret">32 uniformly random bytes; copied. A passphrase is not a key: see
+    /// <see cref="KeyFile"/>.</param>
+    /// <exception cref="ArgumentException">There are not 32 bytes, or all are zero.</exception>
     public static SecretKey FromBytes(ReadOnlySpan<byte> secret)
-        => secret.Length == Size
-            ? new(secret)
-            : throw new ArgumentException($"A secret key has {Size} bytes, not {secret.Length}.", nameof(secret));
+    {
+        if (secret.Length != Size)
+            throw new ArgumentException($"A secret key has {Size} bytes, not {secret.Length}.", nameof(secret));
+        if (!secret.ContainsAnyExcept((byte)0))
+            throw new ArgumentException(
+                "All bytes of the secret are zero: it was never filled, or is overwritten already: anybody has it.",
+                nameof(secret));
+        return new(secret);
+    }
 
     /// <summary>Copies the secret out, to be kept in a vault.</summary>
     /// <param name="destination">Exactly 32 bytes, which the caller should overwrite after use.</param>
@@ -53,26 +65,39 @@ public sealed class SecretKey : IDisposable
     /// <exception cref="ObjectDisposedException">The key is disposed.</exception>
     public void Export(Span<byte> destination)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
         if (destination.Length != Size)
-            throw new ArgumentException($"A secret key has {Size} bytes, not {destination.Length}.", nameof(destination));
-        _secret.CopyTo(destination);
+            throw new ArgumentException(
+                $"A secret key has {Size} bytes, not {destination.Length}.", nameof(destination));
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            _secret.CopyTo(destination);
+        }
     }
 
-    /// <summary>Overwrites the secret.</summary>
+    /// <summary>Overwrites the secret, once nobody reads it.</summary>
     public void Dispose()
     {
-        _disposed = true;
-        CryptographicOperations.ZeroMemory(_secret);
+        lock (_gate)
+        {
+            _disposed = true;
+            CryptographicOperations.ZeroMemory(_secret);
+        }
     }
 
     /// <summary>The key's id; never its bytes.</summary>
     public override string ToString() => $"key {Id}";
 
-    /// <summary>Fills destination with bytes that depend on the secret and the label, and reveal nothing of other labels'.</summary>
+    /// <summary>
+    /// Fills destination with bytes that depend on the secret and the label, and reveal nothing of other labels'.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The key is disposed.</exception>
     internal void Derive(ReadOnlySpan<byte> label, Span<byte> destination)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
-        HKDF.Expand(HashAlgorithmName.SHA256, _secret, destination, label);
+        lock (_gate)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            HKDF.Expand(HashAlgorithmName.SHA256, _secret, destination, label);
+        }
     }
 }

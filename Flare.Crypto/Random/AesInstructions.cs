@@ -6,8 +6,9 @@ using Instructions = System.Runtime.Intrinsics.X86.Aes;
 namespace Flare.Crypto;
 
 /// <summary>
-/// AES-256 over counters by the processor's own instructions (x86), eight blocks in flight: a call into the platform's AES costs
-/// nearly as much again for batches of this size. The platform's is what <see cref="AesStream"/> takes elsewhere.
+/// AES-256 over counters by the processor's own instructions (x86), eight blocks in flight: a call into the platform's
+/// AES costs nearly as much again for batches of this size. The platform's is what <see cref="AesStream"/> takes
+/// elsewhere.
 /// </summary>
 /// <remarks>NIST FIPS 197; the instructions take the same time for all data and keys.</remarks>
 internal static class AesInstructions
@@ -47,7 +48,8 @@ internal static class AesInstructions
     /// <param name="block">The second half of the first.</param>
     /// <param name="output">Whole strides of blocks.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static unsafe void Generate(AlignedBuffer<Vector128<byte>> keys, ulong stream, ulong block, Span<byte> output)
+    public static unsafe void Generate(
+        AlignedBuffer<Vector128<byte>> keys, ulong stream, ulong block, Span<byte> output)
     {
         var key = keys.Pointer;
         fixed (byte* start = output)
@@ -94,7 +96,8 @@ internal static class AesInstructions
         => keys[i] = Running(keys[i - 2]) ^ Sse2.Shuffle(assist.AsInt32(), 0xFF).AsByte();
 
     private static void Odd(Span<Vector128<byte>> keys, int i)
-        => keys[i] = Running(keys[i - 2]) ^ Sse2.Shuffle(Instructions.KeygenAssist(keys[i - 1], 0).AsInt32(), 0xAA).AsByte();
+        => keys[i] = Running(keys[i - 2]) ^ Sse2.Shuffle(
+            Instructions.KeygenAssist(keys[i - 1], 0).AsInt32(), 0xAA).AsByte();
 
     /// <summary>Each word xor all words before it.</summary>
     private static Vector128<byte> Running(Vector128<byte> key)

@@ -22,11 +22,12 @@ internal sealed class AesBuffer
 
 /// <summary>
 /// Random words from a 256-bit key. Block b of stream s is AES-256(key, LE64(s) ‖ LE64(b)), read as two little-endian
-/// 64-bit words; a stream's words are those of its blocks 0, 1, 2, … in order. This definition is part of the ciphertext format.
+/// 64-bit words; a stream's words are those of its blocks 0, 1, 2, … in order. This definition is part of the
+/// ciphertext format.
 /// </summary>
 /// <remarks>
-/// The processor's AES, or else the platform's (NIST FIPS 197; SP 800-90A's counter construction, 128-bit counter space split in
-/// two). Not safe for concurrent use; streams with the same key give the same words wherever they run.
+/// The processor's AES, or else the platform's (NIST FIPS 197; SP 800-90A's counter construction, 128-bit counter space
+/// split in two). Not safe for concurrent use; streams with the same key give the same words wherever they run.
 /// </remarks>
 internal sealed class AesStream : IDisposable
 {
@@ -61,8 +62,8 @@ internal sealed class AesStream : IDisposable
     public void Seek(ulong stream) => (_stream, _block) = (stream, 0);
 
     /// <summary>
-    /// The stream's next words: as many as asked for, at most <see cref="AesBuffer.Words"/>. They last until the next call on
-    /// a stream with the same buffer. An odd number leaves a block's second word unused.
+    /// The stream's next words: as many as asked for, at most <see cref="AesBuffer.Words"/>. They last until the next
+    /// call on a stream with the same buffer. An odd number leaves a block's second word unused.
     /// </summary>
     public ReadOnlySpan<ulong> Next(int words)
     {
@@ -75,8 +76,9 @@ internal sealed class AesStream : IDisposable
     }
 
     /// <summary>
-    /// The stream's next blocks of 16 bytes, exactly as many as asked for, at most <see cref="AesBuffer.Blocks"/>. They last until
-    /// the next call on a stream with the same buffer; another 16 bytes after them can be read, and mean nothing.
+    /// The stream's next blocks of 16 bytes, exactly as many as asked for, at most <see cref="AesBuffer.Blocks"/>. They
+    /// last until the next call on a stream with the same buffer; another 16 bytes after them can be read, and mean
+    /// nothing.
     /// </summary>
     public ReadOnlySpan<byte> NextBlocks(int blocks)
     {
@@ -84,7 +86,8 @@ internal sealed class AesStream : IDisposable
         if (_roundKeys is not null)
         {
             const int stride = AesInstructions.Stride; // divides a batch
-            AesInstructions.Generate(_roundKeys, _stream, _block, _buffer.Output.AsSpan(0, 16 * ((blocks + stride - 1) & -stride)));
+            AesInstructions.Generate(
+                _roundKeys, _stream, _block, _buffer.Output.AsSpan(0, 16 * ((blocks + stride - 1) & -stride)));
         }
         else
         {
@@ -105,5 +108,6 @@ internal sealed class AesStream : IDisposable
         CryptographicOperations.ZeroMemory(_buffer.Output);
     }
 
-    private static ulong LittleEndian(ulong x) => BitConverter.IsLittleEndian ? x : BinaryPrimitives.ReverseEndianness(x);
+    private static ulong LittleEndian(ulong x)
+        => BitConverter.IsLittleEndian ? x : BinaryPrimitives.ReverseEndianness(x);
 }

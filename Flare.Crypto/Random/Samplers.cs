@@ -18,15 +18,19 @@ internal static class Samplers
     private const int Group = 16; // draws are fetched 16 at a time: those fill whole blocks, whatever their bytes
 
     /// <summary>
-    /// Uniform residues modulo q, by rejection. A draw is as many bytes as q has, begun ones included, little-endian; its lowest
-    /// bits, as many as q has, are taken if they are below q, and dropped otherwise. Only public values are drawn so: how many
-    /// draws it takes depends on them.
+    /// Uniform residues modulo q, by rejection. A draw is as many bytes as q has, begun ones included, little-endian;
+    /// its lowest bits, as many as q has, are taken if they are below q, and dropped otherwise. Only public values are
+    /// drawn so: how many draws it takes depends on them.
     /// </summary>
-    public static void Uniform(AesStream source, Modulus modulus, Span<ulong> residues, KernelPath path = KernelPath.Best)
+    public static void Uniform(
+        AesStream source, Modulus modulus, Span<ulong> residues, KernelPath path = KernelPath.Best)
         => Uniform(source, modulus, residues, add: false, path);
 
-    /// <summary>As <see cref="Uniform(AesStream, Modulus, Span{ulong}, KernelPath)"/>, but adds to residues in [0, q), modulo q.</summary>
-    public static void AddUniform(AesStream source, Modulus modulus, Span<ulong> residues, KernelPath path = KernelPath.Best)
+    /// <summary>
+    /// As <see cref="Uniform(AesStream, Modulus, Span{ulong}, KernelPath)"/>, but adds to residues in [0, q), modulo q.
+    /// </summary>
+    public static void AddUniform(
+        AesStream source, Modulus modulus, Span<ulong> residues, KernelPath path = KernelPath.Best)
         => Uniform(source, modulus, residues, add: true, path);
 
     /// <summary>Noise for every place: a draw is six bytes.</summary>
@@ -61,8 +65,8 @@ internal static class Samplers
         => BitOperations.PopCount(word & NoiseMask) - BitOperations.PopCount((word >> NoiseBound) & NoiseMask);
 
     /// <summary>
-    /// -1, 0 or 1 from a word, by its position in three equal parts of the word's range: no rejection and no branch; each
-    /// probability is within 2^-63 of a third.
+    /// -1, 0 or 1 from a word, by its position in three equal parts of the word's range: no rejection and no branch;
+    /// each probability is within 2^-63 of a third.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static int Ternary(ulong word) => (int)Modulus.HighProduct(word, 3) - 1;
@@ -108,7 +112,9 @@ internal static class Samplers
         }
     }
 
-    /// <summary>Enough draws, or a batch; never a part of a group, so the result does not depend on the batches.</summary>
+    /// <summary>
+    /// Enough draws, or a batch; never a part of a group, so the result does not depend on the batches.
+    /// </summary>
     private static ReadOnlySpan<byte> Fetch(AesStream source, int bytes, int wanted, out int count)
     {
         var groups = Math.Min((wanted + Group - 1) / Group, AesBuffer.Blocks / bytes);
@@ -128,7 +134,8 @@ internal static class Samplers
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<ulong> Draw(ref byte from, int bytes, Vector256<byte> spread)
     {
-        var draws = Vector256.Create(Vector128.LoadUnsafe(ref from), Vector128.LoadUnsafe(ref from, (nuint)(2 * bytes)));
+        var draws = Vector256.Create(
+            Vector128.LoadUnsafe(ref from), Vector128.LoadUnsafe(ref from, (nuint)(2 * bytes)));
         return Avx2.Shuffle(draws, spread).AsUInt64();
     }
 
@@ -141,14 +148,19 @@ internal static class Samplers
         return Vector256.Create(Vector128.Create<byte>(half));
     }
 
-    /// <summary>As the other: with the second 21 bits turned over, one count does, since 21 less the ones is the zeros.</summary>
+    /// <summary>
+    /// As the other: with the second 21 bits turned over, one count does, since 21 less the ones is the zeros.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Vector256<long> Noise(Vector256<ulong> words)
     {
-        var bits = ((words ^ Vector256.Create(NoiseMask << NoiseBound)) & Vector256.Create((1ul << (2 * NoiseBound)) - 1)).AsByte();
+        var bits = (
+            (words ^ Vector256.Create(NoiseMask << NoiseBound)) & Vector256.Create(
+                (1ul << (2 * NoiseBound)) - 1)).AsByte();
         var counts = Vector256.Create(Vector128.Create((byte)0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
         var low = Avx2.Shuffle(counts, bits & Vector256.Create((byte)15));
         var high = Avx2.Shuffle(counts, (bits.AsUInt16() >>> 4).AsByte() & Vector256.Create((byte)15));
-        return Avx2.SumAbsoluteDifferences(low + high, Vector256<byte>.Zero).AsInt64() - Vector256.Create((long)NoiseBound);
+        return Avx2.SumAbsoluteDifferences(
+            low + high, Vector256<byte>.Zero).AsInt64() - Vector256.Create((long)NoiseBound);
     }
 }

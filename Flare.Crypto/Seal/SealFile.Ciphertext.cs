@@ -10,8 +10,10 @@ public static partial class SealFile
     /// <summary>Reads a Ciphertext into a new buffer.</summary>
     /// <param name="file">The file, whole.</param>
     /// <param name="parameters">The parameters that it must be of.</param>
-    /// <returns>Its <see cref="CkksCiphertext.Noise"/> is taken for that of a fresh encryption with a public key.</returns>
-    /// <exception cref="FlareCryptoException">It is malformed, damaged, of other parameters, or hides nothing.</exception>
+    /// <returns>Its <see cref="CkksCiphertext.Noise"/> is taken for that of a fresh encryption with a public
+    /// key.</returns>
+    /// <exception cref="FlareCryptoException">It is malformed, damaged, of other parameters, or hides
+    /// nothing.</exception>
     public static CkksCiphertext ReadCiphertext(ReadOnlySpan<byte> file, CkksParameters parameters)
     {
         var ciphertext = new CkksCiphertext(parameters);
@@ -19,10 +21,13 @@ public static partial class SealFile
         return ciphertext;
     }
 
-    /// <summary>Reads a Ciphertext into a buffer that exists, allocating next to nothing unless it is compressed.</summary>
+    /// <summary>
+    /// Reads a Ciphertext into a buffer that exists, allocating next to nothing unless it is compressed.
+    /// </summary>
     /// <param name="file">The file, whole.</param>
     /// <param name="destination">Of the parameters that it must be of. Left empty when the file is refused.</param>
-    /// <exception cref="FlareCryptoException">It is malformed, damaged, of other parameters, or hides nothing.</exception>
+    /// <exception cref="FlareCryptoException">It is malformed, damaged, of other parameters, or hides
+    /// nothing.</exception>
     public static void ReadCiphertext(ReadOnlySpan<byte> file, CkksCiphertext destination)
     {
         ArgumentNullException.ThrowIfNull(destination);
@@ -96,7 +101,8 @@ public static partial class SealFile
     }
 
     // Everything after the name of the level; the scale, which the caller judges.
-    private static double ReadCiphertext(ref SealReader reader, CkksLevel level, CkksCiphertext destination, string what)
+    private static double ReadCiphertext(
+        ref SealReader reader, CkksLevel level, CkksCiphertext destination, string what)
     {
         var parameters = destination.Parameters;
         destination.Reset(level);
@@ -130,7 +136,8 @@ public static partial class SealFile
         if (seed is not null)
         {
             var stream = new SealGenerator(seed.Kind, seed.Bytes);
-            CkksSampling.Uniform(stream, parameters.Transforms.AsSpan(0, level.PrimeCount), parameters.Degree, destination.Second);
+            CkksSampling.Uniform(
+                stream, parameters.Transforms.AsSpan(0, level.PrimeCount), parameters.Degree, destination.Second);
         }
         else if (!destination.Second.ContainsAnyExcept(0UL))
         {

@@ -10,8 +10,8 @@ namespace Flare.Crypto;
 /// </summary>
 /// <remarks>
 /// Readers trust nothing: sizes are checked before memory is taken by them, residues must be below their primes, secret
-/// keys must be ternary, ciphertexts must hide something. The format has no signature, so a reader cannot tell who wrote a
-/// file. Files are read whole, and must end where their header says.
+/// keys must be ternary, ciphertexts must hide something. The format has no signature, so a reader cannot tell who
+/// wrote a file. Files are read whole, and must end where their header says.
 /// </remarks>
 public static partial class SealFile
 {
@@ -33,7 +33,8 @@ public static partial class SealFile
         var count = reader.Word();
         if (degree > CkksParameters.MaxDegree || count > CkksParameters.MaxPrimes)
             throw new FlareCryptoException(CryptoFault.Malformed,
-                $"The parameter file has N = {degree} and {count} primes; {CkksParameters.MaxDegree} and {CkksParameters.MaxPrimes} are the most.");
+                $"The parameter file has N = {degree} and {count} primes; {CkksParameters.MaxDegree} and "
+                    + $"{CkksParameters.MaxPrimes} are the most.");
         Span<ulong> primes = stackalloc ulong[(int)count];
         for (var i = 0; i < primes.Length; i++)
         {
@@ -54,7 +55,8 @@ public static partial class SealFile
     {
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(destination);
-        var writer = new SealWriter(ParametersLength(parameters.Primes.Count), format ?? SealFormat.Default, destination);
+        var writer = new SealWriter(
+            ParametersLength(parameters.Primes.Count), format ?? SealFormat.Default, destination);
         writer.Byte(CkksScheme);
         writer.Word((ulong)parameters.Degree);
         writer.Word((ulong)parameters.Primes.Count);
@@ -135,7 +137,8 @@ public static partial class SealFile
         => ParmsId.Size + 8 + 8 + ArrayOverhead + 8 * parameters.Degree * level.PrimeCount;
 
     private static void WritePlaintext(
-        CkksParameters parameters, CkksLevel level, double scale, ulong[] residues, IBufferWriter<byte> destination, SealFormat? format)
+        CkksParameters parameters, CkksLevel level, double scale, ulong[] residues, IBufferWriter<byte> destination,
+        SealFormat? format)
     {
         ArgumentNullException.ThrowIfNull(destination);
         var writer = new SealWriter(PlaintextLength(parameters, level), format ?? SealFormat.Default, destination);
@@ -152,7 +155,8 @@ public static partial class SealFile
             if (level.Id == id)
                 return level;
         throw new FlareCryptoException(CryptoFault.WrongParameters,
-            $"The {what} is of parameters {id}, which are not a level of {parameters}. Read it with those it was made for.");
+            $"The {what} is of parameters {id}, which are not a level of {parameters}. Read it with those it was made "
+                + "for.");
     }
 
     private static void CheckLevel(ParmsId id, CkksLevel level, string what)

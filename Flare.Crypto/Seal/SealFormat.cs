@@ -14,8 +14,8 @@ public enum SealCompression : byte
 }
 
 /// <summary>
-/// The version in a SEAL file's header. SEAL 4.4 reads 3.4 and up; 4.0 to 4.3 read only their own minor version and 3.x;
-/// so a file stamped 3.6 is what every release from 3.6 on reads.
+/// The version in a SEAL file's header. SEAL 4.4 reads 3.4 and up; 4.0 to 4.3 read only their own minor version and
+/// 3.x; so a file stamped 3.6 is what every release from 3.6 on reads.
 /// </summary>
 /// <param name="Major">3 or 4.</param>
 /// <param name="Minor">6 or 7 for 3, 0 to 4 for 4.</param>

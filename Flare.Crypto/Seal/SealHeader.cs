@@ -34,7 +34,8 @@ internal readonly record struct SealHeader(SealVersion Version, SealCompression 
     public void Write(Span<byte> destination)
     {
         BinaryPrimitives.WriteUInt16LittleEndian(destination, Magic);
-        (destination[2], destination[3], destination[4], destination[5]) = (Length, Version.Major, Version.Minor, (byte)Compression);
+        (destination[2], destination[3], destination[4], destination[5]) = (
+            Length, Version.Major, Version.Minor, (byte)Compression);
         BinaryPrimitives.WriteUInt16LittleEndian(destination[6..], 0);
         BinaryPrimitives.WriteUInt64LittleEndian(destination[8..], (ulong)Size);
     }

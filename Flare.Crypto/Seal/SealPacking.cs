@@ -21,8 +21,10 @@ internal static class SealPacking
             Array.Resize(ref buffer, length);
             return buffer;
         }
-        catch (Exception e) when (e is InvalidDataException or ZstdException)
+        catch (Exception e) when (e is not FlareCryptoException)
         {
+            // Of whatever type: decoders throw more kinds than they document (a zlib header that asks for a preset
+            // dictionary is an IOException), and the bytes are a stranger's.
             throw new FlareCryptoException(CryptoFault.Malformed,
                 $"The {what} is damaged, or longer than these parameters allow: it does not unpack.", e);
         }

@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace Flare.Crypto;
 
-/// <summary>Walks over the body of a SEAL file. Every size is checked before anything is read or allocated by it.</summary>
+/// <summary>
+/// Walks over the body of a SEAL file. Every size is checked before anything is read or allocated by it.
+/// </summary>
 internal ref struct SealReader
 {
     private readonly string _what;
@@ -18,7 +20,9 @@ internal ref struct SealReader
         var header = SealHeader.Read(file, what);
         var body = file[SealHeader.Length..];
         (_what, Version) = (what, header.Version);
-        _rest = header.Compression == SealCompression.None ? body : SealPacking.Unpack(body, header.Compression, maxBody, what);
+        _rest = header.Compression == SealCompression.None
+            ? body
+            : SealPacking.Unpack(body, header.Compression, maxBody, what);
         if (_rest.Length > maxBody)
             throw new FlareCryptoException(CryptoFault.Malformed,
                 $"The {what} is longer than these parameters allow: {_rest.Length} bytes, {maxBody} at most.");

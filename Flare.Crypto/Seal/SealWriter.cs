@@ -19,7 +19,8 @@ internal ref struct SealWriter
     {
         (_version, _compression) = (format.Version, format.Compression);
         if (!_version.IsSupported)
-            throw new ArgumentException($"SEAL {_version} cannot be written; 3.6, 3.7 and 4.0 to 4.4 can.", nameof(format));
+            throw new ArgumentException(
+                $"SEAL {_version} cannot be written; 3.6, 3.7 and 4.0 to 4.4 can.", nameof(format));
         var length = SealHeader.Length + bodyLength;
         if (_compression is < SealCompression.None or > SealCompression.Zstandard)
             throw new ArgumentException($"There is no compression {_compression}.", nameof(format));

@@ -4,8 +4,8 @@ using System.Buffers.Binary;
 namespace Flare.Crypto;
 
 /// <summary>
-/// TenSEAL's CKKSVector, as its <c>serialize()</c> writes it: a protobuf message of SEAL ciphertexts, the number of values
-/// in each, and the scale. NVIDIA FLARE's encrypted models are made of these.
+/// TenSEAL's CKKSVector, as its <c>serialize()</c> writes it: a protobuf message of SEAL ciphertexts, the number of
+/// values in each, and the scale. NVIDIA FLARE's encrypted models are made of these.
 /// </summary>
 /// <remarks>The message: 1 repeated uint32 sizes, 2 repeated bytes ciphertexts, 3 double scale.</remarks>
 public sealed class TenSealVector
@@ -27,13 +27,15 @@ public sealed class TenSealVector
         ArgumentNullException.ThrowIfNull(sizes);
         if (ciphertexts.Count == 0 || ciphertexts.Count != sizes.Count)
             throw new FlareCryptoException(CryptoFault.Malformed,
-                $"A CKKSVector has as many sizes as ciphertexts, at least one; these are {sizes.Count} and {ciphertexts.Count}.");
+                $"A CKKSVector has as many sizes as ciphertexts, at least one; these are {sizes.Count} and "
+                    + $"{ciphertexts.Count}.");
         for (var i = 0; i < sizes.Count; i++)
         {
             ciphertexts[0].Parameters.CheckMatches(ciphertexts[i].Parameters, $"Ciphertext {i} of the CKKSVector");
             if (sizes[i] < 1 || sizes[i] > ciphertexts[i].Parameters.SlotCount)
                 throw new FlareCryptoException(CryptoFault.Malformed,
-                    $"Ciphertext {i} of the CKKSVector cannot hold {sizes[i]} values; 1 to {ciphertexts[i].Parameters.SlotCount} fit.");
+                    $"Ciphertext {i} of the CKKSVector cannot hold {sizes[i]} values; 1 to "
+                        + $"{ciphertexts[i].Parameters.SlotCount} fit.");
         }
         CkksChecks.Scale(scale, ciphertexts[0].Parameters.FirstLevel);
         (Ciphertexts, Sizes, Scale) = (ciphertexts, sizes, scale);
@@ -53,7 +55,8 @@ public sealed class TenSealVector
     /// <param name="parameters">The parameters that its ciphertexts must be of.</param>
     /// <param name="maxCiphertexts">The most ciphertexts to accept, as each takes memory for all its slots.</param>
     /// <exception cref="FlareCryptoException">It is malformed, too large, or of other parameters.</exception>
-    public static TenSealVector Read(ReadOnlySpan<byte> message, CkksParameters parameters, int maxCiphertexts = DefaultMaxCiphertexts)
+    public static TenSealVector Read(
+        ReadOnlySpan<byte> message, CkksParameters parameters, int maxCiphertexts = DefaultMaxCiphertexts)
     {
         ArgumentNullException.ThrowIfNull(parameters);
         var sizes = new List<int>();
@@ -73,7 +76,8 @@ public sealed class TenSealVector
                 case CiphertextTag:
                     if (ciphertexts.Count == maxCiphertexts)
                         throw new FlareCryptoException(CryptoFault.Malformed,
-                            $"The CKKSVector has more than {maxCiphertexts} ciphertexts; raise the limit if it is meant to.");
+                            $"The CKKSVector has more than {maxCiphertexts} ciphertexts; raise the limit if it is "
+                                + "meant to.");
                     ciphertexts.Add(SealFile.ReadCiphertext(Block(ref message), parameters));
                     break;
                 case ScaleTag:

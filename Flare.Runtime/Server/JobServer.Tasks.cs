@@ -8,6 +8,7 @@ public sealed partial class JobServer
     /// <summary>Sends a task to its targets, frozen now.</summary>
     internal TaskRun Start(FlareTask task, IReadOnlyList<string> targets, int minimum, TimeSpan grace, TimeSpan? timeout, string workflow, bool standing = false, bool newcomers = false)
     {
+        RequireReadable(task, workflow);
         var run = new TaskRun(this, task, $"{task.Name}-{Epoch}-{++_lastTask}", minimum, grace, timeout, standing) { Workflow = workflow, IncludesNewcomers = newcomers };
         _running.Add(run);
         if (task.Round > 0) BeginRound(run);
@@ -15,6 +16,21 @@ public sealed partial class JobServer
         if (_abort.IsCancellationRequested) run.Complete(CompletionStatus.Aborted, "the job was aborted");
         else run.Evaluate();
         return run;
+    }
+
+    // An aggregator that takes ciphertext has said so to all sites by now, in a public property: others would read it as values.
+    private void RequireReadable(FlareTask task, string workflow)
+    {
+        foreach (var (_, value) in task.Data.Body)
+        {
+            if (value.Kind != FlareValueKind.Tensors || !EncryptedForm.Is(value.AsTensors().Layout)) continue;
+            if (_engine.PublicRunProperties()?.TryGet(EncryptedForm.TensorName, out var _) == true) return;
+            throw new FlareException(
+                ErrorIds.PlaintextNeeded,
+                $"The workflow {workflow} reads values, and the model of its task '{task.Name}' holds ciphertext (tensor "
+                    + $"'{EncryptedForm.TensorName}'), which it would make useless: open the model first, by HomomorphicEncryption.Decrypt "
+                    + "with the policy and key that it is under, or go on encrypted, by UseHomomorphicEncryption with these.");
+        }
     }
 
     internal Assignment Assign(TaskRun run, SiteSession session)

@@ -3,14 +3,13 @@ using Flare.Crypto;
 using Flare.Learning;
 using Flare.Tests.Federations;
 using Flare.Workflows;
-using FixedPoint = Flare.Crypto.FixedPoint;
 
 namespace Flare.Tests.Docs;
 
 /// <summary>The code of docs/encryption.md and of Flare.Crypto's README, compiled and run.</summary>
 public class EncryptionTests
 {
-    private static readonly FixedPoint Format = FixedPoint.ForRange(limit: 1.0, bits: 22);
+    private static readonly Quantization Format = Quantization.ForRange(limit: 1.0, bits: 22);
 
     private string _directory = "";
 
@@ -29,26 +28,26 @@ public class EncryptionTests
         byte[][] others = [.. Enumerable.Range(0, 7).Select(i => Upload(ring.Current, $"clinic-{i}", update))];
         var mean = new float[update.Length];
 
-        var parameters = ExactParameters.Choose(maxSummands: 8, FixedPoint.ForRange(limit: 1.0, bits: 22));
+        var parameters = RlweParameters.Choose(maxSummands: 8, Quantization.ForRange(limit: 1.0, bits: 22));
         var round = new AggregationRound("chest-xray", 12);
 
         // At a site.
-        using var encryptor = new ExactEncryptor(parameters, ring.Current);
+        using var encryptor = new RlweEncryptor(parameters, ring.Current);
         var upload = new byte[encryptor.UploadBytes(round, "hospital-3", update.Length)];
         encryptor.Encrypt(update, round, "hospital-3", upload);
 
         // At the server, which has no key, only its id.
-        var accumulator = new ExactAccumulator(parameters, round, keyId, update.Length);
+        var accumulator = new RlweAccumulator(parameters, round, keyId, update.Length);
         accumulator.Add(upload);
         foreach (var other in others) accumulator.Add(other);
         var sum = new byte[accumulator.SumBytes];
         accumulator.Write(sum);
 
         // At every site.
-        using var decryptor = new ExactDecryptor(parameters, ring);
+        using var decryptor = new RlweDecryptor(parameters, ring);
         var sums = new long[update.Length];
         decryptor.Decrypt(sum, new ExpectedSum(round, Summands: 8), sums);
-        parameters.Format.Dequantise(sums, divisor: 8, mean);
+        parameters.Format.Dequantize(sums, divisor: 8, mean);
 
         Assert.That(mean, Is.EqualTo(update).Within(Math.ScaleB(1, -Format.FractionBits)));
     }
@@ -189,7 +188,7 @@ public class EncryptionTests
     private static byte[] Upload(SecretKey key, string site, float[] update)
     {
         var round = new AggregationRound("chest-xray", 12);
-        using var encryptor = new ExactEncryptor(ExactParameters.Choose(8, Format), key);
+        using var encryptor = new RlweEncryptor(RlweParameters.Choose(8, Format), key);
         var upload = new byte[encryptor.UploadBytes(round, site, update.Length)];
         encryptor.Encrypt(update, round, site, upload);
         return upload;

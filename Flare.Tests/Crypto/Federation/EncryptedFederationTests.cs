@@ -1,13 +1,12 @@
 using Flare.Crypto;
 using Flare.Learning;
 using Flare.Workflows;
-using FixedPoint = Flare.Crypto.FixedPoint;
 
 namespace Flare.Tests.Crypto;
 
 public class EncryptedFederationTests
 {
-    private static readonly FixedPoint Format = new(22, 19);
+    private static readonly Quantization Format = new(22, 19);
     private static readonly TrainTest Digits = Datasets.Digits();
 
     [TestCase(DataKind.Weights)]
@@ -198,7 +197,7 @@ public class EncryptedFederationTests
         await using var federation = Federation.InProcess(f => f
             .AddSites(3, site => EncryptedSites.Trainer(site.Index))
             .UseController(new FedAvg { Rounds = 2, MinSites = 3 })
-            .UseHomomorphicEncryption(new HomomorphicEncryption(new EncryptionPolicy { MaxSites = 3, Range = 0.25 })));
+            .UseHomomorphicEncryption(new HomomorphicEncryption(new EncryptionPolicy { MaxSites = 3, Range = 0.25, OutOfRange = OutOfRange.Clip })));
         var rounds = await federation.RunToEndAsync(EncryptedSites.Model());
         var metrics = rounds[1].Metrics;
         using (Assert.EnterMultipleScope())

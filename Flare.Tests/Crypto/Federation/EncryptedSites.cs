@@ -58,7 +58,7 @@ internal static class EncryptedSites
     });
 
     /// <summary>One round in plain sight: Σ round(x · steps / reference · 2^f), divided by Σ steps / reference.</summary>
-    public static StateDict Reference(StateDict model, int round, int sites, int reference, DataKind kind, FixedPoint format)
+    public static StateDict Reference(StateDict model, int round, int sites, int reference, DataKind kind, Quantization format)
     {
         StateDict[] trained = [.. Enumerable.Range(0, sites).Select(site =>
         {
@@ -103,8 +103,8 @@ internal static class EncryptedSites
 
     public static KeyRing Ring(params int[] seeds)
     {
-        var ring = new KeyRing(ExactFixture.Key(seeds[0]));
-        foreach (var seed in seeds.Skip(1)) ring.Add(ExactFixture.Key(seed));
+        var ring = new KeyRing(RlweFixture.Key(seeds[0]));
+        foreach (var seed in seeds.Skip(1)) ring.Add(RlweFixture.Key(seed));
         return ring;
     }
 }

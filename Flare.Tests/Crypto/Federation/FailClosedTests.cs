@@ -28,7 +28,7 @@ public class FailClosedTests
     public Task A_server_that_does_not_encrypt() => AssertNothingSent(new() { Encrypts = false }, "no agreement on encryption");
 
     [Test]
-    public Task A_key_that_the_sites_do_not_have() => AssertNothingSent(new() { ServerKey = ExactFixture.Key(9).Id }, "not in this site's key ring");
+    public Task A_key_that_the_sites_do_not_have() => AssertNothingSent(new() { ServerKey = RlweFixture.Key(9).Id }, "not in this site's key ring");
 
     [Test]
     public Task Another_range() => AssertNothingSent(new() { SitePolicy = _ => EncryptedSites.Policy with { Range = 5 } }, "same EncryptionPolicy");

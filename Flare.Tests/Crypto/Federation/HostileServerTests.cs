@@ -105,7 +105,7 @@ public class HostileServerTests
             Keys = _ =>
             {
                 var ring = EncryptedSites.Ring(1, 2);
-                ring.Use(ExactFixture.Key(2).Id);
+                ring.Use(RlweFixture.Key(2).Id);
                 return ring;
             },
         }.RunAsync();
@@ -184,6 +184,54 @@ public class HostileServerTests
             Assert.That(opened["body.weight"].AsReadOnlySpan<float>()[i], Is.EqualTo(weights.Sum(w => w.Item1[i] * w.Steps) / weights.Sum(w => w.Steps)).Within(1e-5));
     }
 
+    [TestCase(0, (byte)SealCompression.Zlib), TestCase(0, (byte)SealCompression.Zstandard), TestCase(1, (byte)SealCompression.Zlib)]
+    public async Task A_compressed_ckks_upload_is_refused_by_name_and_the_job_goes_on(int chunk, byte compression)
+    {
+        var policy = new EncryptionPolicy { Scheme = EncryptionScheme.Ckks, MaxSites = 3 };
+        var federation = await new TappedFederation
+        {
+            ServerPolicy = policy,
+            SitePolicy = _ => policy,
+            Rounds = 2,
+            Reroute = (message, context) => context.TaskName == TaskNames.Train && context.Peer == "site-1" && context.Round == 1
+                ? Copy(message, t =>
+                {
+                    var bytes = t["flare.encryption.0"].AsSpan<byte>();
+                    var files = bytes[(4 + BitConverter.ToInt32(bytes))..];
+                    var file = files[(chunk * files.Length / 2)..]; // 5357 values are two ciphertexts
+                    Assert.That(file[..2].ToArray(), Is.EqualTo(new byte[] { 0x5E, 0xA1 }), "SEAL's magic");
+                    (file[5], file[16], file[17]) = (compression, 0x78, 0x20); // zlib: a preset dictionary is needed
+                })
+                : message,
+        }.RunAsync();
+        Assert.That(federation.Failure, Is.Null);
+        Assert.That(federation.Reports.Select(r => r.Accepted), Is.EqualTo(new[] { 2, 3 }));
+        Assert.That(federation.Reasons, Does.Contain("site-1: Rejected: ").And.Contain("compressed"));
+    }
+
+    [Test]
+    public async Task An_upload_whose_reading_throws_anything_is_refused_by_name_and_the_job_goes_on([Values] EncryptionScheme scheme)
+    {
+        // Memory that was given back: as when two sites hand over one state dict.
+        var policy = new EncryptionPolicy { Scheme = scheme, MaxSites = 3 };
+        var federation = await new TappedFederation
+        {
+            ServerPolicy = policy,
+            SitePolicy = _ => policy,
+            Rounds = 2,
+            Reroute = (message, context) =>
+            {
+                if (context.TaskName != TaskNames.Train || context.Peer != "site-3" || context.Round != 1) return message;
+                var copy = Copy(message, _ => { });
+                Dxo.From(copy).Tensors.Dispose();
+                return copy;
+            },
+        }.RunAsync();
+        Assert.That(federation.Failure, Is.Null);
+        Assert.That(federation.Reports.Select(r => r.Accepted), Is.EqualTo(new[] { 2, 3 }));
+        Assert.That(federation.Reasons, Does.Contain("site-3: Rejected: ").And.Contain("ObjectDisposedException"));
+    }
+
     [Test]
     public async Task A_description_that_lies_is_an_error_and_takes_no_memory([Range(0, 19)] int seed)
     {
@@ -201,7 +249,7 @@ public class HostileServerTests
             var before = GC.GetAllocatedBytesForCurrentThread();
             try
             {
-                cipher.Open(model, TimeProvider.System, ExactEncryptor.Sequential);
+                cipher.Open(model, TimeProvider.System, RlweEncryptor.Sequential);
                 // What opens is authentic: the changed byte said nothing of the model (the most steps seen).
             }
             catch (FlareCryptoException e)
@@ -217,7 +265,7 @@ public class HostileServerTests
     {
         var scheme = SumScheme.For(new EncryptionPolicy { Scheme = EncryptionScheme.Ckks, MaxSites = 4 });
         var id = CkksParameters.NvFlare.KeyLevel.Id.ToString();
-        var bytes = CkksEnvelope.Write(id, new(ExactFixture.Key(1).Id, new("job", 3), 0, ["1@a", "2@b"]));
+        var bytes = CkksEnvelope.Write(id, new(RlweFixture.Key(1).Id, new("job", 3), 0, ["1@a", "2@b"]));
         Assert.That(scheme.ReadHeader(bytes).Members, Is.EqualTo(new[] { "1@a", "2@b" }));
         var random = new Random(seed);
         for (var trial = 0; trial < 200; trial++)
@@ -248,13 +296,13 @@ public class HostileServerTests
         byte[] Upload(string member, float value, AggregationRound at)
         {
             var upload = new byte[cipher.UploadBytes(at, member, 5000)];
-            cipher.Encrypt(ring.Current, [.. Enumerable.Repeat(value, 5000)], at, member, upload, ExactEncryptor.Sequential);
+            cipher.Encrypt(ring.Current, [.. Enumerable.Repeat(value, 5000)], at, member, upload, RlweEncryptor.Sequential);
             return upload;
         }
         void Add(byte[] upload)
         {
-            sum.Check(upload, ExactEncryptor.Sequential);
-            sum.Add(upload, ExactEncryptor.Sequential);
+            sum.Check(upload, RlweEncryptor.Sequential);
+            sum.Add(upload, RlweEncryptor.Sequential);
         }
         var first = Upload("1@a", 0.5f, round);
         Add(first);
@@ -267,9 +315,9 @@ public class HostileServerTests
         Assert.That(() => Add(Upload("1@d", 1, round)), Throws.TypeOf<FlareCryptoException>().With.Property("Fault").EqualTo(CryptoFault.TooManySummands));
 
         var written = new byte[sum.SumBytes];
-        sum.Write(written, ExactEncryptor.Sequential);
+        sum.Write(written, RlweEncryptor.Sequential);
         var opened = new double[5000];
-        cipher.Decrypt(written, scheme.ReadHeader(written), round, opened, ExactEncryptor.Sequential);
+        cipher.Decrypt(written, scheme.ReadHeader(written), round, opened, RlweEncryptor.Sequential);
         Assert.That(opened, Has.All.EqualTo(0.75).Within(1e-6));
     }
 

@@ -13,7 +13,7 @@ internal sealed class TappedFederation
     private readonly List<Shareable> _sent = [];
 
     public EncryptionPolicy ServerPolicy { get; init; } = EncryptedSites.Policy;
-    public KeyId ServerKey { get; init; } = ExactFixture.Key(1).Id;
+    public KeyId ServerKey { get; init; } = RlweFixture.Key(1).Id;
     public Func<int, EncryptionPolicy> SitePolicy { get; init; } = _ => EncryptedSites.Policy;
     public Func<int, KeyRing> Keys { get; init; } = _ => EncryptedSites.Ring(1);
     public Func<int, Executor> Trainer { get; init; } = site => EncryptedSites.Trainer(site);

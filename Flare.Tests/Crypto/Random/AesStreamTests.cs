@@ -18,7 +18,7 @@ public class AesStreamTests
     [Test]
     public void Words_are_those_of_counter_blocks_however_they_are_fetched([Values] bool portable)
     {
-        var key = ExactFixture.Entropy(1, "stream");
+        var key = RlweFixture.Entropy(1, "stream");
         using var aes = Aes.Create();
         aes.Key = key;
         var expected = new byte[3000 * 8];
@@ -54,9 +54,9 @@ public class AesStreamTests
     public void Streams_that_share_a_buffer_do_not_disturb_each_other()
     {
         var buffer = new AesBuffer();
-        using var one = new AesStream(ExactFixture.Entropy(1, "a"), buffer);
-        using var two = new AesStream(ExactFixture.Entropy(2, "a"), buffer);
-        using var alone = new AesStream(ExactFixture.Entropy(1, "a"), new AesBuffer());
+        using var one = new AesStream(RlweFixture.Entropy(1, "a"), buffer);
+        using var two = new AesStream(RlweFixture.Entropy(2, "a"), buffer);
+        using var alone = new AesStream(RlweFixture.Entropy(1, "a"), new AesBuffer());
         one.Next(10);
         alone.Next(10);
         two.Next(100);

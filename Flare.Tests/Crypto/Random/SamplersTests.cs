@@ -144,7 +144,7 @@ public class SamplersTests
 
     private static void Draw(int seed, Action<AesStream> draw)
     {
-        using var stream = new AesStream(ExactFixture.Entropy(seed, "samples"), new AesBuffer());
+        using var stream = new AesStream(RlweFixture.Entropy(seed, "samples"), new AesBuffer());
         draw(stream);
     }
 

@@ -74,6 +74,25 @@ public class SealHostileInputTests
         Assert.That(garbage, Is.Zero, "decrypted to garbage with no error");
     }
 
+    [TestCaseSource(nameof(Files))]
+    public void Whatever_unpacking_throws_is_one_exception(string name, object reader)
+    {
+        var read = (Reader)reader;
+        byte[][] bodies =
+        [
+            [0x78, 0x20, 1, 2, 3, 4, 5, 6, 7, 8], // asks for a preset dictionary: not an InvalidDataException
+            [0x78, 0xBB, 0, 0, 0, 0, 0, 0, 0, 0], [0x78], [0x78, 0x9C], [0x78, 0x9C, 0xFF, 0xFF], [0x18, 0x95, 3, 0],
+            [0x28, 0xB5, 0x2F, 0xFD], [0x28, 0xB5, 0x2F, 0xFD, 0x27, 1, 2, 3, 4, 9, 9, 9, 9, 9], [0x50, 0x2A, 0x4D, 0x18, 0xFF, 0xFF, 0xFF, 0x7F],
+        ];
+        foreach (var compression in new[] { SealCompression.Zlib, SealCompression.Zstandard })
+            foreach (var body in bodies)
+            {
+                var file = WithSize([.. Read(name)[..16], .. body, .. new byte[64]]);
+                file[5] = (byte)compression;
+                Assert.That(() => read(file), Throws.TypeOf<FlareCryptoException>(), $"{compression} {Convert.ToHexString(body)}");
+            }
+    }
+
     [Test]
     public void Objects_of_other_parameters_are_refused()
     {

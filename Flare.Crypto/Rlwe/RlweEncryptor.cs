@@ -1,51 +1,42 @@
+using System.Globalization;
 using System.Security.Cryptography;
 
 namespace Flare.Crypto;
 
-/// <summary>What <see cref="ExactEncryptor"/> did.</summary>
+/// <summary>What <see cref="RlweEncryptor"/> did.</summary>
 /// <param name="BytesWritten">The upload's size.</param>
 /// <param name="Clipped">How many values lay outside the fixed-point range and were moved to its end.</param>
 public readonly record struct EncryptionReport(int BytesWritten, long Clipped);
 
-/// <summary>What to do with values outside the fixed-point range. NaN and infinities are always refused.</summary>
-public enum OutOfRange
-{
-    /// <summary>Move them to the range's end, and count them.</summary>
-    Clip = 0,
-
-    /// <summary>Encrypt nothing and throw.</summary>
-    Reject = 1,
-}
-
 /// <summary>
-/// Encrypts a site's values for one round, so that a server without the key can add uploads, and only a holder of the key can
-/// open their sum. docs/encryption.md describes the scheme.
+/// Encrypts a site's values for one round, so that a server without the key can add uploads, and only a holder of the
+/// key can open their sum. docs/encryption.md describes the scheme.
 /// </summary>
 /// <remarks>
-/// Safe for concurrent use; memory grows by a workspace (some 400 KiB) for every thread that works at once. Disposal overwrites
-/// what was derived from the key; the key itself stays its owner's.
+/// Safe for concurrent use; memory grows by a workspace (some 400 KiB) for every thread that works at once. Disposal
+/// overwrites what was derived from the key; the key itself stays its owner's.
 /// </remarks>
-public sealed class ExactEncryptor : IDisposable
+public sealed class RlweEncryptor : IDisposable
 {
     private const int EntropySize = 32;
 
-    private readonly ExactKey _key;
-    private readonly ExactCodec _codec;
+    private readonly RlweKey _key;
+    private readonly RlweCodec _codec;
     private readonly Pool<ChunkWorkspace> _workspaces;
 
     /// <summary>Prepares to encrypt under a key.</summary>
-    public ExactEncryptor(ExactParameters parameters, SecretKey key)
+    public RlweEncryptor(RlweParameters parameters, SecretKey key)
     {
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(key);
         Parameters = parameters;
-        _key = new ExactKey(key, parameters);
-        _codec = new ExactCodec(parameters);
+        _key = new RlweKey(key, parameters);
+        _codec = new RlweCodec(parameters);
         _workspaces = new(() => new ChunkWorkspace(parameters));
     }
 
     /// <summary>The parameters of every upload.</summary>
-    public ExactParameters Parameters { get; }
+    public RlweParameters Parameters { get; }
 
     /// <summary>The id of the key of every upload.</summary>
     public KeyId Key => _key.Id;
@@ -62,7 +53,11 @@ public sealed class ExactEncryptor : IDisposable
             + Parameters.BodyBytes(elements, Parameters.UploadBits);
         return bytes <= Array.MaxLength
             ? (int)bytes
-            : throw new ArgumentOutOfRangeException(nameof(elements), elements, "An upload holds less than 2 GiB: send the model in several parts, each as an element run of its own job or round.");
+            : throw new ArgumentOutOfRangeException(
+                nameof(elements),
+                elements,
+                "An upload holds less than 2 GiB: send the model in several parts, each as an element run of its own "
+                    + "job or round.");
     }
 
     /// <summary>Encrypts a site's values for a round, under fresh randomness.</summary>
@@ -76,7 +71,7 @@ public sealed class ExactEncryptor : IDisposable
     /// <exception cref="ArgumentException">A name is unusable, or the destination is too small.</exception>
     public EncryptionReport Encrypt(
         ReadOnlySpan<float> values, AggregationRound round, string site, Span<byte> destination,
-        OutOfRange outOfRange = OutOfRange.Clip, ChunkLoop? loop = null)
+        OutOfRange outOfRange = OutOfRange.Refuse, ChunkLoop? loop = null)
     {
         Span<byte> entropy = stackalloc byte[EntropySize];
         RandomNumberGenerator.Fill(entropy);
@@ -90,7 +85,8 @@ public sealed class ExactEncryptor : IDisposable
         _workspaces.Drain(workspace => workspace.Clear());
     }
 
-    /// <summary>As <see cref="Encrypt(ReadOnlySpan{float}, AggregationRound, string, Span{byte}, OutOfRange, ChunkLoop?)"/>, from
+    /// <summary>As
+    /// <see cref="Encrypt(ReadOnlySpan{float}, AggregationRound, string, Span{byte}, OutOfRange, ChunkLoop?)"/>, from
     /// given entropy: the same in, the same out. Entropy must never serve twice.</summary>
     internal unsafe EncryptionReport Encrypt(
         ReadOnlySpan<float> values, AggregationRound round, string site, Span<byte> destination,
@@ -98,13 +94,15 @@ public sealed class ExactEncryptor : IDisposable
     {
         var size = UploadBytes(round, site, values.Length);
         if (destination.Length < size)
-            throw new ArgumentException($"The upload takes {size} bytes; there is room for {destination.Length}.", nameof(destination));
+            throw new ArgumentException(
+                $"The upload takes {size} bytes; there is room for {destination.Length}.", nameof(destination));
 
-        // Bound to site and round, so that machines cloned with their generator's state still differ. The seed is public; the
-        // noise key, its sibling, stays here.
+        // Bound to site and round, so that machines cloned with their generator's state still differ. The seed is
+        // public; the noise key, its sibling, stays here.
         Span<byte> keys = stackalloc byte[2 * CiphertextHeader.SeedSize];
         var blank = Header(round, site, values.Length, new byte[CiphertextHeader.SeedSize], 0);
-        HKDF.DeriveKey(HashAlgorithmName.SHA256, entropy, keys, salt: default, info: blank.Canonical(blank.Summands[0]));
+        HKDF.DeriveKey(
+            HashAlgorithmName.SHA256, entropy, keys, salt: default, info: blank.Canonical(blank.Summands[0]));
         var seed = keys[..CiphertextHeader.SeedSize].ToArray();
         var noise = keys[CiphertextHeader.SeedSize..].ToArray();
 
@@ -122,10 +120,17 @@ public sealed class ExactEncryptor : IDisposable
                 (loop ?? Sequential)(hashes.Length, chunk =>
                 {
                     var worker = workers.Rent();
-                    var packed = new Span<byte>((byte*)target, bytes);
-                    var count = EncryptChunk(worker, chunk, new((float*)source, elements), packed, outOfRange, out hashes[chunk]);
-                    Interlocked.Add(ref clipped, count);
-                    workers.Return(worker);
+                    try
+                    {
+                        var packed = new Span<byte>((byte*)target, bytes);
+                        var run = new ReadOnlySpan<float>((float*)source, elements);
+                        var count = EncryptChunk(worker, chunk, run, packed, outOfRange, out hashes[chunk]);
+                        Interlocked.Add(ref clipped, count);
+                    }
+                    finally
+                    {
+                        workers.Return(worker); // so that its keys are overwritten whatever happens
+                    }
                 });
             }
         }
@@ -157,11 +162,9 @@ public sealed class ExactEncryptor : IDisposable
         var coefficients = Parameters.Coefficients(chunk, values.Length);
         var first = chunk * Parameters.ChunkValues;
         var run = values.Slice(first, Math.Min(Parameters.ChunkValues, values.Length - first));
-        var clipped = Parameters.Format.Quantise(run, space.Integers, first);
-        if (clipped > 0 && outOfRange == OutOfRange.Reject)
-            throw new FlareCryptoException(
-                CryptoFault.ValueOutOfRange,
-                $"{clipped} of the values {first} to {first + run.Length - 1} exceed {Parameters.Format.Limit:G4} in magnitude: widen the fixed-point range, or clip.");
+        var clipped = Parameters.Format.Quantize(run, space.Integers, first);
+        if (clipped > 0 && outOfRange == OutOfRange.Refuse)
+            throw Beyond(run, first, clipped);
         space.Integers.AsSpan(run.Length, (coefficients * p) - run.Length).Clear();
 
         for (var i = 0; i < space.Residues.Length; i++)
@@ -177,8 +180,28 @@ public sealed class ExactEncryptor : IDisposable
         _codec.Encode(space.Integers, space.Noise.Span, space.Residues[0].Span, space.Residues[^1].Span, low, high);
         var bits = Parameters.UploadBits;
         hash = LinearTag.Hash(worker.TagKey, chunk, _key.TagFactors.Span, low, high, bits);
-        BitPacking.Pack(low, high, bits, body.Slice(chunk * Parameters.ChunkBytes(bits), (int)((((long)coefficients * bits) + 7) / 8)));
+        BitPacking.Pack(
+            low,
+            high,
+            bits,
+            body.Slice(chunk * Parameters.ChunkBytes(bits), (int)((((long)coefficients * bits) + 7) / 8)));
         return clipped;
+    }
+
+    private FlareCryptoException Beyond(ReadOnlySpan<float> run, int first, int count)
+    {
+        var at = 0;
+        while (Parameters.Format.Holds(run[at]))
+            at++;
+        var others = count == 1
+            ? ""
+            : string.Create(
+                CultureInfo.InvariantCulture,
+                $", and {count - 1} more of the {run.Length} values from {first} on are too");
+        return new(CryptoFault.ValueOutOfRange, string.Create(
+            CultureInfo.InvariantCulture,
+            $"Value {first + at} is {run[at]}, beyond the fixed-point range of ±{Parameters.Format.Limit:G6}{others}: "
+                + $"choose a wider {nameof(Quantization)}, or {nameof(OutOfRange)}.{nameof(OutOfRange.Clip)}."));
     }
 
     private CiphertextHeader Header(AggregationRound round, string site, int elements, byte[] seed, UInt128 tag)
@@ -186,7 +209,15 @@ public sealed class ExactEncryptor : IDisposable
         ArgumentNullException.ThrowIfNull(round);
         CiphertextHeader.CheckName(round.Job, "job");
         CiphertextHeader.CheckName(site, "site");
-        return new() { Parameters = Parameters.Id, Key = _key.Id, Round = round, Elements = elements, Summands = [new(site, seed)], Tag = tag };
+        return new()
+        {
+            Parameters = Parameters.Id,
+            Key = _key.Id,
+            Round = round,
+            Elements = elements,
+            Summands = [new(site, seed)],
+            Tag = tag,
+        };
     }
 
     /// <summary>A thread's share of one encryption.</summary>

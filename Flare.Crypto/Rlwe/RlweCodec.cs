@@ -4,21 +4,21 @@ using System.Runtime.Intrinsics.X86;
 namespace Flare.Crypto;
 
 /// <summary>
-/// Between integers and coefficients: values in slots of <see cref="ExactParameters.SlotBits"/> bits, lifted by Δ above the
-/// noise, under random parts modulo q. Coefficient j of n holds the values j, j + n, j + 2n … of its chunk.
+/// Between integers and coefficients: values in slots of <see cref="RlweParameters.SlotBits"/> bits, lifted by Δ above
+/// the noise, under random parts modulo q. Coefficient j of n holds the values j, j + n, j + 2n … of its chunk.
 /// </summary>
 /// <remarks>
 /// <para>
-/// A random part comes as one digit for each prime: it is first · (q / first prime) + last · (q / last prime) modulo q, so
-/// composing it takes two products and leaves less than 2q (the Chinese remainder theorem, whose inverses
-/// <see cref="ExactKey"/> has multiplied into the secret). With one prime it is the first digit itself.
+/// A random part comes as one digit for each prime: it is first · (q / first prime) + last · (q / last prime) modulo q,
+/// so composing it takes two products and leaves less than 2q (the Chinese remainder theorem, whose inverses
+/// <see cref="RlweKey"/> has multiplied into the secret). With one prime it is the first digit itself.
 /// </para>
 /// <para>
-/// Numbers of up to 127 bits are kept as two words by hand: the platform's Int128 takes three times as long here. Corrections
-/// are masks, not branches: time tells nothing of noise or message.
+/// Numbers of up to 127 bits are kept as two words by hand: the platform's Int128 takes three times as long here.
+/// Corrections are masks, not branches: time tells nothing of noise or message.
 /// </para>
 /// </remarks>
-internal sealed partial class ExactCodec
+internal sealed partial class RlweCodec
 {
     private readonly ulong _firstCofactor, _lastCofactor;
     private readonly ulong _qLow, _qHigh, _halfLow, _halfHigh; // q and floor(q/2)
@@ -26,10 +26,11 @@ internal sealed partial class ExactCodec
     private readonly int _slot, _perCoefficient, _shift, _dropped;
     private readonly bool _vectors;
 
-    public ExactCodec(ExactParameters parameters, KernelPath path = KernelPath.Best)
+    public RlweCodec(RlweParameters parameters, KernelPath path = KernelPath.Best)
     {
         _vectors = path != KernelPath.Portable && Avx2.IsSupported;
-        (_firstCofactor, _lastCofactor) = (parameters.Cofactor(0), parameters.Moduli.Length > 1 ? parameters.Cofactor(1) : 0);
+        (_firstCofactor, _lastCofactor) = (
+            parameters.Cofactor(0), parameters.Moduli.Length > 1 ? parameters.Cofactor(1) : 0);
         var (q, half) = (parameters.Modulus, parameters.Modulus >> 1);
         (_qHigh, _qLow, _halfHigh, _halfLow) = ((ulong)(q >> 64), (ulong)q, (ulong)(half >> 64), (ulong)half);
         (_perHigh, _perLow) = (Math.ScaleB(1, 64) / (double)q, 1 / (double)q);
@@ -40,7 +41,9 @@ internal sealed partial class ExactCodec
     // Two slots at a time fit a word: with more than two of them they have at most 31 bits.
     private int Pair => _perCoefficient > 2 ? 2 : 1;
 
-    /// <summary>Coefficients as they are sent: (random part + Δm + noise) mod q, rounded to leave out their lowest bits.</summary>
+    /// <summary>
+    /// Coefficients as they are sent: (random part + Δm + noise) mod q, rounded to leave out their lowest bits.
+    /// </summary>
     /// <param name="integers">The values, p for each coefficient.</param>
     /// <param name="noise">The noise of each coefficient.</param>
     /// <param name="first">The random part's digits for the first prime.</param>
@@ -49,7 +52,8 @@ internal sealed partial class ExactCodec
     /// <param name="high">Their upper words.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Encode(
-        ReadOnlySpan<int> integers, ReadOnlySpan<long> noise, ReadOnlySpan<ulong> first, ReadOnlySpan<ulong> last, Span<ulong> low, Span<ulong> high)
+        ReadOnlySpan<int> integers, ReadOnlySpan<long> noise, ReadOnlySpan<ulong> first, ReadOnlySpan<ulong> last,
+        Span<ulong> low, Span<ulong> high)
     {
         var (n, pair, p) = (low.Length, Pair, _perCoefficient);
         var rounding = (1ul << _dropped) >> 1;
@@ -84,7 +88,12 @@ internal sealed partial class ExactCodec
     /// <param name="last">Its digits for the last prime, which may be the first.</param>
     /// <param name="sums">Room for the values' sums: p for each coefficient, or up to p - 1 fewer.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void Decode(ReadOnlySpan<ulong> low, ReadOnlySpan<ulong> high, ReadOnlySpan<ulong> first, ReadOnlySpan<ulong> last, Span<long> sums)
+    public void Decode(
+        ReadOnlySpan<ulong> low,
+        ReadOnlySpan<ulong> high,
+        ReadOnlySpan<ulong> first,
+        ReadOnlySpan<ulong> last,
+        Span<long> sums)
     {
         var n = low.Length;
         var half = (1ul << _shift) >> 1;
@@ -94,7 +103,8 @@ internal sealed partial class ExactCodec
             x = Difference(x, Compose(first[i], last[i]));
             x = Centre(x);
 
-            // The nearest multiple of Δ, then balanced digits: the lowest slot with its sign, whose borrow the rest gives back.
+            // The nearest multiple of Δ, then balanced digits: the lowest slot with its sign, whose borrow the rest
+            // gives back.
             x = Halved(Sum(x, (half, 0)), _shift);
             for (var at = i; at < sums.Length; at += n)
             {
@@ -111,7 +121,8 @@ internal sealed partial class ExactCodec
     {
         // An estimate of the quotient, and at most one step after it.
         var quotient = (ulong)(long)Math.Round(((long)x.High * _perHigh) + (x.Low * _perLow));
-        var multipleHigh = Modulus.HighProduct(quotient, _qLow) + (quotient * _qHigh) - (_qLow & (ulong)((long)quotient >> 63));
+        var multipleHigh = Modulus.HighProduct(quotient, _qLow) + (quotient * _qHigh)
+            - (_qLow & (ulong)((long)quotient >> 63));
         x = Difference(x, (quotient * _qLow, multipleHigh));
         x = Difference(x, Masked(Negative(Difference((_halfLow, _halfHigh), x))));
         return Sum(x, Masked(Negative(Sum(x, (_halfLow, _halfHigh)))));

@@ -7,9 +7,9 @@ namespace Flare.Crypto;
 internal readonly record struct Summand(string Site, byte[] Seed);
 
 /// <summary>
-/// What stands before the coefficients of an upload or a sum; an upload is a sum of one. Little-endian: "FLCT" | u16 version 2 |
-/// u16 scheme 1 | parameter id (16) | key id (16) | i64 round | u32 elements | u32 summands | tag (16) | job (u8 length, UTF-8) |
-/// per summand, in ascending order of the site's bytes: site (u8 length, UTF-8), seed (32).
+/// What stands before the coefficients of an upload or a sum; an upload is a sum of one. Little-endian: "FLCT" | u16
+/// version 2 | u16 scheme 1 | parameter id (16) | key id (16) | i64 round | u32 elements | u32 summands | tag (16) |
+/// job (u8 length, UTF-8) | per summand, in ascending order of the site's bytes: site (u8 length, UTF-8), seed (32).
 /// </summary>
 internal sealed class CiphertextHeader
 {
@@ -66,18 +66,29 @@ internal sealed class CiphertextHeader
     /// <summary>What a summand's mask is a function of: the header of its upload with a zero tag.</summary>
     public byte[] Canonical(Summand summand)
     {
-        var single = new CiphertextHeader { Parameters = Parameters, Key = Key, Round = Round, Elements = Elements, Summands = [summand] };
+        var single =
+            new CiphertextHeader
+        {
+            Parameters = Parameters,
+            Key = Key,
+            Round = Round,
+            Elements = Elements,
+            Summands = [summand],
+        };
         var bytes = new byte[single.Size];
         single.Write(bytes);
         return bytes;
     }
 
-    /// <summary>Reads a header, and checks all that needs no key: lengths, canonical order, no repeated site or seed.</summary>
+    /// <summary>
+    /// Reads a header, and checks all that needs no key: lengths, canonical order, no repeated site or seed.
+    /// </summary>
     /// <param name="ciphertext">The whole upload or sum.</param>
     /// <param name="parameters">The parameters it must have been made under.</param>
     /// <param name="body">The packed coefficients.</param>
     /// <exception cref="FlareCryptoException">It is not a ciphertext of these parameters.</exception>
-    public static CiphertextHeader Read(ReadOnlySpan<byte> ciphertext, ExactParameters parameters, out ReadOnlySpan<byte> body)
+    public static CiphertextHeader Read(
+        ReadOnlySpan<byte> ciphertext, RlweParameters parameters, out ReadOnlySpan<byte> body)
     {
         if (ciphertext.Length < FixedSize || !ciphertext.StartsWith(Magic))
             throw Malformed("it does not start with the header of one");
@@ -89,7 +100,9 @@ internal sealed class CiphertextHeader
         var id = Convert.ToHexStringLower(ciphertext.Slice(ParametersAt, 16));
         if (id != parameters.Id)
             throw new FlareCryptoException(
-                CryptoFault.WrongParameters, $"The ciphertext was made under parameters {id}, not {parameters.Id}: all sites and the server must choose alike.");
+                CryptoFault.WrongParameters,
+                $"The ciphertext was made under parameters {id}, not {parameters.Id}: all sites and the server must "
+                    + "choose alike.");
         var elements = BinaryPrimitives.ReadInt32LittleEndian(ciphertext[48..]);
         var count = BinaryPrimitives.ReadInt32LittleEndian(ciphertext[52..]);
         var tag = BinaryPrimitives.ReadUInt128LittleEndian(ciphertext[TagAt..]);
@@ -97,7 +110,8 @@ internal sealed class CiphertextHeader
             throw Malformed("a number in its header is out of range");
         if (count > parameters.MaxSummands)
             throw new FlareCryptoException(
-                CryptoFault.TooManySummands, $"The ciphertext is a sum of {count} uploads, where the parameters allow {parameters.MaxSummands}.");
+                CryptoFault.TooManySummands,
+                $"The ciphertext is a sum of {count} uploads, where the parameters allow {parameters.MaxSummands}.");
 
         var rest = ciphertext[FixedSize..];
         var job = ReadName(ref rest);
@@ -118,8 +132,12 @@ internal sealed class CiphertextHeader
         CheckSeeds(summands);
         var bits = parameters.SumBits(count);
         if (rest.Length != parameters.BodyBytes(elements, bits))
-            throw Malformed($"it has {rest.Length} bytes of coefficients where {elements} elements take {parameters.BodyBytes(elements, bits)}");
-        if (elements > 0 && !BitPacking.IsPaddedWithZeros(rest, parameters.Coefficients(parameters.Chunks(elements) - 1, elements), bits))
+            throw Malformed(
+                $"it has {rest.Length} bytes of coefficients where {elements} elements take "
+                    + $"{parameters.BodyBytes(elements, bits)}");
+        if (elements > 0
+            && !BitPacking.IsPaddedWithZeros(
+                rest, parameters.Coefficients(parameters.Chunks(elements) - 1, elements), bits))
             throw Malformed("bits after its last coefficient are set");
         body = rest;
         return new()
@@ -141,7 +159,8 @@ internal sealed class CiphertextHeader
         var seeds = new HashSet<string>(summands.Count);
         foreach (var (site, seed) in summands)
             if (!seeds.Add(Convert.ToHexString(seed)))
-                throw new FlareCryptoException(CryptoFault.Repeated, $"The seed of site '{site}' occurs twice in the sum.");
+                throw new FlareCryptoException(
+                    CryptoFault.Repeated, $"The seed of site '{site}' occurs twice in the sum.");
     }
 
     private static int Length(string name) => 1 + Utf8.GetByteCount(name);

@@ -4,25 +4,25 @@ using Flare.Crypto;
 namespace Flare.Tests.Crypto;
 
 /// <summary>A federation that encrypts, sums and opens, with every random choice from a seed.</summary>
-internal sealed class ExactFixture : IDisposable
+internal sealed class RlweFixture : IDisposable
 {
     public static readonly AggregationRound Round = new("digits", 3);
 
-    public ExactFixture(ExactParameters parameters, int keySeed = 1)
+    public RlweFixture(RlweParameters parameters, int keySeed = 1)
     {
         Parameters = parameters;
         Ring = new KeyRing(Key(keySeed));
-        Encryptor = new ExactEncryptor(parameters, Ring.Current);
-        Decryptor = new ExactDecryptor(parameters, Ring);
+        Encryptor = new RlweEncryptor(parameters, Ring.Current);
+        Decryptor = new RlweDecryptor(parameters, Ring);
     }
 
-    public ExactParameters Parameters { get; }
+    public RlweParameters Parameters { get; }
 
     public KeyRing Ring { get; }
 
-    public ExactEncryptor Encryptor { get; }
+    public RlweEncryptor Encryptor { get; }
 
-    public ExactDecryptor Decryptor { get; }
+    public RlweDecryptor Decryptor { get; }
 
     public static SecretKey Key(int seed) => SecretKey.FromBytes(Entropy(seed, "key"));
 
@@ -38,11 +38,11 @@ internal sealed class ExactFixture : IDisposable
     {
         round ??= Round;
         var upload = new byte[Encryptor.UploadBytes(round, $"site-{site}", values.Length)];
-        Encryptor.Encrypt(values, round, $"site-{site}", upload, OutOfRange.Reject, loop, Entropy(site, "upload"));
+        Encryptor.Encrypt(values, round, $"site-{site}", upload, OutOfRange.Refuse, loop, Entropy(site, "upload"));
         return upload;
     }
 
-    public ExactAccumulator Accumulator(int elements) => new(Parameters, Round, Encryptor.Key, elements);
+    public RlweAccumulator Accumulator(int elements) => new(Parameters, Round, Encryptor.Key, elements);
 
     public byte[] Sum(int elements, params IEnumerable<byte[]> uploads)
     {
@@ -52,7 +52,7 @@ internal sealed class ExactFixture : IDisposable
         return Written(accumulator);
     }
 
-    public static byte[] Written(ExactAccumulator accumulator, ChunkLoop? loop = null)
+    public static byte[] Written(RlweAccumulator accumulator, ChunkLoop? loop = null)
     {
         var sum = new byte[accumulator.SumBytes];
         Assert.That(accumulator.Write(sum, loop), Is.EqualTo(sum.Length));

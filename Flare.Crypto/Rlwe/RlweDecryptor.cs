@@ -5,7 +5,9 @@ namespace Flare.Crypto;
 /// <param name="Summands">The number of uploads that was announced.</param>
 public sealed record ExpectedSum(AggregationRound Round, int Summands)
 {
-    /// <summary>The sites that must be in the sum, no more and no fewer; null, the default, leaves open which they are.</summary>
+    /// <summary>
+    /// The sites that must be in the sum, no more and no fewer; null, the default, leaves open which they are.
+    /// </summary>
     public IReadOnlyCollection<string>? Sites { get; init; }
 }
 
@@ -15,29 +17,29 @@ public sealed record ExpectedSum(AggregationRound Round, int Summands)
 public sealed record SumReport(KeyId Key, IReadOnlyList<string> Sites);
 
 /// <summary>
-/// Opens sums. What comes out is exactly the sum of the quantised values of the named sites' uploads for the round; a sum that
-/// was altered, or is of other uploads, is refused.
+/// Opens sums. What comes out is exactly the sum of the quantised values of the named sites' uploads for the round; a
+/// sum that was altered, or is of other uploads, is refused.
 /// </summary>
 /// <remarks>
-/// Needs the time of one upload's encryption and of one random polynomial for every summand. Safe for concurrent use. Disposal
-/// overwrites what was derived from keys; the ring stays its owner's.
+/// Needs the time of one upload's encryption and of one random polynomial for every summand. Safe for concurrent use.
+/// Disposal overwrites what was derived from keys; the ring stays its owner's.
 /// </remarks>
-public sealed class ExactDecryptor : IDisposable
+public sealed class RlweDecryptor : IDisposable
 {
-    private readonly ExactParameters _parameters;
-    private readonly ExactCodec _codec;
+    private readonly RlweParameters _parameters;
+    private readonly RlweCodec _codec;
     private readonly KeyRing _ring;
     private readonly Lock _gate = new();
-    private readonly Dictionary<KeyId, ExactKey> _keys = [];
+    private readonly Dictionary<KeyId, RlweKey> _keys = [];
     private readonly Pool<ChunkWorkspace> _workspaces;
 
     /// <summary>Prepares to open sums under any key of a ring.</summary>
-    public ExactDecryptor(ExactParameters parameters, KeyRing ring)
+    public RlweDecryptor(RlweParameters parameters, KeyRing ring)
     {
         ArgumentNullException.ThrowIfNull(parameters);
         ArgumentNullException.ThrowIfNull(ring);
         (_parameters, _ring) = (parameters, ring);
-        _codec = new ExactCodec(parameters);
+        _codec = new RlweCodec(parameters);
         _workspaces = new(() => new ChunkWorkspace(parameters));
     }
 
@@ -45,11 +47,13 @@ public sealed class ExactDecryptor : IDisposable
     /// <param name="sum">The bytes as they came.</param>
     /// <param name="expected">What the sum must be of.</param>
     /// <param name="sums">
-    /// One integer for every value of an upload: Σ round(v · 2^FractionBits). <see cref="FixedPoint.Dequantise"/> makes means of them.
+    /// One integer for every value of an upload: Σ round(v · 2^FractionBits). <see cref="Quantization.Dequantize"/>
+    /// makes means of them.
     /// </param>
     /// <param name="loop">How to run through the chunks; one after another unless told otherwise.</param>
     /// <exception cref="FlareCryptoException">The sum is malformed, altered, or not the expected one.</exception>
-    public unsafe SumReport Decrypt(ReadOnlySpan<byte> sum, ExpectedSum expected, Span<long> sums, ChunkLoop? loop = null)
+    public unsafe SumReport Decrypt(
+        ReadOnlySpan<byte> sum, ExpectedSum expected, Span<long> sums, ChunkLoop? loop = null)
     {
         ArgumentNullException.ThrowIfNull(expected);
         sums.Clear();
@@ -67,11 +71,18 @@ public sealed class ExactDecryptor : IDisposable
             fixed (long* to = sums)
             {
                 var (source, bytes, target, elements) = ((nint)from, body.Length, (nint)to, sums.Length);
-                (loop ?? ExactEncryptor.Sequential)(hashes.Length, chunk =>
+                (loop ?? RlweEncryptor.Sequential)(hashes.Length, chunk =>
                 {
                     var worker = workers.Rent();
-                    hashes[chunk] = DecryptChunk(key, worker, chunk, bits, new((byte*)source, bytes), new((long*)target, elements));
-                    workers.Return(worker);
+                    try
+                    {
+                        var packed = new ReadOnlySpan<byte>((byte*)source, bytes);
+                        hashes[chunk] = DecryptChunk(key, worker, chunk, bits, packed, new((long*)target, elements));
+                    }
+                    finally
+                    {
+                        workers.Return(worker); // so that its keys are overwritten whatever happens
+                    }
                 });
             }
         }
@@ -84,7 +95,9 @@ public sealed class ExactDecryptor : IDisposable
         {
             sums.Clear();
             throw new FlareCryptoException(
-                CryptoFault.Altered, $"The sum of {header.Round} is not the sum of the {seeds.Length} uploads it names: it was altered on the way or by the server.");
+                CryptoFault.Altered,
+                $"The sum of {header.Round} is not the sum of the {seeds.Length} uploads it names: it was altered on "
+                    + "the way or by the server.");
         }
 
         return new(header.Key, [.. header.Summands.Select(summand => summand.Site)]);
@@ -103,7 +116,7 @@ public sealed class ExactDecryptor : IDisposable
         _workspaces.Drain(workspace => workspace.Clear());
     }
 
-    private static UInt128 TagOf(ExactKey key, CiphertextHeader header, UInt128[] hashes)
+    private static UInt128 TagOf(RlweKey key, CiphertextHeader header, UInt128[] hashes)
     {
         UInt128 tag = 0;
         foreach (var hash in hashes)
@@ -113,14 +126,19 @@ public sealed class ExactDecryptor : IDisposable
         return tag;
     }
 
-    private UInt128 DecryptChunk(ExactKey key, Worker worker, int chunk, int bits, ReadOnlySpan<byte> body, Span<long> sums)
+    private UInt128 DecryptChunk(
+        RlweKey key, Worker worker, int chunk, int bits, ReadOnlySpan<byte> body, Span<long> sums)
     {
         var space = worker.Space;
         var coefficients = _parameters.Coefficients(chunk, sums.Length);
         Span<ulong> low = space.Low.Span[..coefficients], high = space.High.Span[..coefficients];
         low.Clear();
         high.Clear();
-        BitPacking.AddTo(body.Slice(chunk * _parameters.ChunkBytes(bits), (int)((((long)coefficients * bits) + 7) / 8)), bits, low, high);
+        BitPacking.AddTo(
+            body.Slice(chunk * _parameters.ChunkBytes(bits), (int)((((long)coefficients * bits) + 7) / 8)),
+            bits,
+            low,
+            high);
 
         // Random polynomials are summed before the one transform.
         for (var i = 0; i < space.Residues.Length; i++)
@@ -146,23 +164,30 @@ public sealed class ExactDecryptor : IDisposable
     {
         if (header.Round != expected.Round || header.Elements != elements)
             throw new FlareCryptoException(
-                CryptoFault.WrongRound, $"The sum is for {header.Round} with {header.Elements} elements, not {expected.Round} with {elements}.");
+                CryptoFault.WrongRound,
+                $"The sum is for {header.Round} with {header.Elements} elements, not {expected.Round} with "
+                    + $"{elements}.");
         if (header.Summands.Count != expected.Summands)
             throw new FlareCryptoException(
-                CryptoFault.WrongSites, $"The sum for {header.Round} is of {header.Summands.Count} uploads, where {expected.Summands} were announced.");
-        if (expected.Sites is { } sites && !header.Summands.Select(summand => summand.Site).ToHashSet().SetEquals(sites))
+                CryptoFault.WrongSites,
+                $"The sum for {header.Round} is of {header.Summands.Count} uploads, where {expected.Summands} were "
+                    + "announced.");
+        if (expected.Sites is { } sites
+            && !header.Summands.Select(summand => summand.Site).ToHashSet().SetEquals(sites))
             throw new FlareCryptoException(
-                CryptoFault.WrongSites, $"The sum for {header.Round} is of other sites than announced: {string.Join(", ", header.Summands.Select(summand => summand.Site))}.");
+                CryptoFault.WrongSites, $"The sum for {header.Round} is of other sites than announced: {string.Join(
+                    ", ", header.Summands.Select(summand => summand.Site))}.");
     }
 
-    private ExactKey KeyOf(KeyId id)
+    private RlweKey KeyOf(KeyId id)
     {
         if (!_ring.TryGet(id, out var secret))
-            throw new FlareCryptoException(CryptoFault.WrongKey, $"The sum is under key {id}, which is not in this site's key ring.");
+            throw new FlareCryptoException(
+                CryptoFault.WrongKey, $"The sum is under key {id}, which is not in this site's key ring.");
         lock (_gate)
         {
             if (!_keys.TryGetValue(id, out var key))
-                _keys.Add(id, key = new ExactKey(secret, _parameters));
+                _keys.Add(id, key = new RlweKey(secret, _parameters));
             return key;
         }
     }

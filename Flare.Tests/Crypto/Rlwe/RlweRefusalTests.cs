@@ -4,15 +4,15 @@ using static Flare.Tests.Crypto.KeyTests;
 namespace Flare.Tests.Crypto;
 
 /// <summary>What the server and the sites refuse, and that nothing but one exception surfaces.</summary>
-public class ExactRefusalTests
+public class RlweRefusalTests
 {
     private const int Elements = 40;
-    private static readonly ExactParameters Parameters = ExactParameters.Choose(8, FixedPoint.ForRange(4, 22));
+    private static readonly RlweParameters Parameters = RlweParameters.Choose(8, Quantization.ForRange(4, 22));
 
-    private ExactFixture _federation = null!;
+    private RlweFixture _federation = null!;
 
     [SetUp]
-    public void SetUp() => _federation = new ExactFixture(Parameters);
+    public void SetUp() => _federation = new RlweFixture(Parameters);
 
     [TearDown]
     public void TearDown() => _federation.Dispose();
@@ -22,18 +22,19 @@ public class ExactRefusalTests
     {
         var values = new float[20_000];
         values[15_000] = float.NaN;
-        var destination = new byte[_federation.Encryptor.UploadBytes(ExactFixture.Round, "a", values.Length)];
-        Assert.That(() => _federation.Encryptor.Encrypt(values, ExactFixture.Round, "a", destination, policy),
+        var destination = new byte[_federation.Encryptor.UploadBytes(RlweFixture.Round, "a", values.Length)];
+        Assert.That(() => _federation.Encryptor.Encrypt(values, RlweFixture.Round, "a", destination, policy),
             Fails(CryptoFault.ValueOutOfRange).With.Message.Contains("15000"));
     }
 
     [Test]
-    public void Values_out_of_range_are_clipped_and_counted_or_rejected()
+    public void Values_out_of_range_are_refused_unless_they_are_to_be_clipped_and_counted()
     {
         float[] values = [9, -9, 3];
-        var destination = new byte[_federation.Encryptor.UploadBytes(ExactFixture.Round, "site-1", 3)];
-        Assert.That(() => _federation.Encryptor.Encrypt(values, ExactFixture.Round, "site-1", destination, OutOfRange.Reject), Fails(CryptoFault.ValueOutOfRange));
-        Assert.That(_federation.Encryptor.Encrypt(values, ExactFixture.Round, "site-1", destination).Clipped, Is.EqualTo(2));
+        var destination = new byte[_federation.Encryptor.UploadBytes(RlweFixture.Round, "site-1", 3)];
+        var encryptor = _federation.Encryptor;
+        Assert.That(() => encryptor.Encrypt(values, RlweFixture.Round, "site-1", destination), Fails(CryptoFault.ValueOutOfRange));
+        Assert.That(encryptor.Encrypt(values, RlweFixture.Round, "site-1", destination, OutOfRange.Clip).Clipped, Is.EqualTo(2));
         var largest = Parameters.Format.Largest;
         Assert.That(_federation.Decrypt(_federation.Sum(3, destination), 3, 1), Is.EqualTo(new[] { largest, -largest, 3L << Parameters.Format.FractionBits }));
     }
@@ -44,9 +45,9 @@ public class ExactRefusalTests
         var accumulator = _federation.Accumulator(Elements);
         for (var site = 0; site < 8; site++)
             accumulator.Add(Upload(site));
-        var before = ExactFixture.Written(accumulator);
+        var before = RlweFixture.Written(accumulator);
         Assert.That(() => accumulator.Add(Upload(8)), Fails(CryptoFault.TooManySummands));
-        Assert.That(ExactFixture.Written(accumulator), Is.EqualTo(before), "a refused upload leaves the sum as it was");
+        Assert.That(RlweFixture.Written(accumulator), Is.EqualTo(before), "a refused upload leaves the sum as it was");
     }
 
     [Test]
@@ -70,8 +71,8 @@ public class ExactRefusalTests
     public void The_server_refuses_what_is_of_another_round_length_key_or_set()
     {
         var accumulator = _federation.Accumulator(Elements);
-        using var stranger = new ExactFixture(Parameters, keySeed: 2);
-        using var other = new ExactFixture(ExactParameters.Choose(9, Parameters.Format));
+        using var stranger = new RlweFixture(Parameters, keySeed: 2);
+        using var other = new RlweFixture(RlweParameters.Choose(9, Parameters.Format));
         using (Assert.EnterMultipleScope())
         {
             Assert.That(() => accumulator.Add(_federation.Upload(new float[Elements], 1, new("digits", 4))), Fails(CryptoFault.WrongRound));
@@ -87,29 +88,29 @@ public class ExactRefusalTests
     public void A_site_refuses_a_sum_that_is_not_the_announced_one()
     {
         var sum = _federation.Sum(Elements, Upload(1), Upload(2));
-        using var stranger = new ExactFixture(Parameters, keySeed: 2);
+        using var stranger = new RlweFixture(Parameters, keySeed: 2);
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(() => Open(sum, new(ExactFixture.Round, 3)), Fails(CryptoFault.WrongSites));
-            Assert.That(() => Open(sum, new(ExactFixture.Round, 2) { Sites = ["site-1", "site-3"] }), Fails(CryptoFault.WrongSites));
+            Assert.That(() => Open(sum, new(RlweFixture.Round, 3)), Fails(CryptoFault.WrongSites));
+            Assert.That(() => Open(sum, new(RlweFixture.Round, 2) { Sites = ["site-1", "site-3"] }), Fails(CryptoFault.WrongSites));
             Assert.That(() => Open(sum, new(new("digits", 4), 2)), Fails(CryptoFault.WrongRound));
             Assert.That(() => _federation.Decrypt(sum, Elements - 1, 2), Fails(CryptoFault.WrongRound));
             Assert.That(() => stranger.Decrypt(sum, Elements, 2), Fails(CryptoFault.WrongKey));
-            Assert.That(Open(sum, new(ExactFixture.Round, 2) { Sites = ["site-2", "site-1"] }).Sites, Is.EqualTo(new[] { "site-1", "site-2" }));
+            Assert.That(Open(sum, new(RlweFixture.Round, 2) { Sites = ["site-2", "site-1"] }).Sites, Is.EqualTo(new[] { "site-1", "site-2" }));
         }
     }
 
     [Test]
     public void A_site_notices_every_change_to_a_sum()
     {
-        var values = ExactFixture.Values(Elements, 3, 1);
+        var values = RlweFixture.Values(Elements, 3, 1);
         var sum = _federation.Sum(Elements, _federation.Upload(values, 1), _federation.Upload(values, 2));
         var sums = new long[Elements];
         for (var bit = 0; bit < 8 * sum.Length; bit++)
         {
             var mutant = sum.ToArray();
             mutant[bit / 8] ^= (byte)(1 << (bit % 8));
-            Assert.That(() => _federation.Decryptor.Decrypt(mutant, new(ExactFixture.Round, 2), sums), Throws.TypeOf<FlareCryptoException>(), $"bit {bit}");
+            Assert.That(() => _federation.Decryptor.Decrypt(mutant, new(RlweFixture.Round, 2), sums), Throws.TypeOf<FlareCryptoException>(), $"bit {bit}");
             Assert.That(sums, Is.All.Zero);
             bit += 12; // thirteen bits on: every position within a byte, over the whole sum
         }
@@ -167,10 +168,10 @@ public class ExactRefusalTests
         var room = new byte[10_000];
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(() => _federation.Encryptor.Encrypt([1], ExactFixture.Round, "", room), Throws.ArgumentException);
-            Assert.That(() => _federation.Encryptor.Encrypt([1], ExactFixture.Round, new string('x', 256), room), Throws.ArgumentException);
+            Assert.That(() => _federation.Encryptor.Encrypt([1], RlweFixture.Round, "", room), Throws.ArgumentException);
+            Assert.That(() => _federation.Encryptor.Encrypt([1], RlweFixture.Round, new string('x', 256), room), Throws.ArgumentException);
             Assert.That(() => _federation.Encryptor.Encrypt([1], new("", 1), "a", room), Throws.ArgumentException);
-            Assert.That(() => _federation.Encryptor.Encrypt([1], ExactFixture.Round, "a", room.AsSpan(0, 50)), Throws.ArgumentException);
+            Assert.That(() => _federation.Encryptor.Encrypt([1], RlweFixture.Round, "a", room.AsSpan(0, 50)), Throws.ArgumentException);
         }
     }
 
@@ -178,9 +179,9 @@ public class ExactRefusalTests
     public void Sums_under_the_old_and_the_new_key_open_during_a_rotation()
     {
         var before = _federation.Sum(Elements, Upload(1));
-        using var next = new ExactFixture(Parameters, keySeed: 2);
+        using var next = new RlweFixture(Parameters, keySeed: 2);
         var after = next.Sum(Elements, next.Upload(new float[Elements], 1));
-        _federation.Ring.Add(ExactFixture.Key(2));
+        _federation.Ring.Add(RlweFixture.Key(2));
         _federation.Ring.Use(next.Encryptor.Key);
         Assert.That(_federation.Decrypt(before, Elements, 1), Is.EqualTo(_federation.Decrypt(after, Elements, 1)));
         _federation.Ring.Remove(_federation.Encryptor.Key);
@@ -190,8 +191,8 @@ public class ExactRefusalTests
     [Test]
     public void The_format_is_frozen()
     {
-        var upload = _federation.Upload(ExactFixture.Values(Elements, 3, 1), 1);
-        var sum = _federation.Sum(Elements, upload, _federation.Upload(ExactFixture.Values(Elements, 3, 2), 2));
+        var upload = _federation.Upload(RlweFixture.Values(Elements, 3, 1), 1);
+        var sum = _federation.Sum(Elements, upload, _federation.Upload(RlweFixture.Values(Elements, 3, 2), 2));
         using (Assert.EnterMultipleScope())
         {
             Assert.That(Digest(upload), Is.EqualTo("dcb05f6d5afb3d69"));

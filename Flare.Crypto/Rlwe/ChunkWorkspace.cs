@@ -5,7 +5,7 @@ namespace Flare.Crypto;
 /// <summary>All memory that one thread needs to encrypt or decrypt chunks of one set of parameters.</summary>
 internal sealed class ChunkWorkspace
 {
-    public ChunkWorkspace(ExactParameters parameters)
+    public ChunkWorkspace(RlweParameters parameters)
     {
         Residues = Array.ConvertAll(parameters.Moduli, _ => new AlignedBuffer<ulong>(parameters.Degree));
         Noise = new AlignedBuffer<long>(parameters.Degree);
@@ -45,7 +45,9 @@ internal sealed class ChunkWorkspace
     }
 }
 
-/// <summary>As many objects as threads work at once, each used by one thread at a time, and kept for the next chunk.</summary>
+/// <summary>
+/// As many objects as threads work at once, each used by one thread at a time, and kept for the next chunk.
+/// </summary>
 internal sealed class Pool<T>(Func<T> create)
     where T : class
 {

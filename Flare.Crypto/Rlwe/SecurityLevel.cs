@@ -1,6 +1,8 @@
 namespace Flare.Crypto;
 
-/// <summary>How much work breaking a set of lattice parameters takes, by the HomomorphicEncryption.org standard's tables.</summary>
+/// <summary>
+/// How much work breaking a set of lattice parameters takes, by the HomomorphicEncryption.org standard's tables.
+/// </summary>
 public enum SecurityLevel
 {
     /// <summary>2^128 classical operations. Nothing weaker is accepted.</summary>

@@ -6,14 +6,14 @@ using System.Security.Cryptography;
 namespace Flare.Crypto;
 
 /// <summary>
-/// A set of parameters of the exact additive scheme. docs/encryption.md proves what the constructor checks: any sum of at
-/// most <see cref="MaxSummands"/> uploads decrypts to exactly the sum of the quantised values, whatever the noise.
+/// A set of parameters of the exact additive scheme. docs/encryption.md proves what the constructor checks: any sum of
+/// at most <see cref="MaxSummands"/> uploads decrypts to exactly the sum of the quantised values, whatever the noise.
 /// </summary>
 /// <remarks>
 /// Two sites agree exactly when their <see cref="Id"/>s do; <see cref="Choose"/> gives the same set for the same
 /// arguments everywhere. Immutable.
 /// </remarks>
-public sealed class ExactParameters
+public sealed class RlweParameters
 {
     /// <summary>The most uploads that one sum may ever hold: random polynomials are added without reduction.</summary>
     public const int SummandLimit = 8192;
@@ -23,7 +23,14 @@ public sealed class ExactParameters
     private const int MaxDroppedBits = 12; // rounding more away makes Δ grow as much
     private const int SmallestModulusBits = 24; // there are primes enough of this size
 
-    internal ExactParameters(FixedPoint format, int maxSummands, int degree, ulong[] moduli, int valuesPerCoefficient, int messageShift, int droppedBits)
+    internal RlweParameters(
+        Quantization format,
+        int maxSummands,
+        int degree,
+        ulong[] moduli,
+        int valuesPerCoefficient,
+        int messageShift,
+        int droppedBits)
     {
         (Format, MaxSummands, Degree) = (format, maxSummands, degree);
         (ValuesPerCoefficient, MessageShift, DroppedBits) = (valuesPerCoefficient, messageShift, droppedBits);
@@ -37,7 +44,7 @@ public sealed class ExactParameters
     }
 
     /// <summary>How real numbers become integers.</summary>
-    public FixedPoint Format { get; }
+    public Quantization Format { get; }
 
     /// <summary>K, the most uploads a sum may hold.</summary>
     public int MaxSummands { get; }
@@ -87,19 +94,31 @@ public sealed class ExactParameters
     /// <summary>Whether the set reaches a level of security.</summary>
     public bool Reaches(SecurityLevel level) => ModulusBits <= level.MaxModulusBits(Degree);
 
-    /// <summary>The set with the smallest uploads that sums up to K of them exactly and reaches the level of security.</summary>
+    /// <summary>
+    /// The set with the smallest uploads that sums up to K of them exactly and reaches the level of security.
+    /// </summary>
     /// <param name="maxSummands">K, the most sites of a round: 1 to 8192.</param>
     /// <param name="format">How real numbers become integers.</param>
     /// <param name="level">The least security; 128 bits against classical computers unless told otherwise.</param>
     /// <exception cref="ArgumentOutOfRangeException">K is out of range.</exception>
     /// <exception cref="ArgumentException">No set fits: fewer bits or sites are needed.</exception>
-    public static ExactParameters Choose(int maxSummands, FixedPoint format, SecurityLevel level = SecurityLevel.Classical128)
+    public static RlweParameters Choose(
+        int maxSummands, Quantization format, SecurityLevel level = SecurityLevel.Classical128)
     {
         ArgumentNullException.ThrowIfNull(format);
         ArgumentOutOfRangeException.ThrowIfLessThan(maxSummands, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(maxSummands, SummandLimit);
+        return Find(maxSummands, format, level) ?? throw new ArgumentException(
+            $"No parameters sum {maxSummands} values of {format.Bits} bits at {level}: use fewer bits, fewer sites, "
+                + "or a lower level.",
+            nameof(format));
+    }
 
-        // Fewest bits a value first; among equals one prime rather than two, then the smaller degree, then the smaller modulus.
+    /// <summary>As <see cref="Choose"/>; null where no set fits.</summary>
+    internal static RlweParameters? Find(int maxSummands, Quantization format, SecurityLevel level)
+    {
+        // Fewest bits a value first; among equals one prime rather than two, then the smaller degree, then the smaller
+        // modulus.
         var slot = format.Bits + CeilLog2(maxSummands);
         var candidates =
             from degree in (int[])[1024, 2048, 4096, 8192]
@@ -122,14 +141,14 @@ public sealed class ExactParameters
                 return new(format, maxSummands, degree, primes, perCoefficient, shift, dropped);
         }
 
-        throw new ArgumentException(
-            $"No parameters sum {maxSummands} values of {format.Bits} bits at {level}: use fewer bits, fewer sites, or a lower level.", nameof(format));
+        return null;
     }
 
     /// <summary>The set in one line.</summary>
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"exact additive RLWE {Id[..8]}: N = {Degree}, q of {ModulusBits} bits, {ValuesPerCoefficient} values of {Format.Bits} bits a coefficient, up to {MaxSummands} uploads, {BytesPerValue:F2} bytes a value");
+        $"exact additive RLWE {Id[..8]}: N = {Degree}, q of {ModulusBits} bits, {ValuesPerCoefficient} values of "
+            + $"{Format.Bits} bits a coefficient, up to {MaxSummands} uploads, {BytesPerValue:F2} bytes a value");
 
     /// <summary>Bits of one coefficient in a sum of this many uploads.</summary>
     internal int SumBits(int summands) => UploadBits + CeilLog2(summands);
@@ -158,7 +177,14 @@ public sealed class ExactParameters
 
     internal static int CeilLog2(long n) => n <= 1 ? 0 : 64 - BitOperations.LeadingZeroCount((ulong)(n - 1));
 
-    private static string? Fault(FixedPoint format, int maxSummands, int degree, ulong[] moduli, int valuesPerCoefficient, int shift, int dropped)
+    private static string? Fault(
+        Quantization format,
+        int maxSummands,
+        int degree,
+        ulong[] moduli,
+        int valuesPerCoefficient,
+        int shift,
+        int dropped)
     {
         // The constructor's own check, without its exception: Choose tries many sets.
         var modulus = moduli.Aggregate(BigInteger.One, (product, q) => product * q);
@@ -166,21 +192,25 @@ public sealed class ExactParameters
     }
 
     private static string? Fault(
-        FixedPoint format, int maxSummands, int degree, ulong[] moduli, BigInteger q, int valuesPerCoefficient, int shift, int dropped)
+        Quantization format, int maxSummands, int degree, ulong[] moduli, BigInteger q, int valuesPerCoefficient,
+        int shift, int dropped)
     {
         var bits = (int)q.GetBitLength();
         if (maxSummands is < 1 or > SummandLimit)
             return $"{maxSummands} summands are outside 1 to {SummandLimit}";
-        if (moduli.Length is 0 or > 2 || moduli.Distinct().Count() != moduli.Length || moduli.Any(p => p >> MaxPrimeBits != 0))
+        if (moduli.Length is 0 or > 2 || moduli.Distinct().Count() != moduli.Length
+            || moduli.Any(p => p >> MaxPrimeBits != 0))
             return $"the modulus is not one or two different primes of at most {MaxPrimeBits} bits";
         if (moduli.Any(p => p % (2 * (ulong)degree) != 1 || !PrimeSearch.IsPrime(p)))
             return $"a modulus is not a prime that leaves 1 on division by 2N = {2 * degree}";
         if (bits > SecurityLevel.Classical128.MaxModulusBits(degree))
-            return $"a modulus of {bits} bits at N = {degree} is below 128-bit security, where {SecurityLevel.Classical128.MaxModulusBits(degree)} are allowed";
+            return $"a modulus of {bits} bits at N = {degree} is below 128-bit security, where "
+                + $"{SecurityLevel.Classical128.MaxModulusBits(degree)} are allowed";
         if (valuesPerCoefficient < 1 || shift is < 1 or > 62 || dropped is < 0 or > MaxDroppedBits || dropped > shift)
             return "a width is out of range";
 
-        // (1) Noise cannot reach the message. (2) Messages and noise cannot wrap around q. (3) Rounding cannot leave the width.
+        // (1) Noise cannot reach the message. (2) Messages and noise cannot wrap around q. (3) Rounding cannot leave
+        // the width.
         var noise = new BigInteger(maxSummands) * (Samplers.NoiseBound + ((1L << dropped) >> 1));
         if ((2 * noise) + 1 > BigInteger.One << shift)
             return $"noise up to {noise} reaches messages at 2^{shift}: {maxSummands} summands are too many";
@@ -191,15 +221,22 @@ public sealed class ExactParameters
             return $"{valuesPerCoefficient} sums of {slot} bits at 2^{shift} do not fit a modulus of {bits} bits";
         if (q + (BigInteger.One << dropped) > BigInteger.One << bits)
             return "the modulus is too close to a power of two to round";
-        return bits - dropped + CeilLog2(maxSummands) > MaxSumBits ? $"sums need more than {MaxSumBits} bits a coefficient" : null;
+        return bits - dropped + CeilLog2(maxSummands) > MaxSumBits
+            ? $"sums need more than {MaxSumBits} bits a coefficient"
+            : null;
     }
 
-    private string? Fault() => Fault(Format, MaxSummands, Degree, Moduli, (BigInteger)Modulus, ValuesPerCoefficient, MessageShift, DroppedBits);
+    private string? Fault()
+        => Fault(
+            Format, MaxSummands, Degree, Moduli, (BigInteger)Modulus, ValuesPerCoefficient, MessageShift, DroppedBits);
 
     private string ComputeId()
     {
         int[] numbers =
-            [1, Format.Bits, Format.FractionBits, MaxSummands, Degree, ValuesPerCoefficient, MessageShift, DroppedBits, Moduli.Length];
+        [
+            1, Format.Bits, Format.FractionBits, MaxSummands, Degree, ValuesPerCoefficient, MessageShift, DroppedBits,
+            Moduli.Length,
+        ];
         var bytes = new byte[(numbers.Length * 4) + (Moduli.Length * 8)];
         for (var i = 0; i < numbers.Length; i++)
             BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(4 * i), numbers[i]);

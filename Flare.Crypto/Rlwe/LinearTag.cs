@@ -9,17 +9,19 @@ namespace Flare.Crypto;
 
 /// <summary>
 /// The authenticator of uploads that survives adding them. In the field of P = 2^127 - 1 an upload's tag is
-/// Σ βᵢ Σ γⱼ cᵢⱼ + ρ, where the cᵢⱼ are its chunks' coefficients as integers, the βᵢ in the field and the 64-bit words γⱼ are
-/// secret, and ρ is a pseudorandom function of its header. The sum of tags is then the tag of the sum of coefficients with the
-/// sum of masks: whoever holds the key sees from one tag that a sum is of exactly the uploads it names, and that none was altered.
+/// Σ βᵢ Σ γⱼ cᵢⱼ + ρ, where the cᵢⱼ are its chunks' coefficients as integers, the βᵢ in the field and the 64-bit words
+/// γⱼ are secret, and ρ is a pseudorandom function of its header. The sum of tags is then the tag of the sum of
+/// coefficients with the sum of masks: whoever holds the key sees from one tag that a sum is of exactly the uploads it
+/// names, and that none was altered.
 /// </summary>
 /// <remarks>
-/// A Wegman-Carter code: masks hide the sums, and a changed coefficient passes for at most one γⱼ in 2^64. See Agrawal and
-/// Boneh, "Homomorphic MACs", 2009; docs/encryption.md has the argument.
+/// A Wegman-Carter code: masks hide the sums, and a changed coefficient passes for at most one γⱼ in 2^64. See Agrawal
+/// and Boneh, "Homomorphic MACs", 2009; docs/encryption.md has the argument.
 /// </remarks>
 internal static class LinearTag
 {
-    private const ulong FactorStream = 0; // of the tag key: the γⱼ, in order; chunk i's βᵢ is the first block of stream 1 + i
+    // Of the tag key: the γⱼ, in order; chunk i's βᵢ is the first block of stream 1 + i
+    private const ulong FactorStream = 0;
     private const int LimbBits = 28, Limbs = 5; // products of limbs with half words: sixteen of them fit a word
 
     /// <summary>P, a Mersenne prime.</summary>
@@ -56,7 +58,8 @@ internal static class LinearTag
     /// <param name="bits">The coefficients' bits: at most 115.</param>
     /// <param name="path">How to compute it.</param>
     public static UInt128 Hash(
-        AesStream tagKey, int chunk, ReadOnlySpan<ulong> factors, ReadOnlySpan<ulong> low, ReadOnlySpan<ulong> high, int bits, KernelPath path = KernelPath.Best)
+        AesStream tagKey, int chunk, ReadOnlySpan<ulong> factors, ReadOnlySpan<ulong> low, ReadOnlySpan<ulong> high,
+        int bits, KernelPath path = KernelPath.Best)
     {
         tagKey.Seek(1 + (ulong)chunk);
         var block = tagKey.Next(2);
@@ -78,10 +81,13 @@ internal static class LinearTag
         return Fold(BinaryPrimitives.ReadUInt128LittleEndian(hash));
     }
 
-    /// <summary>Σ γⱼ cⱼ mod P: each limb of a coefficient times each half of a factor, summed on their own to the end.</summary>
+    /// <summary>
+    /// Σ γⱼ cⱼ mod P: each limb of a coefficient times each half of a factor, summed on their own to the end.
+    /// </summary>
     [SkipLocalsInit]
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static UInt128 Vectors(ReadOnlySpan<ulong> factors, ReadOnlySpan<ulong> low, ReadOnlySpan<ulong> high, bool wide)
+    private static UInt128 Vectors(
+        ReadOnlySpan<ulong> factors, ReadOnlySpan<ulong> low, ReadOnlySpan<ulong> high, bool wide)
     {
         Span<Vector256<ulong>> totals = stackalloc Vector256<ulong>[2 * 2 * Limbs];
         totals.Clear();
@@ -96,7 +102,10 @@ internal static class LinearTag
             Vector256<ulong> t0 = default, t1 = default, t2 = default, t3 = default, t4 = default;
             for (; i < end; i += 4)
             {
-                var (g, l, h) = (Vector256.LoadUnsafe(ref factor, i), Vector256.LoadUnsafe(ref lows, i), Vector256.LoadUnsafe(ref highs, i));
+                var (g, l, h) = (
+                    Vector256.LoadUnsafe(ref factor, i),
+                    Vector256.LoadUnsafe(ref lows, i),
+                    Vector256.LoadUnsafe(ref highs, i));
                 var upper = g >>> 32;
                 var (c0, c1, c2) = (l & limb, (l >>> 28) & limb, ((l >>> 56) | (h << 8)) & limb);
                 (s0, t0) = (s0 + Product(c0, g), t0 + Product(c0, upper));
@@ -134,7 +143,8 @@ internal static class LinearTag
 
     /// <summary>The product of the lower halves of words.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<ulong> Product(Vector256<ulong> a, Vector256<ulong> b) => Avx2.Multiply(a.AsUInt32(), b.AsUInt32());
+    private static Vector256<ulong> Product(Vector256<ulong> a, Vector256<ulong> b)
+        => Avx2.Multiply(a.AsUInt32(), b.AsUInt32());
 
     /// <summary>a · b mod P for a below 2^127.</summary>
     private static UInt128 Times(UInt128 a, ulong b)

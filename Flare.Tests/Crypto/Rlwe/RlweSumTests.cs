@@ -2,9 +2,9 @@ using Flare.Crypto;
 
 namespace Flare.Tests.Crypto;
 
-public class ExactSumTests
+public class RlweSumTests
 {
-    private static readonly FixedPoint Format = FixedPoint.ForRange(4, 22);
+    private static readonly Quantization Format = Quantization.ForRange(4, 22);
 
     [TestCase(1, 22, 30_000)]
     [TestCase(8, 22, 30_000)]
@@ -15,17 +15,17 @@ public class ExactSumTests
     [TestCase(3, 2, 20_000)]
     public void The_sum_is_exactly_that_of_the_quantised_values(int sites, int bits, int elements)
     {
-        using var federation = new ExactFixture(ExactParameters.Choose(sites, FixedPoint.ForRange(4, bits)));
+        using var federation = new RlweFixture(RlweParameters.Choose(sites, Quantization.ForRange(4, bits)));
         var expected = new long[elements];
         var accumulator = federation.Accumulator(elements);
         for (var site = 0; site < sites; site++)
         {
-            var values = ExactFixture.Values(elements, federation.Parameters.Format.Limit * 0.999, site);
+            var values = RlweFixture.Values(elements, federation.Parameters.Format.Limit * 0.999, site);
             Count(federation.Parameters.Format, values, expected);
             accumulator.Add(federation.Upload(values, site));
         }
 
-        Assert.That(federation.Decrypt(ExactFixture.Written(accumulator), elements, sites).AsSpan().SequenceEqual(expected), Is.True);
+        Assert.That(federation.Decrypt(RlweFixture.Written(accumulator), elements, sites).AsSpan().SequenceEqual(expected), Is.True);
     }
 
     [TestCase(1)]
@@ -35,7 +35,7 @@ public class ExactSumTests
     public void The_largest_values_of_the_most_sites_sum_exactly(int sites)
     {
         const int elements = 512;
-        using var federation = new ExactFixture(ExactParameters.Choose(sites, Format));
+        using var federation = new RlweFixture(RlweParameters.Choose(sites, Format));
         var values = new float[elements];
         for (var i = 0; i < elements; i++)
             values[i] = (float)(i % 3 == 0 ? -Format.Limit : Format.Limit);
@@ -44,15 +44,15 @@ public class ExactSumTests
             accumulator.Add(federation.Upload(values, site));
 
         var expected = Array.ConvertAll(values, v => Math.Sign(v) * (long)Format.Largest * sites);
-        Assert.That(federation.Decrypt(ExactFixture.Written(accumulator), elements, sites), Is.EqualTo(expected));
+        Assert.That(federation.Decrypt(RlweFixture.Written(accumulator), elements, sites), Is.EqualTo(expected));
     }
 
     [Test]
     public void Order_and_grouping_do_not_change_a_byte_of_the_sum()
     {
         const int elements = 700;
-        using var federation = new ExactFixture(ExactParameters.Choose(8, Format));
-        var uploads = Enumerable.Range(0, 7).Select(site => federation.Upload(ExactFixture.Values(elements, 3, site), site)).ToArray();
+        using var federation = new RlweFixture(RlweParameters.Choose(8, Format));
+        var uploads = Enumerable.Range(0, 7).Select(site => federation.Upload(RlweFixture.Values(elements, 3, site), site)).ToArray();
 
         var plain = federation.Sum(elements, uploads);
         var reversed = federation.Sum(elements, uploads.Reverse());
@@ -70,36 +70,36 @@ public class ExactSumTests
     public void Threads_do_not_change_a_byte()
     {
         const int elements = 60_000;
-        using var federation = new ExactFixture(ExactParameters.Choose(8, Format));
+        using var federation = new RlweFixture(RlweParameters.Choose(8, Format));
         ChunkLoop threads = (chunks, process) => Parallel.For(0, chunks, process);
-        var values = ExactFixture.Values(elements, 3, 1);
+        var values = RlweFixture.Values(elements, 3, 1);
         var alone = federation.Upload(values, 1);
         Assert.That(federation.Upload(values, 1, loop: threads).AsSpan().SequenceEqual(alone), Is.True);
 
         var accumulator = federation.Accumulator(elements);
         accumulator.Add(alone, threads);
-        var sum = ExactFixture.Written(accumulator, threads);
+        var sum = RlweFixture.Written(accumulator, threads);
         var (one, many) = (new long[elements], new long[elements]);
-        federation.Decryptor.Decrypt(sum, new ExpectedSum(ExactFixture.Round, 1), one);
-        federation.Decryptor.Decrypt(sum, new ExpectedSum(ExactFixture.Round, 1), many, threads);
+        federation.Decryptor.Decrypt(sum, new ExpectedSum(RlweFixture.Round, 1), one);
+        federation.Decryptor.Decrypt(sum, new ExpectedSum(RlweFixture.Round, 1), many, threads);
         Assert.That(many.AsSpan().SequenceEqual(one), Is.True);
     }
 
     [Test]
     public void An_upload_of_nothing_sums_to_nothing()
     {
-        using var federation = new ExactFixture(ExactParameters.Choose(8, Format));
+        using var federation = new RlweFixture(RlweParameters.Choose(8, Format));
         Assert.That(federation.Decrypt(federation.Sum(0, federation.Upload([], 1), federation.Upload([], 2)), 0, 2), Is.Empty);
     }
 
     [Test]
     public void Fresh_randomness_hides_equal_values()
     {
-        using var federation = new ExactFixture(ExactParameters.Choose(8, Format));
-        var size = federation.Encryptor.UploadBytes(ExactFixture.Round, "a", 3000);
+        using var federation = new RlweFixture(RlweParameters.Choose(8, Format));
+        var size = federation.Encryptor.UploadBytes(RlweFixture.Round, "a", 3000);
         var (first, second) = (new byte[size], new byte[size]);
-        var report = federation.Encryptor.Encrypt(new float[3000], ExactFixture.Round, "a", first);
-        federation.Encryptor.Encrypt(new float[3000], ExactFixture.Round, "a", second);
+        var report = federation.Encryptor.Encrypt(new float[3000], RlweFixture.Round, "a", first);
+        federation.Encryptor.Encrypt(new float[3000], RlweFixture.Round, "a", second);
 
         // Unrelated bytes agree once in 256 times: about 40 of these 10,000.
         var equal = first.Zip(second).Skip(100).Count(pair => pair.First == pair.Second);
@@ -113,12 +113,12 @@ public class ExactSumTests
     [Test]
     public void Uploads_cost_less_than_three_and_a_half_bytes_a_parameter()
     {
-        using var federation = new ExactFixture(ExactParameters.Choose(8, Format));
-        var size = federation.Encryptor.UploadBytes(ExactFixture.Round, "hospital-3", 1_000_000);
+        using var federation = new RlweFixture(RlweParameters.Choose(8, Format));
+        var size = federation.Encryptor.UploadBytes(RlweFixture.Round, "hospital-3", 1_000_000);
         Assert.That(size / 1e6, Is.LessThan(3.5), federation.Parameters.ToString());
     }
 
-    private static void Count(FixedPoint format, float[] values, long[] sums)
+    private static void Count(Quantization format, float[] values, long[] sums)
     {
         // The oracle scales exactly (a power of two) and rounds by hand: nearest, ties to even.
         for (var i = 0; i < values.Length; i++)

@@ -3,14 +3,14 @@ using Flare.Crypto;
 
 namespace Flare.Tests.Crypto;
 
-public class ExactParametersTests
+public class RlweParametersTests
 {
-    private static readonly FixedPoint Format = FixedPoint.ForRange(4, 22);
+    private static readonly Quantization Format = Quantization.ForRange(4, 22);
 
     [Test]
     public void Choice_is_frozen_and_the_same_everywhere()
     {
-        var parameters = ExactParameters.Choose(8, Format);
+        var parameters = RlweParameters.Choose(8, Format);
         Assert.That(
             (parameters.Degree, parameters.ModulusBits, parameters.ValuesPerCoefficient, parameters.MessageShift, parameters.DroppedBits, parameters.Id),
             Is.EqualTo((4096, 85, 3, 10, 6, "d6efd0d04039f083e1c808e54daaa2a7")));
@@ -20,7 +20,7 @@ public class ExactParametersTests
     public void Every_choice_is_secure_and_within_its_bound([Values(1, 2, 8, 9, 64, 1000, 8192)] int sites, [Values(2, 8, 16, 22, 32)] int bits,
         [Values] SecurityLevel level)
     {
-        var parameters = ExactParameters.Choose(sites, FixedPoint.ForRange(1, bits), level);
+        var parameters = RlweParameters.Choose(sites, Quantization.ForRange(1, bits), level);
 
         // The two inequalities of docs/encryption.md, from the public numbers alone.
         var dropped = parameters.DroppedBits == 0 ? BigInteger.Zero : BigInteger.One << (parameters.DroppedBits - 1);
@@ -55,31 +55,31 @@ public class ExactParametersTests
     [Test]
     public void A_message_that_could_wrap_around_is_refused()
         => Assert.That(
-            () => new ExactParameters(Format, 8, 4096, PrimeSearch.NttPrimes(4096, 42, 42), 3, 10, 6),
+            () => new RlweParameters(Format, 8, 4096, PrimeSearch.NttPrimes(4096, 42, 42), 3, 10, 6),
             Throws.ArgumentException.With.Message.Contains("do not fit"));
 
     [Test]
     public void Less_than_128_bits_of_security_is_refused()
         => Assert.That(
-            () => new ExactParameters(Format, 8, 2048, PrimeSearch.NttPrimes(2048, 43, 43), 3, 10, 6),
+            () => new RlweParameters(Format, 8, 2048, PrimeSearch.NttPrimes(2048, 43, 43), 3, 10, 6),
             Throws.ArgumentException.With.Message.Contains("128-bit security"));
 
     [TestCase(0)]
     [TestCase(8193)]
     public void A_number_of_sites_out_of_range_is_refused(int sites)
-        => Assert.That(() => ExactParameters.Choose(sites, Format), Throws.InstanceOf<ArgumentOutOfRangeException>());
+        => Assert.That(() => RlweParameters.Choose(sites, Format), Throws.InstanceOf<ArgumentOutOfRangeException>());
 
     [Test]
     public void Every_number_is_in_the_id()
     {
         string[] ids =
         [
-            ExactParameters.Choose(8, Format).Id, ExactParameters.Choose(7, Format).Id, ExactParameters.Choose(8, new FixedPoint(22, 5)).Id,
-            ExactParameters.Choose(8, FixedPoint.ForRange(4, 21)).Id, ExactParameters.Choose(8, Format, SecurityLevel.Classical256).Id,
+            RlweParameters.Choose(8, Format).Id, RlweParameters.Choose(7, Format).Id, RlweParameters.Choose(8, new Quantization(22, 5)).Id,
+            RlweParameters.Choose(8, Quantization.ForRange(4, 21)).Id, RlweParameters.Choose(8, Format, SecurityLevel.Classical256).Id,
         ];
         Assert.That(ids, Is.Unique);
     }
 
-    private static ExactParameters With(int summands, int shift, int dropped)
-        => new(FixedPoint.ForRange(4, 16), summands, 4096, PrimeSearch.NttPrimes(4096, 45, 45), 3, shift, dropped);
+    private static RlweParameters With(int summands, int shift, int dropped)
+        => new(Quantization.ForRange(4, 16), summands, 4096, PrimeSearch.NttPrimes(4096, 45, 45), 3, shift, dropped);
 }

@@ -4,24 +4,24 @@ using Flare.Crypto;
 namespace Flare.Tests.Crypto;
 
 /// <summary>Coefficients against big integers, with noise at its bounds, on every path.</summary>
-public class ExactCodecTests
+public class RlweCodecTests
 {
-    public static IEnumerable<ExactParameters> Sets()
+    public static IEnumerable<RlweParameters> Sets()
     {
-        yield return ExactParameters.Choose(8, FixedPoint.ForRange(4, 22)); // three values, two primes
-        yield return ExactParameters.Choose(8, FixedPoint.ForRange(4, 16)); // four values
-        yield return ExactParameters.Choose(1000, FixedPoint.ForRange(4, 32)); // two values of 42 bits
-        yield return ExactParameters.Choose(8192, FixedPoint.ForRange(4, 22)); // the most sites
-        yield return new ExactParameters(FixedPoint.ForRange(4, 20), 8, 2048, PrimeSearch.NttPrimes(2048, 40), 1, 9, 0); // one, one prime
-        yield return new ExactParameters(FixedPoint.ForRange(4, 32), 8192, 4096, PrimeSearch.NttPrimes(4096, 50, 50), 1, 50, 0); // as far as it goes
+        yield return RlweParameters.Choose(8, Quantization.ForRange(4, 22)); // three values, two primes
+        yield return RlweParameters.Choose(8, Quantization.ForRange(4, 16)); // four values
+        yield return RlweParameters.Choose(1000, Quantization.ForRange(4, 32)); // two values of 42 bits
+        yield return RlweParameters.Choose(8192, Quantization.ForRange(4, 22)); // the most sites
+        yield return new RlweParameters(Quantization.ForRange(4, 20), 8, 2048, PrimeSearch.NttPrimes(2048, 40), 1, 9, 0); // one, one prime
+        yield return new RlweParameters(Quantization.ForRange(4, 32), 8192, 4096, PrimeSearch.NttPrimes(4096, 50, 50), 1, 50, 0); // as far as it goes
     }
 
     [Test]
     public void A_coefficient_is_message_plus_noise_plus_randomness_rounded(
-        [ValueSource(nameof(Sets))] ExactParameters parameters, [Values] bool portable)
+        [ValueSource(nameof(Sets))] RlweParameters parameters, [Values] bool portable)
     {
         const int n = 2003; // not a multiple of any vector
-        var codec = new ExactCodec(parameters, Path(portable));
+        var codec = new RlweCodec(parameters, Path(portable));
         var q = (BigInteger)parameters.Modulus;
         var random = new Random(1);
         var p = parameters.ValuesPerCoefficient;
@@ -50,10 +50,10 @@ public class ExactCodecTests
 
     [Test]
     public void Sums_come_back_whatever_the_noise_within_the_bound(
-        [ValueSource(nameof(Sets))] ExactParameters parameters, [Values] bool portable, [Values(0, 1)] int missing)
+        [ValueSource(nameof(Sets))] RlweParameters parameters, [Values] bool portable, [Values(0, 1)] int missing)
     {
         const int n = 2003;
-        var codec = new ExactCodec(parameters, Path(portable));
+        var codec = new RlweCodec(parameters, Path(portable));
         var q = (BigInteger)parameters.Modulus;
         var random = new Random(2);
         var p = parameters.ValuesPerCoefficient;
@@ -92,8 +92,8 @@ public class ExactCodecTests
     public void One_more_unit_of_noise_than_the_bound_can_break_a_sum()
     {
         // 2^9 carries noise below 256: the bound of the proof is the true one.
-        var parameters = new ExactParameters(FixedPoint.ForRange(4, 20), 8, 2048, PrimeSearch.NttPrimes(2048, 40), 1, 9, 0);
-        var codec = new ExactCodec(parameters);
+        var parameters = new RlweParameters(Quantization.ForRange(4, 20), 8, 2048, PrimeSearch.NttPrimes(2048, 40), 1, 9, 0);
+        var codec = new RlweCodec(parameters);
         var sums = new long[1];
         codec.Decode([(5 << 9) + 255], [0], [0], [0], sums);
         Assert.That(sums[0], Is.EqualTo(5));
@@ -137,7 +137,7 @@ public class ExactCodecTests
     public void A_tag_is_the_sum_of_products_in_its_field([Values] bool portable)
     {
         var prime = (BigInteger.One << 127) - 1;
-        var key = ExactFixture.Entropy(1, "tag");
+        var key = RlweFixture.Entropy(1, "tag");
         var random = new Random(4);
         using var secrets = new AesStream(key, new AesBuffer());
         foreach (var count in new[] { 1, 2, 63, 1024, 1502, 8192 })
@@ -176,7 +176,7 @@ public class ExactCodecTests
         => random.Next(5) switch { 0 => 0, 1 => q - 1, 2 => q / 2, _ => new BigInteger(random.NextDouble() * (double)q) % q };
 
     /// <summary>For each prime, the number times the inverse of the other prime, modulo this one.</summary>
-    private static (ulong[] First, ulong[] Last) Digits(ExactParameters parameters, BigInteger[] numbers)
+    private static (ulong[] First, ulong[] Last) Digits(RlweParameters parameters, BigInteger[] numbers)
     {
         var digits = parameters.Moduli.Select((q, prime) =>
         {

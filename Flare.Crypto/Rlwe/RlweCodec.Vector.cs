@@ -6,20 +6,25 @@ using System.Runtime.Intrinsics.X86;
 namespace Flare.Crypto;
 
 /// <summary>Four coefficients at a time, step by step as the plain path, whose bits these are.</summary>
-internal sealed partial class ExactCodec
+internal sealed partial class RlweCodec
 {
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private int EncodeVectors(
-        ReadOnlySpan<int> integers, ReadOnlySpan<long> noise, ReadOnlySpan<ulong> first, ReadOnlySpan<ulong> last, Span<ulong> low, Span<ulong> high)
+        ReadOnlySpan<int> integers, ReadOnlySpan<long> noise, ReadOnlySpan<ulong> first, ReadOnlySpan<ulong> last,
+        Span<ulong> low, Span<ulong> high)
     {
         var (n, pair, p, slot, dropped) = (low.Length, Pair, _perCoefficient, _slot, _dropped);
         ref var values = ref MemoryMarshal.GetReference(integers);
         ref var noises = ref MemoryMarshal.GetReference(noise);
         ref var firsts = ref MemoryMarshal.GetReference(first);
         ref var lasts = ref MemoryMarshal.GetReference(last);
-        var (lowerLift, upperLift) = (new Lifting(_shift, pair * slot), new Lifting(_shift + (pair * slot), pair * slot));
+        var (lowerLift, upperLift) = (
+            new Lifting(_shift, pair * slot), new Lifting(_shift + (pair * slot), pair * slot));
         var slots = Vector256.Create((ulong)slot);
-        var (below, between, above) = (Vector256.Create((ulong)dropped), Vector256.Create((ulong)(Wide.Bits - dropped)), Vector256.Create((ulong)(64 - Wide.Bits + dropped)));
+        var (below, between, above) = (
+            Vector256.Create((ulong)dropped),
+            Vector256.Create((ulong)(Wide.Bits - dropped)),
+            Vector256.Create((ulong)(64 - Wide.Bits + dropped)));
         var (firstCofactor, lastCofactor) = (new Factor(_firstCofactor), new Factor(_lastCofactor));
         var q = Wide.Create(_qLow, _qHigh);
         var rounding = Vector256.Create((1L << dropped) >> 1);
@@ -35,14 +40,19 @@ internal sealed partial class ExactCodec
                     upper += Avx2.ShiftLeftLogicalVariable(Signed(ref values, (3 * n) + i), slots);
             }
 
-            var x = Compose(Vector256.LoadUnsafe(ref firsts, (nuint)i), firstCofactor, Vector256.LoadUnsafe(ref lasts, (nuint)i), lastCofactor)
+            var x = Compose(
+                Vector256.LoadUnsafe(ref firsts, (nuint)i),
+                firstCofactor,
+                Vector256.LoadUnsafe(ref lasts, (nuint)i),
+                lastCofactor)
                 + lowerLift.Apply(lower) + upperLift.Apply(upper);
             x = new Wide(x.Low + Vector256.LoadUnsafe(ref noises, (nuint)i), x.High).Carried();
 
             x = (x - (q + q).AndNot((x - q).Carried().Negative)).Carried();
             x += q & x.Negative;
             x = new Wide(x.Low + rounding, x.High).Carried();
-            (Avx2.ShiftRightLogicalVariable(x.Low, below) | Avx2.ShiftLeftLogicalVariable(x.High, between)).AsUInt64().StoreUnsafe(ref low[i]);
+            var lows = Avx2.ShiftRightLogicalVariable(x.Low, below) | Avx2.ShiftLeftLogicalVariable(x.High, between);
+            lows.AsUInt64().StoreUnsafe(ref low[i]);
             Avx2.ShiftRightLogicalVariable(x.High, above).AsUInt64().StoreUnsafe(ref high[i]);
         }
 
@@ -50,7 +60,12 @@ internal sealed partial class ExactCodec
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private int DecodeVectors(ReadOnlySpan<ulong> low, ReadOnlySpan<ulong> high, ReadOnlySpan<ulong> first, ReadOnlySpan<ulong> last, Span<long> sums)
+    private int DecodeVectors(
+        ReadOnlySpan<ulong> low,
+        ReadOnlySpan<ulong> high,
+        ReadOnlySpan<ulong> first,
+        ReadOnlySpan<ulong> last,
+        Span<long> sums)
     {
         var (n, slot, dropped, shift) = (low.Length, _slot, _dropped, _shift);
         ref var lows = ref MemoryMarshal.GetReference(low);
@@ -69,11 +84,19 @@ internal sealed partial class ExactCodec
         for (var end = Math.Min(n, sums.Length - ((_perCoefficient - 1) * n)); i <= end - 4; i += 4)
         {
             var (l, h) = (Vector256.LoadUnsafe(ref lows, (nuint)i), Vector256.LoadUnsafe(ref highs, (nuint)i));
-            var x = new Wide((l << dropped).AsInt64() & Wide.Mask, ((h << (64 - Wide.Bits + dropped)) | (l >>> (Wide.Bits - dropped))).AsInt64());
+            var x = new Wide(
+                (l << dropped).AsInt64() & Wide.Mask,
+                ((h << (64 - Wide.Bits + dropped)) | (l >>> (Wide.Bits - dropped))).AsInt64());
 
             // From above -2q to above zero: the quotient is a plain small number.
-            x = (x + twice - Compose(Vector256.LoadUnsafe(ref firsts, (nuint)i), firstCofactor, Vector256.LoadUnsafe(ref lasts, (nuint)i), lastCofactor)).Carried();
-            var estimate = Vector256.Round((Vector256.ConvertToDouble(x.High) * perHigh) + (Vector256.ConvertToDouble(x.Low) * perLow));
+            x = (
+                x + twice - Compose(
+                    Vector256.LoadUnsafe(ref firsts, (nuint)i),
+                    firstCofactor,
+                    Vector256.LoadUnsafe(ref lasts, (nuint)i),
+                    lastCofactor)).Carried();
+            var estimate = Vector256.Round(
+                (Vector256.ConvertToDouble(x.High) * perHigh) + (Vector256.ConvertToDouble(x.Low) * perLow));
             var quotient = Vector256.ConvertToInt64Native(estimate).AsUInt64();
             var upper = qHigh.Times(quotient);
             x = (x - qLow.Times(quotient) - new Wide(default, upper.Low + (upper.High << Wide.Bits))).Carried();
@@ -93,15 +116,17 @@ internal sealed partial class ExactCodec
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Wide Compose(Vector256<ulong> first, Factor firstCofactor, Vector256<ulong> last, Factor lastCofactor)
+    private static Wide Compose(
+        Vector256<ulong> first, Factor firstCofactor, Vector256<ulong> last, Factor lastCofactor)
         => firstCofactor.Times(first) + lastCofactor.Times(last);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector256<long> Signed(ref int values, int at) => Avx2.ConvertToVector256Int64(Vector128.LoadUnsafe(ref values, (nuint)at));
+    private static Vector256<long> Signed(ref int values, int at)
+        => Avx2.ConvertToVector256Int64(Vector128.LoadUnsafe(ref values, (nuint)at));
 
     /// <summary>
-    /// Four numbers High · 2^56 + Low, below 2^118 in magnitude. Sums are word by word: the spare bits take what would be carried, and
-    /// where the words themselves are looked at, <see cref="Carried"/> first brings Low into [0, 2^56).
+    /// Four numbers High · 2^56 + Low, below 2^118 in magnitude. Sums are word by word: the spare bits take what would
+    /// be carried, and where the words themselves are looked at, <see cref="Carried"/> first brings Low into [0, 2^56).
     /// </summary>
     private readonly struct Wide(Vector256<long> low, Vector256<long> high)
     {
@@ -139,18 +164,20 @@ internal sealed partial class ExactCodec
         /// <summary>floor(x / 2^bits) for a carried x and 0 &lt; bits &lt; 64.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public Wide Halved(int bits)
-            => new((bits < Bits ? (Low >>> bits) | (High << (Bits - bits)) : High >> (bits - Bits)) & Mask, High >> bits);
+            => new(
+                (bits < Bits ? (Low >>> bits) | (High << (Bits - bits)) : High >> (bits - Bits)) & Mask, High >> bits);
     }
 
     /// <summary>
-    /// x · 2^bits for signed words of some width and 0 &lt; bits &lt; 120. Shifts of vectors by vectors cost a third of those by a number, but
-    /// there is none that keeps signs: it is left to the carry where the product fits a word.
+    /// x · 2^bits for signed words of some width and 0 &lt; bits &lt; 120. Shifts of vectors by vectors cost a third of
+    /// those by a number, but there is none that keeps signs: it is left to the carry where the product fits a word.
     /// </summary>
     private readonly struct Lifting(int bits, int width)
     {
         private readonly int _bits = bits;
         private readonly bool _fits = bits + width < 62;
-        private readonly Vector256<ulong> _count = Vector256.Create((ulong)(bits < Wide.Bits || bits + width < 62 ? bits : bits - Wide.Bits));
+        private readonly Vector256<ulong> _count = Vector256.Create(
+            (ulong)(bits < Wide.Bits || bits + width < 62 ? bits : bits - Wide.Bits));
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public Wide Apply(Vector256<long> x)
@@ -167,7 +194,8 @@ internal sealed partial class ExactCodec
     {
         private const int Half = Wide.Bits / 2;
 
-        private readonly Vector256<uint> _low = Vector256.Create(value & ((1ul << Half) - 1)).AsUInt32(), _high = Vector256.Create(value >> Half).AsUInt32();
+        private readonly Vector256<uint> _low = Vector256.Create(value & ((1ul << Half) - 1)).AsUInt32();
+        private readonly Vector256<uint> _high = Vector256.Create(value >> Half).AsUInt32();
 
         /// <summary>The product with numbers below 2^56.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

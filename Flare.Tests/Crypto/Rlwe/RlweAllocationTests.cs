@@ -2,13 +2,13 @@ using Flare.Crypto;
 
 namespace Flare.Tests.Crypto;
 
-public class ExactAllocationTests
+public class RlweAllocationTests
 {
     [Test]
     public void Chunks_allocate_nothing()
     {
-        var parameters = ExactParameters.Choose(8, FixedPoint.ForRange(4, 22));
-        using var federation = new ExactFixture(parameters);
+        var parameters = RlweParameters.Choose(8, Quantization.ForRange(4, 22));
+        using var federation = new RlweFixture(parameters);
         var (few, many) = (new float[parameters.ChunkValues], new float[20 * parameters.ChunkValues]);
         Cost(federation, many); // builds what is kept
         Cost(federation, few);
@@ -25,20 +25,20 @@ public class ExactAllocationTests
     }
 
     // Of several: on a busy machine the runtime itself allocates on this thread now and then.
-    private static (long Encrypt, long Add, long Decrypt) LeastCost(ExactFixture federation, float[] values)
+    private static (long Encrypt, long Add, long Decrypt) LeastCost(RlweFixture federation, float[] values)
     {
         var costs = Enumerable.Range(0, 5).Select(_ => Cost(federation, values)).ToArray();
         return (costs.Min(c => c.Encrypt), costs.Min(c => c.Add), costs.Min(c => c.Decrypt));
     }
 
-    private static (long Encrypt, long Add, long Decrypt) Cost(ExactFixture federation, float[] values)
+    private static (long Encrypt, long Add, long Decrypt) Cost(RlweFixture federation, float[] values)
     {
-        var upload = new byte[federation.Encryptor.UploadBytes(ExactFixture.Round, "site-1", values.Length)];
+        var upload = new byte[federation.Encryptor.UploadBytes(RlweFixture.Round, "site-1", values.Length)];
         var accumulator = federation.Accumulator(values.Length);
         var sums = new long[values.Length];
-        var expected = new ExpectedSum(ExactFixture.Round, 1);
+        var expected = new ExpectedSum(RlweFixture.Round, 1);
         return (
-            Allocated(() => federation.Encryptor.Encrypt(values, ExactFixture.Round, "site-1", upload)),
+            Allocated(() => federation.Encryptor.Encrypt(values, RlweFixture.Round, "site-1", upload)),
             Allocated(() => accumulator.Add(upload)),
             Allocated(() => federation.Decryptor.Decrypt(upload, expected, sums)));
     }

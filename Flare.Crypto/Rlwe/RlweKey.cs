@@ -2,12 +2,14 @@ using System.Security.Cryptography;
 
 namespace Flare.Crypto;
 
-/// <summary>What a secret key comes to under one set of parameters: the RLWE secret, and the authentication keys.</summary>
-internal sealed class ExactKey : IDisposable
+/// <summary>
+/// What a secret key comes to under one set of parameters: the RLWE secret, and the authentication keys.
+/// </summary>
+internal sealed class RlweKey : IDisposable
 {
     private readonly AlignedBuffer<ulong>[] _secret;
 
-    public ExactKey(SecretKey key, ExactParameters parameters)
+    public RlweKey(SecretKey key, RlweParameters parameters)
     {
         Id = key.Id;
         Transforms = Array.ConvertAll(parameters.Moduli, q => Ntt.For(parameters.Degree, q));
@@ -39,8 +41,8 @@ internal sealed class ExactKey : IDisposable
     public byte[] MaskKey { get; } = GC.AllocateArray<byte>(32, pinned: true);
 
     /// <summary>
-    /// Replaces values a of the i-th prime's transform by the coefficients of -a · s · (q/qᵢ)⁻¹ modulo that prime qᵢ: the digits
-    /// that <see cref="ExactCodec"/> composes.
+    /// Replaces values a of the i-th prime's transform by the coefficients of -a · s · (q/qᵢ)⁻¹ modulo that prime qᵢ:
+    /// the digits that <see cref="RlweCodec"/> composes.
     /// </summary>
     public void TimesNegatedSecret(int prime, Span<ulong> a) => Transforms[prime].InverseOfProduct(a, _secret[prime]);
 
@@ -53,7 +55,7 @@ internal sealed class ExactKey : IDisposable
             buffer.Span.Clear();
     }
 
-    private AlignedBuffer<ulong>[] SampleSecret(ReadOnlySpan<byte> seed, ExactParameters parameters)
+    private AlignedBuffer<ulong>[] SampleSecret(ReadOnlySpan<byte> seed, RlweParameters parameters)
     {
         var residues = Array.ConvertAll(Transforms, ntt => new AlignedBuffer<ulong>(ntt.Degree));
         using var stream = new AesStream(seed, new AesBuffer());

@@ -7,13 +7,14 @@ using System.Runtime.Intrinsics.X86;
 namespace Flare.Crypto;
 
 /// <summary>
-/// A chunk's coefficients as bytes. Of those with more than 64 bits first all lower words, then the rests; rests, or coefficients of up
-/// to 64 bits, are runs of bits, lowest first, padded with zeros to a byte.
+/// A chunk's coefficients as bytes. Of those with more than 64 bits first all lower words, then the rests; rests, or
+/// coefficients of up to 64 bits, are runs of bits, lowest first, padded with zeros to a byte.
 /// </summary>
 /// <remarks>In memory a coefficient is a word in each of two runs: the lower 64 bits, and what is above them.</remarks>
 internal static class BitPacking
 {
-    private const int WordBits = 64, NarrowBits = 30; // four of 30 bits, and the up to 7 before them in a byte, lie in 16 bytes
+    // Four of 30 bits, and the up to 7 before them in a byte, lie in 16 bytes
+    private const int WordBits = 64, NarrowBits = 30;
 
     /// <summary>Packs coefficients below 2^width.</summary>
     /// <param name="low">Their lower words.</param>
@@ -44,7 +45,8 @@ internal static class BitPacking
     /// <param name="high">Their upper words, which must not overflow.</param>
     /// <param name="path">How to compute it.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void AddTo(ReadOnlySpan<byte> source, int width, Span<ulong> low, Span<ulong> high, KernelPath path = KernelPath.Best)
+    public static void AddTo(
+        ReadOnlySpan<byte> source, int width, Span<ulong> low, Span<ulong> high, KernelPath path = KernelPath.Best)
     {
         var vectors = path != KernelPath.Portable && Avx2.IsSupported;
         if (width <= WordBits)
@@ -63,7 +65,10 @@ internal static class BitPacking
         }
 
         for (; i < low.Length; i++)
-            Add(BitConverter.IsLittleEndian ? words[i] : BinaryPrimitives.ReverseEndianness(words[i]), ref low[i], ref high[i]);
+            Add(
+                BitConverter.IsLittleEndian ? words[i] : BinaryPrimitives.ReverseEndianness(words[i]),
+                ref low[i],
+                ref high[i]);
         AddRun(source[(low.Length * sizeof(ulong))..], width - WordBits, high, high, carry: false, vectors);
     }
 
@@ -93,7 +98,8 @@ internal static class BitPacking
             destination[at++] = (byte)pending;
     }
 
-    private static void AddRun(ReadOnlySpan<byte> source, int width, Span<ulong> sums, Span<ulong> high, bool carry, bool vectors)
+    private static void AddRun(
+        ReadOnlySpan<byte> source, int width, Span<ulong> sums, Span<ulong> high, bool carry, bool vectors)
     {
         var i = 0;
         if (vectors && width <= NarrowBits)
@@ -113,7 +119,9 @@ internal static class BitPacking
         }
     }
 
-    /// <summary>Eight at a time, which are as many bytes as one has bits; 16 bytes hold four. Returns how many were added.</summary>
+    /// <summary>
+    /// Eight at a time, which are as many bytes as one has bits; 16 bytes hold four. Returns how many were added.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static int AddVectors(ReadOnlySpan<byte> source, int width, Span<ulong> sums, Span<ulong> high, bool carry)
     {
@@ -183,7 +191,8 @@ internal static class BitPacking
                 var bit = ((first + lane) * width) - (8 * Byte);
                 shifts[lane] = (ulong)bit % 8;
                 for (var i = 0; i < 8; i++)
-                    bytes[(8 * lane) + i] = (bit / 8) + i < 16 ? (byte)((bit / 8) + i) : byte.MaxValue; // the rest is beyond it
+                    // The rest is beyond it
+                    bytes[(8 * lane) + i] = (bit / 8) + i < 16 ? (byte)((bit / 8) + i) : byte.MaxValue;
             }
 
             (_bytes, _shifts) = (Vector256.Create<byte>(bytes), Vector256.Create<ulong>(shifts));

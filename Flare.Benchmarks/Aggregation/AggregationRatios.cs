@@ -1,9 +1,9 @@
+using System.Buffers;
 using System.Diagnostics;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Flare.Runtime;
-using Flare.Workflows;
 
 namespace Flare.Benchmarks.Aggregation;
 
@@ -28,6 +28,7 @@ public static unsafe class AggregationRatios
         var contributions = models.Zip(weights, (model, weight) => (Tensors: model, Weight: weight)).ToArray();
         var oddWeights = models.Zip(weights, (model, weight) => (Tensors: model, Weight: weight / 7)).ToArray();
         using var result = new StateDict(layout);
+        using var floats = new StateDict(layout);
         using var streaming = new ExactSum(layout, scheduler: scheduler);
 
         var before = Process.GetCurrentProcess().PrivateMemorySize64;
@@ -53,6 +54,7 @@ public static unsafe class AggregationRatios
                 foreach (var (model, weight) in contributions) streaming.Add(model, weight);
                 streaming.Complete(result);
             }),
+            ("aggregation.float_one_by_one_gbps", () => FloatsOneByOne(scheduler, models, weights, floats, result)),
         ];
 
         foreach (var (_, work) in contenders) for (var i = 0; i < 3; i++) work();
@@ -73,8 +75,74 @@ public static unsafe class AggregationRatios
         figures["aggregation.ratio"] = figures["aggregation.fused_gbps"] / figures["aggregation.read_gbps"];
         figures["aggregation.allocated_bytes"] = allocated;
         figures["aggregation.extra_memory_mb"] = fusedMemory / 1e6;
+        foreach (var (key, value) in SumsOfSums(scheduler, contributions, repetitions)) figures[key] = value;
         foreach (var model in models) model.Release();
         return figures;
+    }
+
+    /// <summary>A sum of four contributions written, read again, and merged with one of the other four; in milliseconds.</summary>
+    private static Dictionary<string, double> SumsOfSums(
+        ComputeScheduler scheduler, (StateDict Tensors, double Weight)[] contributions, int repetitions)
+    {
+        var layout = contributions[0].Tensors.Layout;
+        using var part = new ExactSum(layout, scheduler: scheduler);
+        using var copy = new ExactSum(layout, scheduler: scheduler);
+        using var whole = new ExactSum(layout, scheduler: scheduler);
+        part.Add(contributions.AsSpan(0, 4));
+        whole.Add(contributions.AsSpan(4));
+        var output = new ArrayBufferWriter<byte>();
+        (string Key, Action Work)[] contenders =
+        [
+            ("aggregation.write_ms", () =>
+            {
+                output.ResetWrittenCount();
+                part.WriteTo(output);
+            }),
+            ("aggregation.read_ms", () => copy.Read(new ReadOnlySequence<byte>(output.WrittenMemory))),
+            ("aggregation.merge_ms", () => whole.Merge(copy)),
+        ];
+        var times = contenders.ToDictionary(c => c.Key, _ => new List<double>());
+        for (var i = 0; i < repetitions; i++)
+        {
+            foreach (var (key, work) in contenders)
+            {
+                var clock = Stopwatch.GetTimestamp();
+                work();
+                times[key].Add(Stopwatch.GetElapsedTime(clock).TotalMilliseconds);
+            }
+        }
+        var figures = times.ToDictionary(t => t.Key, t => Median(t.Value));
+        figures["aggregation.written_bytes_per_element"] = output.WrittenCount / (double)Elements;
+        return figures;
+    }
+
+    /// <summary>What a plain server does as contributions arrive: sum += weight · x in floats, then one division.</summary>
+    private static void FloatsOneByOne(
+        ComputeScheduler scheduler, StateDict[] models, double[] weights, StateDict sums, StateDict result)
+    {
+        for (var k = 0; k < models.Length; k++)
+        {
+            var (model, fresh, scale) = (models[k], k == 0, Vector512.Create((float)weights[k]));
+            scheduler.ForEachPart(2, part => Add(model, scale, fresh, part));
+        }
+        var inverse = Vector512.Create((float)(1 / weights.Sum()));
+        scheduler.ForEachPart(2, part =>
+        {
+            var half = sums.Layout.ByteLength / 128 * 64;
+            var (from, to) = (sums.Pointer + part * half, result.Pointer + part * half);
+            for (long i = 0; i < half; i += 64) Vector512.Store(Vector512.Load((float*)(from + i)) * inverse, (float*)(to + i));
+        });
+
+        void Add(StateDict model, Vector512<float> scale, bool fresh, int part)
+        {
+            var half = sums.Layout.ByteLength / 128 * 64;
+            var (from, to) = (model.Pointer + part * half, sums.Pointer + part * half);
+            for (long i = 0; i < half; i += 64)
+            {
+                var product = Vector512.Load((float*)(from + i)) * scale;
+                Vector512.Store(fresh ? product : product + Vector512.Load((float*)(to + i)), (float*)(to + i));
+            }
+        }
     }
 
     private static double Median(List<double> values)

@@ -1,5 +1,5 @@
+using System.Buffers;
 using BenchmarkDotNet.Attributes;
-using Flare.Workflows;
 
 namespace Flare.Benchmarks.Aggregation;
 
@@ -9,7 +9,11 @@ public class FoldBenchmarks
 {
     private (StateDict, double)[] _contributions = [];
     private StateDict _result = null!;
+    private readonly ArrayBufferWriter<byte> _written = new();
     private ExactSum _mean = null!;
+    private ExactSum _part = null!;
+    private ExactSum _copy = null!;
+    private ExactSum _whole = null!;
 
     /// <summary>Makes the contributions.</summary>
     [GlobalSetup]
@@ -25,11 +29,32 @@ public class FoldBenchmarks
         })];
         _result = new StateDict(layout);
         _mean = new ExactSum(layout);
+        _part = new ExactSum(layout);
+        _part.Add(_contributions);
+        _part.WriteTo(_written);
+        _copy = new ExactSum(layout);
+        _whole = new ExactSum(layout);
     }
 
     /// <summary>All eight in one pass; no accumulators in memory.</summary>
     [Benchmark(Baseline = true)]
     public void Fused() => _mean.Complete(_contributions, _result);
+
+    /// <summary>A sum of all eight to its written form.</summary>
+    [Benchmark]
+    public void Write()
+    {
+        _written.ResetWrittenCount();
+        _part.WriteTo(_written);
+    }
+
+    /// <summary>And back, checked.</summary>
+    [Benchmark]
+    public void Read() => _copy.Read(new ReadOnlySequence<byte>(_written.WrittenMemory));
+
+    /// <summary>A sum of eight added to another.</summary>
+    [Benchmark]
+    public void Merge() => _whole.Merge(_part);
 
     /// <summary>Each as it arrives, through accumulators in memory.</summary>
     [Benchmark]

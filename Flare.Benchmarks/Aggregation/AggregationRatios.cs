@@ -129,14 +129,16 @@ public static unsafe class AggregationRatios
         scheduler.ForEachPart(2, part =>
         {
             var half = sums.Layout.ByteLength / 128 * 64;
-            var (from, to) = (sums.Pointer + part * half, result.Pointer + part * half);
+            var from = sums.Pointer + part * half;
+            var to = result.Pointer + part * half;
             for (long i = 0; i < half; i += 64) Vector512.Store(Vector512.Load((float*)(from + i)) * inverse, (float*)(to + i));
         });
 
         void Add(StateDict model, Vector512<float> scale, bool fresh, int part)
         {
             var half = sums.Layout.ByteLength / 128 * 64;
-            var (from, to) = (model.Pointer + part * half, sums.Pointer + part * half);
+            var from = model.Pointer + part * half;
+            var to = sums.Pointer + part * half;
             for (long i = 0; i < half; i += 64)
             {
                 var product = Vector512.Load((float*)(from + i)) * scale;

@@ -3,6 +3,9 @@ namespace Flare;
 /// <summary>A failure at a site, as it reaches the operator: where it happened and all that is known of the cause.</summary>
 public sealed record ErrorRecord
 {
+    private const string SiteName = "site", TaskName = "task", RoundName = "round";
+    private const string TypeName = "type", MessageName = "message", StackName = "stack";
+
     private const int MaxName = 512;
     private const int MaxMessage = 4 * 1024;
     private const int MaxStack = 16 * 1024;
@@ -37,21 +40,21 @@ public sealed record ErrorRecord
 
     internal FlareMap ToMap() => new()
     {
-        ["site"] = Site,
-        ["task"] = Task,
-        ["round"] = Round,
-        ["type"] = Type,
-        ["message"] = Message,
-        ["stack"] = Stack,
+        [SiteName] = Site,
+        [TaskName] = Task,
+        [RoundName] = Round,
+        [TypeName] = Type,
+        [MessageName] = Message,
+        [StackName] = Stack,
     };
 
     internal static ErrorRecord FromMap(FlareMap map) => new()
     {
-        Site = PlainText.Of(map["site"].AsText(), MaxName),
-        Task = PlainText.Of(map["task"].AsText(), MaxName),
-        Round = checked((int)map["round"].AsInteger()),
-        Type = PlainText.Of(map["type"].AsText(), MaxName),
-        Message = PlainText.Of(map["message"].AsText(), MaxMessage),
-        Stack = PlainText.Of(map["stack"].AsText(), MaxStack),
+        Site = PlainText.Of(map[SiteName].AsText(), MaxName),
+        Task = PlainText.Of(map[TaskName].AsText(), MaxName),
+        Round = checked((int)map[RoundName].AsInteger()),
+        Type = PlainText.Of(map[TypeName].AsText(), MaxName),
+        Message = PlainText.Of(map[MessageName].AsText(), MaxMessage),
+        Stack = PlainText.Of(map[StackName].AsText(), MaxStack),
     };
 }

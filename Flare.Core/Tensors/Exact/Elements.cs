@@ -1,4 +1,3 @@
-using System.Numerics.Tensors;
 using System.Runtime.CompilerServices;
 
 namespace Flare;
@@ -17,10 +16,9 @@ internal static unsafe class Elements
     /// <summary>Widens half-precision numbers to floats.</summary>
     public static void ToFloats(DType dtype, byte* source, float* destination, int count)
     {
-        if (dtype == DType.Float16)
-            TensorPrimitives.ConvertToSingle(new ReadOnlySpan<Half>(source, count), new Span<float>(destination, count));
-        else
-            for (var i = 0; i < count; i++) ((uint*)destination)[i] = (uint)((ushort*)source)[i] << 16;
+        var floats = new Span<float>(destination, count);
+        if (dtype == DType.Float16) SmallFloats.Widen(new ReadOnlySpan<Half>(source, count), floats);
+        else SmallFloats.Widen(new ReadOnlySpan<BFloat16>(source, count), floats);
     }
 
     /// <summary>Widens doubles and integers of at most 32 bits to doubles.</summary>

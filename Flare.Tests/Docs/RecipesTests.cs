@@ -1,4 +1,5 @@
 using Flare.Crypto;
+using Flare.Reporting;
 using Flare.Tests.Federations;
 using Flare.Workflows;
 using LineTrainer = Flare.Tests.Docs.WritingTrainersTests.LineTrainer;

@@ -16,7 +16,14 @@ public class CommandLineTests
 
     private async Task<(int Exit, string Out, string Error)> RunAsync(string sample, params string[] args)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, $"{sample}.dll"), .. args])
+        static string Beside(string file) => Path.Combine(AppContext.BaseDirectory, file);
+        // With the tests' frameworks: what ASP.NET Core brings does not lie beside them, and the sample's own list lacks it.
+        string[] line =
+        [
+            "exec", "--runtimeconfig", Beside("Flare.Tests.runtimeconfig.json"), "--depsfile", Beside("Flare.Tests.deps.json"),
+            Beside($"{sample}.dll"), .. args,
+        ];
+        var start = new ProcessStartInfo("dotnet", line)
         {
             WorkingDirectory = _directory, RedirectStandardOutput = true, RedirectStandardError = true,
         };

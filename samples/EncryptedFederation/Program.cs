@@ -1,9 +1,11 @@
 // The Quickstart's federation twice: once in the clear, once with a server that adds what it cannot read.
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 using Flare;
 using Flare.Crypto;
 using Flare.Learning;
+using Flare.Reporting;
 using Flare.Workflows;
 
 if (Options.Read(args, out var exitCode) is not { } options) return exitCode;
@@ -40,7 +42,7 @@ return 0;
 
 HomomorphicEncryption NewEncryption() => new(new EncryptionPolicy { Scheme = options.Scheme, MaxSites = options.Sites });
 
-static string Percent(double share) => $"{share * 100:F1}%";
+static string Percent(double share) => string.Create(CultureInfo.InvariantCulture, $"{share * 100:F1}%");
 
 async Task<(double Accuracy, long BytesUp, double Seconds, string Sha256)> RunAsync(int rounds, HomomorphicEncryption? encryption, bool show)
 {
@@ -53,13 +55,16 @@ async Task<(double Accuracy, long BytesUp, double Seconds, string Sha256)> RunAs
             .UseSeed((ulong)options.Seed);
         if (encryption is not null) f.UseHomomorphicEncryption(encryption);
     });
-    if (show) Console.WriteLine($"round   sites   accuracy     loss   seconds{(encryption is null ? "" : "       ms   quantum")}");
-    await foreach (var round in federation.RunAsync(Models.DigitsCnn(options.Seed).StateDict()))
+    var table = new RoundTable()
+        .AddColumn("accuracy", round => Percent(round.Metrics["accuracy"]))
+        .AddMetric("loss", "F3");
+    if (encryption is not null)
     {
-        if (!show) continue;
-        var cost = encryption is null ? "" : $"   {round.Metrics["encryption.seconds"] * 1000,6:F0}   {round.Metrics["encryption.quantum"],7:0.#E+0}";
-        Console.WriteLine($"{round.Number,5}   {$"{round.Accepted}/{round.Targets}",5}   {Percent(round.Metrics["accuracy"]),8}   {round.Metrics["loss"],6:F3}   {round.Elapsed.TotalSeconds,7:F2}{cost}{(round.IsBest ? "  *" : "")}");
+        table.AddColumn("ms", round => (round.Metrics["encryption.seconds"] * 1000).ToString("F0", CultureInfo.InvariantCulture))
+            .AddColumn("quantum", round => round.Metrics["encryption.quantum"].ToString("0.#E+0", CultureInfo.InvariantCulture));
     }
+    await foreach (var round in federation.RunAsync(Models.DigitsCnn(options.Seed).StateDict()))
+        if (show) table.Add(round);
     // The server has nothing but ciphertext; whoever holds the key opens it.
     var model = encryption is null ? federation.Model : encryption.Decrypt(federation.Model);
     var seconds = clock.Elapsed.TotalSeconds;

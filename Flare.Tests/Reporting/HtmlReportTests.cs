@@ -1,8 +1,11 @@
+using System.Globalization;
+using System.Text;
 using System.Xml.Linq;
+using Flare.Reporting;
 using Flare.Tests.Federations;
 using Flare.Workflows;
 
-namespace Flare.Tests.Core;
+namespace Flare.Tests.Reporting;
 
 /// <summary>A run's page says what the reports say, and nothing of it is a stranger's markup.</summary>
 public class HtmlReportTests
@@ -119,5 +122,93 @@ public class HtmlReportTests
         Assert.That(page.Descendants("th").Select(d => d.Value), Has.Some.EqualTo("good" + script));
         Assert.That(page.Descendants("pre").First().Value, Does.Contain("a message with " + script));
         Assert.That(page.Descendants("figcaption").Select(f => f.Value), Has.Some.EqualTo($"score{script} by round"));
+    }
+
+    private static RoundReport Of(int number, params SiteOutcome[] sites) =>
+        Round(number) with { Targets = sites.Length, Accepted = sites.Count(s => s.Status == SiteStatus.Accepted), Sites = sites };
+
+    [Test]
+    public void Sites_that_state_any_number_of_steps_take_no_report_away()
+    {
+        SiteOutcome[] sites = [Outcome(1, TaskNames.Train, SiteStatus.Accepted), Outcome(2, TaskNames.Train, SiteStatus.Accepted) with { NumSteps = long.MaxValue }];
+        var grid = Grid(Page([.. Enumerable.Range(1, 5).Select(n => Of(n, sites))]));
+        Assert.That(grid.Select(r => r.Elements("td").Last().Value), Is.EqualTo(new[] { "50 steps", "46,116,860,184,273,879,035 steps" }));
+        Assert.That(grid[0].Descendants("span").First().Attribute("style")!.Value, Is.EqualTo("--share:0.25"));
+    }
+
+    [Test]
+    public void A_line_for_a_metric_that_no_round_has_is_drawn_and_says_so()
+    {
+        var report = new HtmlReport("a run", [Round(1) with { Metrics = new Dictionary<string, double> { ["accuracy"] = 0.5 } }]);
+        report.AddReference("acuracy", "central", [0.9]);
+        var page = XElement.Parse(report.ToHtml().Split("</head>")[1].Replace("</html>", ""));
+        Assert.That(page.Descendants("figcaption").Select(f => f.Value), Has.Some.EqualTo("acuracy by round: no round has this metric"));
+        Assert.That(page.Descendants("title").Select(t => t.Value), Has.Some.EqualTo("central, round 1: 0.9"));
+    }
+
+    [Test]
+    public void What_controls_a_page_or_turns_a_line_around_is_replaced_and_names_are_isolated()
+    {
+        const string name = "north\u202Etsewhtuos", reason = "bad\0\b\u001b[31m\u0085 \uD800 \uFFFE\ttab\nline";
+        var outcome = Outcome(1, TaskNames.Train, SiteStatus.Failed) with { Site = name, Reason = reason, Error = new() { Type = "T", Message = "m", Stack = reason } };
+        var good = Outcome(1, TaskNames.Train, SiteStatus.Accepted) with { Site = name };
+        var html = new HtmlReport(name, [Of(1, outcome), Of(2, good)]).AddFact(name, name).AddReference(name, name, [1, 2]).ToHtml();
+        Assert.That(html.EnumerateRunes().Where(r => r.Value != '\n' && r.Value != '\t' && Rune.IsControl(r)), Is.Empty);
+        Assert.That(html, Does.Not.Contain("\u202E").And.Contain("<bdi>north\uFFFDtsewhtuos</bdi>"));
+        var page = Page(Of(1, outcome), Of(2, good)); // what is no XML character would not parse
+        Assert.That(Table(page, "What went wrong")[1][4], Does.StartWith("bad\uFFFD\uFFFD\uFFFD[31m\uFFFD \uFFFD \uFFFD\ttab\nline"));
+        Assert.That(Grid(page).Single().Element("th")!.Element("bdi")!.Value, Is.EqualTo("north\uFFFDtsewhtuos"));
+    }
+
+    [Test]
+    public void The_page_is_the_same_in_every_culture()
+    {
+        RoundReport[] rounds =
+        [
+            .. Enumerable.Range(1, 1500).Select(n => Of(n, Outcome(1, TaskNames.Train, SiteStatus.Failed) with { Reason = $"reason {n}", NumSteps = -n }) with
+            {
+                Metrics = new Dictionary<string, double> { ["loss"] = -1234.5 / n },
+            }),
+        ];
+        string Html() => new HtmlReport("a run", rounds).ToHtml();
+        var plain = Html();
+        var culture = (CultureInfo)CultureInfo.InvariantCulture.Clone();
+        (culture.NumberFormat.NumberDecimalSeparator, culture.NumberFormat.NumberGroupSeparator) = (",", ".");
+        culture.NumberFormat.NegativeSign = "\u2212";
+        var before = CultureInfo.CurrentCulture;
+        try
+        {
+            CultureInfo.CurrentCulture = culture;
+            Assert.That(Html(), Is.EqualTo(plain));
+        }
+        finally
+        {
+            CultureInfo.CurrentCulture = before;
+        }
+        Assert.That(plain, Does.Contain("The first 200 of 1,500."));
+    }
+
+    [Test]
+    public void A_page_of_ten_thousand_rounds_is_one_that_a_browser_opens()
+    {
+        RoundReport[] rounds =
+        [
+            .. Enumerable.Range(1, 10_000).Select(n => Of(n, Outcome(1, TaskNames.Train, SiteStatus.Accepted), Outcome(2, TaskNames.Train, n % 2 == 0 ? SiteStatus.Failed : SiteStatus.Accepted)) with
+            {
+                Metrics = new Dictionary<string, double> { ["loss"] = n == 4321 ? 99 : 1.0 / n }, IsBest = n == 17, Elapsed = TimeSpan.FromSeconds(n == 777 ? 50 : 1),
+            }),
+        ];
+        var html = new HtmlReport("a run", rounds).ToHtml();
+        Assert.That(html, Has.Length.LessThan(1_000_000));
+        var page = Page(rounds);
+        var loss = page.Descendants("figure").First().Descendants("title").Select(t => t.Value).ToArray();
+        Assert.That(loss, Has.Length.LessThan(500).And.Some.EqualTo("federation, round 4321: 99"), "an outlier is seen");
+        Assert.That(loss[0], Is.EqualTo("federation, round 1: 1"));
+        Assert.That(loss[^1], Is.EqualTo("federation, round 10000: 0.0001"));
+        Assert.That(page.Descendants("title").Select(t => t.Value), Has.Some.EqualTo("round 777: 50.0 s"));
+        var table = Table(page, "Rounds");
+        Assert.That(table[1][0], Is.EqualTo("17"), "the best model's round");
+        Assert.That(table[^1][0], Is.EqualTo("10000"));
+        Assert.That(page.Elements("p").Select(p => p.Value), Has.Some.Contains("The last 1,000 of 10,000").And.Some.Contains("The last 500 of 10,000 rounds."));
     }
 }

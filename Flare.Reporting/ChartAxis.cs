@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Flare;
+namespace Flare.Reporting;
 
 /// <summary>An axis whose ticks are round numbers: multiples of 1, 2, 2.5 or 5 times a power of ten.</summary>
 internal readonly record struct ChartAxis(double Low, double High, double Step)
@@ -40,7 +40,8 @@ internal readonly record struct ChartAxis(double Low, double High, double Step)
     /// <summary>A tick's text, with as many decimals as the step needs.</summary>
     public string Label(double tick)
     {
-        if (Step < 1e-4 || Math.Max(Math.Abs(Low), Math.Abs(High)) >= 1e6) return tick.ToString("0.##E+0", CultureInfo.InvariantCulture);
+        if (Step < 1e-4 || Math.Max(Math.Abs(Low), Math.Abs(High)) >= 1e6)
+            return tick.ToString("0.##E+0", CultureInfo.InvariantCulture);
         var decimals = 0;
         for (var scaled = Step; decimals < 6 && Math.Abs(scaled - Math.Round(scaled)) > 1e-6; scaled *= 10) decimals++;
         return tick.ToString($"F{decimals}", CultureInfo.InvariantCulture);

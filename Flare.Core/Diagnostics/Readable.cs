@@ -2,8 +2,8 @@ using System.Globalization;
 
 namespace Flare;
 
-/// <summary>Numbers and times as people read them.</summary>
-internal static class Readable
+/// <summary>Numbers and times as people read them in reports, logs and tables: the same in every culture.</summary>
+public static class Readable
 {
     /// <summary>Such as <c>0.48 s</c>, <c>12.3 s</c>, <c>3 min 05 s</c>, <c>2 h 07 min</c> or <c>3 d 04 h</c>.</summary>
     public static string Duration(TimeSpan time)
@@ -13,9 +13,9 @@ internal static class Readable
         var whole = TimeSpan.FromSeconds(Math.Round(time.TotalSeconds));
         return whole switch
         {
-            { TotalHours: < 1 } => $"{whole.Minutes} min {whole.Seconds:00} s",
-            { TotalDays: < 1 } => $"{whole.Hours} h {whole.Minutes:00} min",
-            _ => $"{whole.Days} d {whole.Hours:00} h",
+            { TotalHours: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{whole.Minutes} min {whole.Seconds:00} s"),
+            { TotalDays: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{whole.Hours} h {whole.Minutes:00} min"),
+            _ => string.Create(CultureInfo.InvariantCulture, $"{whole.Days} d {whole.Hours:00} h"),
         };
     }
 
@@ -23,5 +23,8 @@ internal static class Readable
     public static string Number(double value) => value.ToString("G3", CultureInfo.InvariantCulture);
 
     /// <summary>Such as <c>1 tensor</c> or <c>1,024 tensors</c>.</summary>
-    public static string Count(long count, string noun) => string.Create(CultureInfo.InvariantCulture, $"{count:N0} {noun}{(count == 1 ? "" : "s")}");
+    /// <param name="count">How many; wide enough for a sum of any <see cref="long"/>s.</param>
+    /// <param name="noun">The noun, whose plural ends in s.</param>
+    public static string Count(Int128 count, string noun) =>
+        string.Create(CultureInfo.InvariantCulture, $"{count:N0} {noun}{(count == 1 ? "" : "s")}");
 }

@@ -2,7 +2,7 @@ namespace Flare;
 
 /// <summary>
 /// A site's admitted answer to a task. Its tensors are valid until the controller asks for the next contribution; <see cref="Retain"/>
-/// keeps them until <see cref="Dispose"/>.
+/// keeps them until <see cref="Dispose"/>. docs/memory.md says who owns what.
 /// </summary>
 public sealed class Contribution : IDisposable
 {

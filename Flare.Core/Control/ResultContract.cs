@@ -31,7 +31,7 @@ public sealed record ResultContract
         }
         if (Layout is not null && contribution.Data is { } any && (any.HasTensors || Kinds.Count > 0) && CheckLayout(any, Layout) is { } difference) return difference;
         if (RequireNumSteps && contribution.NumSteps is not >= 1)
-            return $"it states {(contribution.NumSteps is { } n ? $"{n} training steps" : "no training steps")}; say how many all local epochs took, at least 1: .WithMeta(MetaKey.{nameof(MetaKey.NumStepsCurrentRound)}, n)";
+            return $"it states {(contribution.NumSteps is { } n ? Invariant($"{n} training steps") : "no training steps")}; say how many all local epochs took, at least 1: .WithMeta(MetaKey.{nameof(MetaKey.NumStepsCurrentRound)}, n)";
         return Rule?.Invoke(contribution);
     }
 

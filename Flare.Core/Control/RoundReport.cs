@@ -1,6 +1,11 @@
+using System.Text.Json.Serialization;
+
 namespace Flare;
 
-/// <summary>What happened in a committed round.</summary>
+/// <summary>
+/// What happened in a committed round. <see cref="System.Text.Json"/> writes it and reads what it wrote, enumerations as names, with
+/// whatever options and with source generation, too.
+/// </summary>
 public sealed record RoundReport
 {
     /// <summary>The round, counted from 1.</summary>
@@ -19,13 +24,22 @@ public sealed record RoundReport
     /// The quality of a model, as the workflow measured it, such as <c>accuracy</c>; empty where it did not. It is the round's own model, unless the
     /// workflow was told to measure the one that the round began with, as by <c>ValidationMode.BeforeTraining</c>.
     /// </summary>
-    public required IReadOnlyDictionary<string, double> Metrics { get; init => field = new NamedMetrics(value); }
+    [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
+    public required IReadOnlyDictionary<string, double> Metrics
+    {
+        get;
+        init => field = new NamedMetrics(value ?? throw new ArgumentNullException(nameof(value)));
+    }
 
     /// <summary>
     /// How each of the round's tasks ended for each site. A report that was read back from a journal has, where there were more than 1,000
     /// of them, only the first 1,000 that were not used.
     /// </summary>
-    public required IReadOnlyList<SiteOutcome> Sites { get; init; }
+    public required IReadOnlyList<SiteOutcome> Sites
+    {
+        get;
+        init => field = value ?? throw new ArgumentNullException(nameof(value));
+    }
 
     /// <summary>From the round's first task, or the last commit, to this commit.</summary>
     public required TimeSpan Elapsed { get; init; }

@@ -1,6 +1,9 @@
+using System.Text.Json.Serialization;
+
 namespace Flare;
 
 /// <summary>How a task ended for one site.</summary>
+[JsonConverter(typeof(JsonStringEnumConverter<SiteStatus>))]
 public enum SiteStatus
 {
     /// <summary>Not answered yet.</summary>

@@ -1,5 +1,6 @@
 using System.Collections;
 using System.Diagnostics.CodeAnalysis;
+using System.Text.Json.Serialization;
 
 namespace Flare;
 
@@ -7,6 +8,7 @@ namespace Flare;
 /// Named values, in the order of their names' first setting. A message freezes the maps it carries: setting a value afterwards throws.
 /// Not thread-safe for writing.
 /// </summary>
+[JsonConverter(typeof(FlareMapJsonConverter))]
 public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareValue>>, IContainer
 {
     // Most maps have a handful of names: a scan of a small array beats hashing, and keeps the order. Larger ones are

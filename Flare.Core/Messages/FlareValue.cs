@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Flare;
 
 /// <summary>What a <see cref="FlareValue"/> holds. The numbers are part of the wire contract and never change.</summary>
@@ -27,6 +29,7 @@ public enum FlareValueKind : byte
 /// A value in a message: one of a closed set of types. Nothing else travels, so that reading a message can never create an
 /// object of the sender's choice (FLARE's pickled messages could, until its FOBS).
 /// </summary>
+[JsonConverter(typeof(FlareValueJsonConverter))]
 public readonly struct FlareValue : IEquatable<FlareValue>
 {
     private readonly object? _object;

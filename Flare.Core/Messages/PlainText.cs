@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Flare;
 
 /// <summary>
@@ -12,7 +14,7 @@ internal static class PlainText
         if (text.Length > most)
         {
             var end = most - 64; // so that what was cut and is told its length is not cut again on its way
-            text = $"{text.AsSpan(0, end)}… ({text.Length:N0} characters)";
+            text = string.Create(CultureInfo.InvariantCulture, $"{text.AsSpan(0, end)}… ({text.Length:N0} characters)");
         }
         // What is no character becomes U+FFFD.
         return IsWellFormed(text) ? text : string.Concat(text.EnumerateRunes().Select(r => r.ToString()));

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Flare;
 
 /// <summary>
@@ -9,6 +11,7 @@ namespace Flare;
 /// <see cref="TaskDataFilterError"/>, <see cref="TaskResultFilterError"/>, <see cref="TaskUnknown"/>,
 /// <see cref="TaskUnsupported"/> and <see cref="EmptyResult"/> only.
 /// </remarks>
+[JsonConverter(typeof(JsonStringEnumConverter<ReturnCode>))]
 public enum ReturnCode
 {
     /// <summary>Done; the message carries the result.</summary>

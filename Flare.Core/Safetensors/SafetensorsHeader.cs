@@ -21,6 +21,9 @@ internal sealed record SafetensorsHeader(TensorLayout Layout, int[] DataOrder, l
     /// <summary>The format's own limit on the JSON's bytes.</summary>
     public const int MaxLength = 100_000_000;
 
+    /// <summary>Tensors in a file, entries of its metadata, names in a list: more than any model has, and what they take stays small.</summary>
+    public const int MaxEntries = 1 << 17;
+
     internal const string Metadata = "__metadata__", Buffers = "flare.buffers", Order = "flare.order";
 
     // Nobody puts the header into HTML: names stay as they are, in UTF-8.
@@ -37,6 +40,11 @@ internal sealed record SafetensorsHeader(TensorLayout Layout, int[] DataOrder, l
     /// <exception cref="SafetensorsException">A tensor's name is the format's own, or the header exceeds its limit.</exception>
     public byte[] ToBytes(string target)
     {
+        if (Layout.Count > MaxEntries)
+        {
+            throw new SafetensorsException(
+                Invariant($"{target}: {Layout.Count:N0} tensors, where a file holds at most {MaxEntries:N0}. Save them in several files."));
+        }
         if (Layout.IndexOf(Metadata) >= 0) throw new SafetensorsException($"{target}: no tensor can be named '{Metadata}', which the format keeps for itself. Rename the tensor.");
         var bytes = new ArrayBufferWriter<byte>(1024);
         bytes.Write(stackalloc byte[PrefixLength]);
@@ -66,7 +74,7 @@ internal sealed record SafetensorsHeader(TensorLayout Layout, int[] DataOrder, l
         bytes.Advance(padding);
         var header = bytes.WrittenSpan.ToArray();
         if (header.Length - PrefixLength > MaxLength)
-            throw new SafetensorsException($"{target}: the header takes {header.Length - PrefixLength:N0} bytes, and the format allows {MaxLength:N0}. Save the tensors in several files.");
+            throw new SafetensorsException(Invariant($"{target}: the header takes {header.Length - PrefixLength:N0} bytes, and the format allows {MaxLength:N0}. Save the tensors in several files."));
         BinaryPrimitives.WriteInt64LittleEndian(header, header.Length - PrefixLength);
         return header;
     }
@@ -95,28 +103,12 @@ internal sealed record SafetensorsHeader(TensorLayout Layout, int[] DataOrder, l
         return bytes.WrittenSpan;
     }
 
-    private static string NameOf(DType dtype) => dtype switch
-    {
-        DType.Float32 => "F32",
-        DType.Float64 => "F64",
-        DType.Float16 => "F16",
-        DType.BFloat16 => "BF16",
-        DType.Int8 => "I8",
-        DType.Int16 => "I16",
-        DType.Int32 => "I32",
-        DType.Int64 => "I64",
-        DType.UInt8 => "U8",
-        DType.UInt16 => "U16",
-        DType.UInt32 => "U32",
-        DType.UInt64 => "U64",
-        DType.Bool => "BOOL",
-        _ => throw new ArgumentOutOfRangeException(nameof(dtype), dtype, "Not a tensor element type."),
-    };
+    // The format's names, in the order of our numbers.
+    private static readonly string[] DTypeNames =
+        ["F32", "F64", "F16", "BF16", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL"];
 
-    public static DType? DTypeOf(string name)
-    {
-        foreach (var dtype in Enum.GetValues<DType>())
-            if (NameOf(dtype) == name) return dtype;
-        return null;
-    }
+    private static string NameOf(DType dtype) => DTypeNames[(int)dtype - 1];
+
+    public static DType? DTypeOf(string name) =>
+        Array.IndexOf(DTypeNames, name) is >= 0 and var index ? (DType)(index + 1) : null;
 }

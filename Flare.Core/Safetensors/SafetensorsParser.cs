@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 
 namespace Flare;
@@ -60,10 +59,11 @@ internal ref struct SafetensorsParser
     {
         var entries = new List<Entry>();
         var names = new HashSet<string>(StringComparer.Ordinal);
-        var metadata = new Dictionary<string, string>();
+        var metadata = new Dictionary<string, byte[]>();
         while (NextField() is { } name)
         {
             if (!names.Add(name)) throw Malformed($"the name '{PlainText.Cut(name)}' occurs twice");
+            RequireFew(entries.Count, "tensors");
             if (name == SafetensorsHeader.Metadata) metadata = MetadataMap();
             else entries.Add(TensorEntry(name));
         }
@@ -80,16 +80,39 @@ internal ref struct SafetensorsParser
         return name;
     }
 
-    private Dictionary<string, string> MetadataMap()
+    // An entry of a few bytes becomes an object of hundreds: a header may not hold as many as it has room for.
+    private readonly void RequireFew(int sofar, string what)
     {
-        var metadata = new Dictionary<string, string>(StringComparer.Ordinal);
+        if (sofar < SafetensorsHeader.MaxEntries) return;
+        throw new SafetensorsException(
+            Invariant($"{_source}: there are more than {SafetensorsHeader.MaxEntries:N0} {what}, more than Flare reads from one file. ")
+            + "Save the model in several files.");
+    }
+
+    // The entries that are Flare's own, as UTF-8; of the others the names, once their values have proved to be text.
+    private Dictionary<string, byte[]> MetadataMap()
+    {
+        var metadata = new Dictionary<string, byte[]>(StringComparer.Ordinal);
+        // The format's reference reads null as none.
+        if (_reader.TokenType == JsonTokenType.Null) return metadata;
         if (_reader.TokenType != JsonTokenType.StartObject) throw Malformed($"{SafetensorsHeader.Metadata} is no JSON object");
         while (NextField() is { } key)
         {
             if (_reader.TokenType != JsonTokenType.String) throw Malformed($"'{PlainText.Cut(key)}' in {SafetensorsHeader.Metadata} is no string");
-            if (!metadata.TryAdd(key, _reader.GetString()!)) throw Malformed($"'{PlainText.Cut(key)}' occurs twice in {SafetensorsHeader.Metadata}");
+            RequireFew(metadata.Count, "entries of metadata");
+            var value = Value();
+            if (!metadata.TryAdd(key, key is SafetensorsHeader.Buffers or SafetensorsHeader.Order ? value : []))
+                throw Malformed($"'{PlainText.Cut(key)}' occurs twice in {SafetensorsHeader.Metadata}");
         }
         return metadata;
+    }
+
+    private readonly byte[] Value()
+    {
+        var text = new byte[_reader.ValueSpan.Length];
+        var length = _reader.CopyString(text); // unescaped it is no longer than it was
+        Array.Resize(ref text, length);
+        return text;
     }
 
     private Entry TensorEntry(string name)
@@ -131,9 +154,9 @@ internal ref struct SafetensorsParser
         return numbers[..count].ToArray();
     }
 
-    private readonly string[] NamesIn(Dictionary<string, string> metadata, string key) =>
+    private readonly string[] NamesIn(Dictionary<string, byte[]> metadata, string key) =>
         metadata.TryGetValue(key, out var json)
-            ? new SafetensorsParser(Encoding.UTF8.GetBytes(json), _source).Guarded(key, static (ref self) => self.Names())
+            ? new SafetensorsParser(json, _source).Guarded(key, static (ref self) => self.Names())
             : [];
 
     private string[] Names()
@@ -143,6 +166,7 @@ internal ref struct SafetensorsParser
         while (_reader.Read() && _reader.TokenType != JsonTokenType.EndArray)
         {
             if (_reader.TokenType != JsonTokenType.String) throw Malformed("a list of names in the metadata holds what is no name");
+            RequireFew(names.Count, "names in a list of the metadata");
             names.Add(_reader.GetString()!);
         }
         return [.. names];

@@ -33,9 +33,9 @@ internal sealed class SafetensorsReader(Stream stream, string source, bool async
         var header = SafetensorsParser.Parse((await HeaderAsync()).Span, source);
         RequireRemaining(header.DataLength, "the tensors");
         if (whole && stream.CanSeek && stream.Length - stream.Position > header.DataLength)
-            throw new SafetensorsException($"{source}: {stream.Length - stream.Position - header.DataLength:N0} bytes follow the last tensor. The file is damaged or was not written as safetensors; save it again.");
+            throw new SafetensorsException(Invariant($"{source}: {stream.Length - stream.Position - header.DataLength:N0} bytes follow the last tensor. The file is damaged or was not written as safetensors; save it again."));
         var tensors = stream.CanSeek || header.DataLength <= Trusted
-            ? StateDict.Uninitialized(header.Layout)
+            ? StateDict.CreateUninitialized(header.Layout)
             : await ReadGrowingAsync(header);
         try
         {
@@ -57,7 +57,7 @@ internal sealed class SafetensorsReader(Stream stream, string source, bool async
         await FillAsync(prefix, "the header's length");
         var length = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
         if (length > SafetensorsHeader.MaxLength)
-            throw new SafetensorsException($"{source}: the header claims {length:N0} bytes, and the format allows {SafetensorsHeader.MaxLength:N0}. This is no safetensors file, or a damaged one; save it again.");
+            throw new SafetensorsException(Invariant($"{source}: the header claims {length:N0} bytes, and the format allows {SafetensorsHeader.MaxLength:N0}. This is no safetensors file, or a damaged one; save it again."));
         RequireRemaining((long)length, "the header");
         var json = new byte[Math.Min((int)length, Trusted)];
         for (var filled = 0; ; )
@@ -72,7 +72,7 @@ internal sealed class SafetensorsReader(Stream stream, string source, bool async
     private void RequireRemaining(long bytes, string what)
     {
         if (stream.CanSeek && stream.Length - stream.Position < bytes)
-            throw Truncated($"{what} should take {bytes:N0} bytes, and {Math.Max(0, stream.Length - stream.Position):N0} follow");
+            throw Truncated(Invariant($"{what} should take {bytes:N0} bytes, and {Math.Max(0, stream.Length - stream.Position):N0} follow"));
     }
 
     private async Task FillAsync(SafetensorsHeader header, StateDict tensors)
@@ -105,7 +105,7 @@ internal sealed class SafetensorsReader(Stream stream, string source, bool async
             await FillAsync(segment, "the tensors");
             segments.Enqueue(segment);
         }
-        var tensors = StateDict.Uninitialized(header.Layout);
+        var tensors = StateDict.CreateUninitialized(header.Layout);
         var cursor = new ContentCursor(tensors, header.DataOrder);
         while (segments.TryDequeue(out var segment)) cursor.CopyFrom(segment);
         return tensors;

@@ -7,15 +7,21 @@ namespace Flare;
 /// </content>
 public sealed partial class StateDict
 {
-    /// <summary>Writes the tensors to a file. It appears, or takes the place of an earlier one, when it is complete and on the disk.</summary>
+    /// <summary>
+    /// Writes the tensors to a file. It appears, or takes the place of an earlier one, whose Unix permissions it gets, when it is complete and
+    /// on the disk.
+    /// </summary>
     /// <param name="path">The file's path, by convention with the ending <c>.safetensors</c>.</param>
     /// <param name="cancellation">Ends the writing; the earlier file stays.</param>
-    /// <exception cref="SafetensorsException">A tensor's name is the format's own, or the names take more than 100 MB.</exception>
-    /// <exception cref="IOException">The file cannot be written.</exception>
+    /// <exception cref="SafetensorsException">
+    /// A tensor's name is the format's own, there are more than 131,072 tensors, or the names take more than 100 MB.
+    /// </exception>
+    /// <exception cref="IOException">The file cannot be written; where its folder is missing, <see cref="DirectoryNotFoundException"/>.</exception>
+    /// <exception cref="UnauthorizedAccessException">The folder may not be written to.</exception>
     public Task SaveAsync(string path, CancellationToken cancellation = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        return SafetensorsWriter.WriteFileAsync(this, path, async: true, cancellation);
+        return Detached(() => SafetensorsWriter.WriteFileAsync(this, path, async: true, cancellation));
     }
 
     /// <summary>Writes the tensors to a stream, from where it stands; it stays open and is not flushed.</summary>
@@ -23,7 +29,7 @@ public sealed partial class StateDict
     public Task SaveAsync(Stream stream, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        return SafetensorsWriter.WriteAsync(this, stream, NameOf(stream), async: true, cancellation);
+        return Detached(() => SafetensorsWriter.WriteAsync(this, stream, NameOf(stream), async: true, cancellation));
     }
 
     /// <inheritdoc cref="SaveAsync(string, CancellationToken)"/>
@@ -40,7 +46,7 @@ public sealed partial class StateDict
         SafetensorsWriter.WriteAsync(this, stream, NameOf(stream), async: false, default).GetAwaiter().GetResult();
     }
 
-    /// <summary>Reads a file.</summary>
+    /// <summary>Reads a file: at most 131,072 tensors, described by at most 100 MB, which takes up to six times that for the moment.</summary>
     /// <param name="path">The file's path.</param>
     /// <param name="cancellation">Ends the reading.</param>
     /// <exception cref="SafetensorsException">The file is not well-formed, is cut short, or holds what a state dict cannot.</exception>
@@ -49,7 +55,7 @@ public sealed partial class StateDict
     public static Task<StateDict> LoadAsync(string path, CancellationToken cancellation = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        return SafetensorsReader.ReadFileAsync(path, async: true, cancellation);
+        return Detached(() => SafetensorsReader.ReadFileAsync(path, async: true, cancellation));
     }
 
     /// <summary>
@@ -62,7 +68,7 @@ public sealed partial class StateDict
     public static Task<StateDict> LoadAsync(Stream stream, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        return new SafetensorsReader(stream, NameOf(stream), async: true, cancellation).ReadAsync();
+        return Detached(() => new SafetensorsReader(stream, NameOf(stream), async: true, cancellation).ReadAsync());
     }
 
     /// <inheritdoc cref="LoadAsync(string, CancellationToken)"/>
@@ -77,6 +83,22 @@ public sealed partial class StateDict
     {
         ArgumentNullException.ThrowIfNull(stream);
         return new SafetensorsReader(stream, NameOf(stream), async: false, default).ReadAsync().GetAwaiter().GetResult();
+    }
+
+    // Files have nothing to do with whoever asks for them: a window's thread that blocks on the task must not be what it waits for.
+    // Begun without the caller's context, nothing within comes back to it.
+    private static T Detached<T>(Func<T> begin) where T : Task
+    {
+        var context = SynchronizationContext.Current;
+        SynchronizationContext.SetSynchronizationContext(null);
+        try
+        {
+            return begin();
+        }
+        finally
+        {
+            SynchronizationContext.SetSynchronizationContext(context);
+        }
     }
 
     private static string NameOf(Stream stream) => stream is FileStream file ? file.Name : "the stream";

@@ -85,6 +85,6 @@ public static class FlareMapCodec
 
     internal static FlareException AboveLimit(string limit, int allowed, long found) => new(
         ErrorIds.MalformedBytes,
-        $"An encoding is above its limit: {limit} is {allowed:N0}, this needs {found:N0}."
+        Invariant($"An encoding is above its limit: {limit} is {allowed:N0}, this needs {found:N0}.")
         + " Send less at once, or raise the limit on both sides.");
 }

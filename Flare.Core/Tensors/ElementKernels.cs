@@ -73,6 +73,19 @@ internal readonly struct ScaledSumKernel(double factor) : IElementKernel
         throw new NotSupportedException("A bool cannot be scaled.");
 }
 
+/// <summary>A number, rounded to the element's type; neither operand is read.</summary>
+internal readonly struct FillKernel(double value) : IElementKernel
+{
+    public void Float<T>(ReadOnlySpan<T> left, ReadOnlySpan<T> right, Span<T> result)
+        where T : unmanaged, IBinaryFloatingPointIeee754<T> => result.Fill(T.CreateTruncating(value));
+
+    public void Integer<T>(ReadOnlySpan<T> left, ReadOnlySpan<T> right, Span<T> result)
+        where T : unmanaged, IBinaryInteger<T>, IMinMaxValue<T> => result.Fill(T.CreateSaturating(Math.Round(value)));
+
+    public void Bool(ReadOnlySpan<byte> left, ReadOnlySpan<byte> right, Span<byte> result) =>
+        result.Fill(Math.Round(value) > 0 ? (byte)1 : (byte)0);
+}
+
 /// <summary>Brings a kernel to raw elements of any dtype.</summary>
 internal static class ElementKernels
 {

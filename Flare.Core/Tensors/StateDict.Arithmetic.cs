@@ -15,9 +15,6 @@ namespace Flare;
 /// </content>
 public sealed partial class StateDict
 {
-    // A span's length is an int; a run's is not. A multiple of the alignment.
-    private const int MaxChunk = 1 << 30;
-
     /// <summary>The sum, in a new state dict.</summary>
     /// <exception cref="ArgumentException">The layouts differ; the message names the tensor.</exception>
     public static StateDict operator +(StateDict left, StateDict right) => Combined(new SumKernel(), left, right);
@@ -32,7 +29,7 @@ public sealed partial class StateDict
     {
         ArgumentNullException.ThrowIfNull(tensors);
         tensors.RequireScalable(factor);
-        var result = Uninitialized(tensors.Layout);
+        var result = CreateUninitialized(tensors.Layout);
         Apply(new ScaleKernel(factor), tensors, tensors, result);
         result.ClearPadding();
         return result;
@@ -96,43 +93,25 @@ public sealed partial class StateDict
     {
         RequireWritable();
         if (!double.IsFinite(value) && Layout.FirstOrDefault(spec => !spec.DType.IsFloatingPoint()) is { } spec)
-            throw new ArgumentException($"Tensor '{spec.Name}' holds {spec.DType}, which has no {value}.", nameof(value));
-        for (var i = 0; i < Count; i++)
+            throw new ArgumentException(Invariant($"Tensor '{spec.Name}' holds {spec.DType}, which has no {value}."), nameof(value));
+        foreach (var run in Layout.Runs)
         {
-            switch (Layout[i].DType)
+            // 16-bit elements are made of floats: rounded first, they are rounded once.
+            var kernel = new FillKernel(run.DType == DType.Float16 ? (double)(Half)value : value);
+            foreach (var (start, length) in ChunksOf(run))
             {
-                case DType.Float32: Fill(i, (float)value); break;
-                case DType.Float64: Fill(i, value); break;
-                case DType.Float16: Fill(i, (Half)value); break;
-                case DType.BFloat16: Fill(i, (BFloat16)(float)value); break;
-                case DType.Int8: Fill(i, sbyte.CreateSaturating(Math.Round(value))); break;
-                case DType.Int16: Fill(i, short.CreateSaturating(Math.Round(value))); break;
-                case DType.Int32: Fill(i, int.CreateSaturating(Math.Round(value))); break;
-                case DType.Int64: Fill(i, long.CreateSaturating(Math.Round(value))); break;
-                case DType.UInt8: Fill(i, byte.CreateSaturating(Math.Round(value))); break;
-                case DType.UInt16: Fill(i, ushort.CreateSaturating(Math.Round(value))); break;
-                case DType.UInt32: Fill(i, uint.CreateSaturating(Math.Round(value))); break;
-                case DType.UInt64: Fill(i, ulong.CreateSaturating(Math.Round(value))); break;
-                case DType.Bool: Fill(i, Math.Round(value) > 0); break;
+                var bytes = RunBytes(start, length);
+                ElementKernels.Apply(kernel, run.DType, bytes, bytes, bytes);
             }
         }
-    }
-
-    private void Fill<T>(int index, T value) where T : unmanaged
-    {
-        for (long start = 0; start < Layout[index].ByteLength;)
-        {
-            var bytes = Bytes(index, start, (int)Math.Min(MaxChunk, Layout[index].ByteLength - start));
-            MemoryMarshal.Cast<byte, T>(bytes).Fill(value);
-            start += bytes.Length;
-        }
+        ClearPadding();
     }
 
     private static StateDict Combined<TKernel>(TKernel kernel, StateDict left, StateDict right) where TKernel : struct, IElementKernel
     {
         ArgumentNullException.ThrowIfNull(left);
         left.RequireSameLayout(right);
-        var result = Uninitialized(left.Layout);
+        var result = CreateUninitialized(left.Layout);
         Apply(kernel, left, right, result);
         return result;
     }
@@ -142,11 +121,10 @@ public sealed partial class StateDict
     {
         foreach (var run in result.Layout.Runs)
         {
-            for (long done = 0; done < run.ByteLength; done += MaxChunk)
+            foreach (var (start, length) in ChunksOf(run))
             {
-                var start = run.Offset + done;
-                var length = (int)Math.Min(MaxChunk, run.ByteLength - done);
-                ElementKernels.Apply(kernel, run.DType, left.RunBytes(start, length), right.RunBytes(start, length), result.RunBytes(start, length));
+                ElementKernels.Apply(
+                    kernel, run.DType, left.RunBytes(start, length), right.RunBytes(start, length), result.RunBytes(start, length));
             }
         }
     }

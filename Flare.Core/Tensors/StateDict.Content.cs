@@ -19,10 +19,9 @@ public sealed partial class StateDict
         foreach (var run in Layout.Runs)
         {
             if (!run.DType.IsFloatingPoint()) continue;
-            for (long done = 0; done < run.ByteLength; done += ScanChunk)
+            foreach (var (start, length) in ChunksOf(run, ScanChunk))
             {
-                var start = run.Offset + done;
-                var bytes = RunBytes(start, (int)Math.Min(ScanChunk, run.ByteLength - done));
+                var bytes = RunBytes(start, length);
                 var at = run.DType switch
                 {
                     DType.Float32 => NonFinite.IndexIn<uint>(bytes, 0x7F80_0000),
@@ -57,11 +56,8 @@ public sealed partial class StateDict
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(Encoding.ASCII.GetBytes(Layout.Fingerprint));
-        for (var i = 0; i < Count; i++)
-        {
-            for (long start = 0; start < Layout[i].ByteLength; start += MaxChunk)
-                hash.AppendData(Bytes(i, start, (int)Math.Min(MaxChunk, Layout[i].ByteLength - start)));
-        }
+        foreach (var tensor in this)
+            foreach (var chunk in tensor.Chunks()) hash.AppendData(tensor.BytesOf(chunk));
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
@@ -72,11 +68,8 @@ public sealed partial class StateDict
     {
         ArgumentNullException.ThrowIfNull(other);
         if (!Layout.Equals(other.Layout)) return false;
-        for (long start = 0; start < Layout.ByteLength; start += MaxChunk)
-        {
-            var length = (int)Math.Min(MaxChunk, Layout.ByteLength - start);
+        foreach (var (start, length) in new TensorChunks(Layout.ByteLength, TensorChunks.MostBytes))
             if (!RunBytes(start, length).SequenceEqual(other.RunBytes(start, length))) return false;
-        }
         return true;
     }
 
@@ -86,30 +79,15 @@ public sealed partial class StateDict
     {
         ArgumentNullException.ThrowIfNull(which);
         int[] chosen = [.. Enumerable.Range(0, Count).Where(i => which(Layout[i]))];
-        var selection = Uninitialized(new TensorLayout(chosen.Select(i => Layout[i])));
-        for (var i = 0; i < chosen.Length; i++)
-        {
-            for (long start = 0; start < Layout[chosen[i]].ByteLength; start += MaxChunk)
-            {
-                var bytes = Bytes(chosen[i], start, (int)Math.Min(MaxChunk, Layout[chosen[i]].ByteLength - start));
-                bytes.CopyTo(selection.Bytes(i, start, bytes.Length));
-            }
-        }
+        var selection = CreateUninitialized(new TensorLayout(chosen.Select(i => Layout[i])));
+        for (var i = 0; i < chosen.Length; i++) this[chosen[i]].CopyTo(selection[i]);
         return selection;
     }
 
     /// <summary>Takes the values of some tensors from a state dict that has them, with the same type and shape.</summary>
     internal void Replace(StateDict source)
     {
-        for (var i = 0; i < source.Count; i++)
-        {
-            var to = Layout.IndexOf(source.Layout[i].Name);
-            for (long start = 0; start < source.Layout[i].ByteLength; start += MaxChunk)
-            {
-                var bytes = source.Bytes(i, start, (int)Math.Min(MaxChunk, source.Layout[i].ByteLength - start));
-                bytes.CopyTo(Bytes(to, start, bytes.Length));
-            }
-        }
+        foreach (var tensor in source) tensor.CopyTo(this[tensor.Name]);
     }
 
     /// <summary>The name of the first tensor of bools with a byte other than 0 and 1, which no CLR bool may hold: for decoders.</summary>
@@ -118,23 +96,36 @@ public sealed partial class StateDict
         for (var i = 0; i < Count; i++)
         {
             if (Layout[i].DType != DType.Bool) continue;
-            for (long start = 0; start < Layout[i].ByteLength; start += MaxChunk)
-            {
-                if (Bytes(i, start, (int)Math.Min(MaxChunk, Layout[i].ByteLength - start)).ContainsAnyExceptInRange((byte)0, (byte)1))
-                    return Layout[i].Name;
-            }
+            foreach (var chunk in this[i].Chunks())
+                if (Bytes(i, chunk).ContainsAnyExceptInRange((byte)0, (byte)1)) return Layout[i].Name;
         }
         return null;
+    }
+
+    // A run's parts in bytes from the model's begin; a multiple of the alignment each.
+    private static RunChunks ChunksOf(TensorRun run, int most = TensorChunks.MostBytes) => new(run, most);
+
+    private readonly struct RunChunks(TensorRun run, int most)
+    {
+        public Enumerator GetEnumerator() => new(run.Offset, new TensorChunks(run.ByteLength, most).GetEnumerator());
+
+        internal struct Enumerator(long offset, TensorChunks.Enumerator chunks)
+        {
+            private TensorChunks.Enumerator _chunks = chunks;
+
+            public readonly TensorChunk Current => _chunks.Current with { Start = offset + _chunks.Current.Start };
+
+            public bool MoveNext() => _chunks.MoveNext();
+        }
     }
 
     private double SumOfSquares(int index)
     {
         Span<float> widened = stackalloc float[SquaredNorm.Block];
         var (dtype, sum) = (Layout[index].DType, 0.0);
-        var chunk = SquaredNorm.Block * dtype.Size();
-        for (long start = 0; start < Layout[index].ByteLength; start += chunk)
+        foreach (var chunk in this[index].Chunks(SquaredNorm.Block))
         {
-            ReadOnlySpan<byte> bytes = Bytes(index, start, (int)Math.Min(chunk, Layout[index].ByteLength - start));
+            ReadOnlySpan<byte> bytes = Bytes(index, chunk);
             switch (dtype)
             {
                 case DType.Float32:

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
@@ -10,7 +11,7 @@ namespace Flare;
 /// <para>Memory: whoever creates a state dict owns it. <see cref="Dispose"/> returns the memory to a pool for the next model of that
 /// size; without it the collector takes it. A message freezes the tensors it carries (<see cref="Freeze"/>): from then on they are
 /// read-only and shared without copies, and <see cref="Dispose"/> by a holder has no effect. <see cref="HandOver"/> lets the runtime
-/// return the memory as soon as the message has been consumed.</para>
+/// return the memory as soon as the message has been consumed. docs/memory.md has all verbs in one table.</para>
 /// <para>Not thread-safe for writing; a frozen one may be read from any thread.</para>
 /// </summary>
 public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, IDisposable
@@ -34,8 +35,13 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
         else ClearPadding();
     }
 
-    /// <summary>Creates one whose elements hold anything; the gaps between tensors are zero all the same, for hashes run over them.</summary>
-    internal static StateDict Uninitialized(TensorLayout layout) => new(layout, zeroed: false);
+    /// <summary>
+    /// Creates a state dict whose elements hold anything, another model's values included: for who writes all of them. It spares a pass
+    /// over memory. (The gaps between tensors are zero all the same, for hashes run over them.)
+    /// </summary>
+    /// <param name="layout">The tensors and their places.</param>
+    /// <exception cref="OutOfMemoryException">The model does not fit.</exception>
+    public static StateDict CreateUninitialized(TensorLayout layout) => new(layout, zeroed: false);
 
     /// <summary>Bytes of disposed state dicts that are kept for the next ones of their size: at most a quarter of the process's memory,
     /// and none for longer than it takes the collector to find them unused for a minute.</summary>
@@ -90,7 +96,7 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
     /// <summary>A writable copy.</summary>
     public StateDict Clone()
     {
-        var copy = Uninitialized(Layout);
+        var copy = CreateUninitialized(Layout);
         Buffer.MemoryCopy(Pointer, copy.Pointer, Layout.ByteLength, Layout.ByteLength);
         GC.KeepAlive(this);
         return copy;
@@ -114,7 +120,8 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
     /// <summary>Returns the memory, frozen or not: for the runtime's own state dicts that nobody else can hold.</summary>
     internal void Release()
     {
-        if (Interlocked.Exchange(ref _memory, null) is { } memory) TensorMemoryPool.Shared.Return(memory);
+        // What native code still holds is left to the collector, whom the handle keeps from it.
+        if (Interlocked.Exchange(ref _memory, null) is { IsPinned: false } memory) TensorMemoryPool.Shared.Return(memory);
     }
 
     /// <summary>For people: <c>2 tensors, 4 elements: w Float32[1,3], b Float32[1]</c>; the first five of them.</summary>
@@ -154,7 +161,8 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
     {
         var spec = Layout[index];
         if (spec.Length > int.MaxValue)
-            throw new InvalidOperationException($"Tensor '{spec.Name}' has {spec.Length:N0} elements, more than a span holds; take slices of it.");
+            throw new InvalidOperationException(
+                Invariant($"Tensor '{spec.Name}' has {spec.Length:N0} elements, more than a span holds; take slices of it, as its Chunks() do."));
         return Span<T>(index, 0, (int)spec.Length, writable);
     }
 
@@ -164,12 +172,53 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
         if (DTypes.Of<T>() != spec.DType)
             throw new InvalidOperationException($"Tensor '{spec.Name}' holds {spec.DType}, not {typeof(T).Name}.");
         if (start < 0 || length < 0 || start > spec.Length - length)
-            throw new ArgumentOutOfRangeException(nameof(start), $"Elements {start} to {start + length} lie outside tensor '{spec.Name}' of {spec.Length} elements.");
+            throw new ArgumentOutOfRangeException(nameof(start), Invariant($"Elements {start} to {start + length} lie outside tensor '{spec.Name}' of {spec.Length} elements."));
         if (writable) RequireWritable();
         var span = new Span<T>(Pointer + Layout.OffsetOf(index) + start * sizeof(T), length);
         // From here the span itself keeps the memory: the collector follows it into the pinned array.
         GC.KeepAlive(this);
         return span;
+    }
+
+    internal Span<byte> Bytes(int index)
+    {
+        var spec = Layout[index];
+        if (spec.ByteLength > int.MaxValue)
+            throw new InvalidOperationException(
+                Invariant($"Tensor '{spec.Name}' has {spec.ByteLength:N0} bytes, more than a span holds; walk its Chunks()."));
+        return Bytes(index, 0, (int)spec.ByteLength);
+    }
+
+    internal Span<byte> Bytes(int index, TensorChunk chunk)
+    {
+        var (spec, size) = (Layout[index], Layout[index].DType.Size());
+        if (chunk.Start < 0 || chunk.Length < 0 || chunk.Start > spec.Length - chunk.Length)
+            throw new ArgumentOutOfRangeException(nameof(chunk), $"{chunk} lies outside tensor '{spec.Name}' of {spec.Length} elements.");
+        if ((long)chunk.Length * size > int.MaxValue)
+            throw new ArgumentOutOfRangeException(nameof(chunk), $"{chunk} exceeds 2^31 bytes; take smaller parts.");
+        return Bytes(index, chunk.Start * size, chunk.Length * size);
+    }
+
+    internal Span<byte> WritableBytes(int index)
+    {
+        RequireWritable();
+        return Bytes(index);
+    }
+
+    internal Span<byte> WritableBytes(int index, TensorChunk chunk)
+    {
+        RequireWritable();
+        return Bytes(index, chunk);
+    }
+
+    internal MemoryHandle Pin(int index)
+    {
+        var memory = _memory ?? throw Disposed();
+        var handle = memory.Pin(Layout.OffsetOf(index));
+        // Given back meanwhile, perhaps by a thread that did not see the handle yet: then another may hold it by now.
+        if (ReferenceEquals(Volatile.Read(ref _memory), memory)) return handle;
+        handle.Dispose();
+        throw Disposed();
     }
 
     /// <summary>Some of a tensor's bytes, frozen or not: for the runtime, which fills and reads tensors whatever their dtype.</summary>

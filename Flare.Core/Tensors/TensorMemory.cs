@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 
 namespace Flare;
@@ -6,7 +7,7 @@ namespace Flare;
 /// One pinned, 64-byte aligned run of managed memory. It is the collector's, so that a stale reference can never reach freed
 /// memory; models recur at the same sizes, so <see cref="TensorMemoryPool"/> keeps runs that are given back.
 /// </summary>
-internal sealed unsafe class TensorMemory
+internal sealed unsafe class TensorMemory : IPinnable
 {
     [StructLayout(LayoutKind.Sequential, Size = TensorLayout.Alignment)]
     private struct Block { }
@@ -19,13 +20,29 @@ internal sealed unsafe class TensorMemory
     public TensorMemory(long blocks)
     {
         if (blocks >= Array.MaxLength)
-            throw new InsufficientMemoryException($"A model of {blocks * TensorLayout.Alignment:N0} bytes exceeds the {(long)Array.MaxLength * TensorLayout.Alignment:N0} bytes that one state dict can hold.");
+            throw new InsufficientMemoryException(Invariant($"A model of {blocks * TensorLayout.Alignment:N0} bytes exceeds the {(long)Array.MaxLength * TensorLayout.Alignment:N0} bytes that one state dict can hold."));
         // One block more than asked for leaves room to begin at an aligned address.
         _blocks = GC.AllocateUninitializedArray<Block>((int)blocks + 1, pinned: true);
         var start = (nuint)Marshal.UnsafeAddrOfPinnedArrayElement(_blocks, 0);
         Pointer = (byte*)((start + TensorLayout.Alignment - 1) & ~(nuint)(TensorLayout.Alignment - 1));
         Blocks = blocks;
     }
+
+    private int _pins;
+
+    /// <summary>Whether native code holds an address within.</summary>
+    public bool IsPinned => Volatile.Read(ref _pins) > 0;
+
+    /// <summary>An address within, for native code; the handle keeps the collector from the run, and the run from the pool.</summary>
+    public MemoryHandle Pin(long offset)
+    {
+        Interlocked.Increment(ref _pins);
+        return new(Pointer + offset, GCHandle.Alloc(this), this);
+    }
+
+    MemoryHandle IPinnable.Pin(int elementIndex) => Pin(elementIndex);
+
+    void IPinnable.Unpin() => Interlocked.Decrement(ref _pins);
 
     /// <summary>The first byte: 64-byte aligned, valid while this instance is alive.</summary>
     public byte* Pointer { get; }

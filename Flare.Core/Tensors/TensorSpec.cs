@@ -32,7 +32,7 @@ public sealed class TensorSpec : IEquatable<TensorSpec>
         Int128 elements = 1;
         foreach (var dimension in shape)
         {
-            if (dimension < 0) throw new ArgumentException($"Tensor '{name}' has the negative dimension {dimension}.", nameof(shape));
+            if (dimension < 0) throw new ArgumentException(Invariant($"Tensor '{name}' has the negative dimension {dimension}."), nameof(shape));
             elements *= dimension;
             if (elements > MaxBytes) break;
         }

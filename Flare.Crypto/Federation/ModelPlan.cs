@@ -124,32 +124,7 @@ internal sealed class ModelPlan
     /// <summary>Copies the tensors that travel in the clear, by name.</summary>
     public void CopyPlain(StateDict from, StateDict to)
     {
-        const int chunk = 1 << 30;
-        foreach (var spec in Plain)
-            for (long start = 0; start < spec.Length; start += chunk)
-                Copy(from[spec.Name], to[spec.Name], spec.DType, start, (int)Math.Min(chunk, spec.Length - start));
-    }
-
-    private static void Copy(TensorView from, TensorView to, DType dtype, long start, int length)
-    {
-        switch (dtype)
-        {
-            case DType.Float32: Copy<float>(); break;
-            case DType.Float64: Copy<double>(); break;
-            case DType.Float16: Copy<Half>(); break;
-            case DType.BFloat16: Copy<BFloat16>(); break;
-            case DType.Int8: Copy<sbyte>(); break;
-            case DType.Int16: Copy<short>(); break;
-            case DType.Int32: Copy<int>(); break;
-            case DType.Int64: Copy<long>(); break;
-            case DType.UInt8: Copy<byte>(); break;
-            case DType.UInt16: Copy<ushort>(); break;
-            case DType.UInt32: Copy<uint>(); break;
-            case DType.UInt64: Copy<ulong>(); break;
-            default: Copy<bool>(); break;
-        }
-
-        void Copy<T>() where T : unmanaged => from.AsReadOnlySpan<T>(start, length).CopyTo(to.AsSpan<T>(start, length));
+        foreach (var spec in Plain) from[spec.Name].CopyTo(to[spec.Name]);
     }
 
     private IEnumerable<(int Tensor, long Start, int At, int Length)> Segments(int part)

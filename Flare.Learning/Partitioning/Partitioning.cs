@@ -115,7 +115,7 @@ public static partial class Partitioning
     {
         var sum = 0.0;
         foreach (var weight in weights)
-            sum += weight >= 0 && double.IsFinite(weight) ? weight : throw new ArgumentException($"The weight {weight} is not a finite number of at least 0.", nameof(weights));
+            sum += weight >= 0 && double.IsFinite(weight) ? weight : throw new ArgumentException(Invariant($"The weight {weight} is not a finite number of at least 0."), nameof(weights));
         if (!(sum > 0)) throw new ArgumentException("All weights are 0; give at least one site some.", nameof(weights));
         var sizes = new int[weights.Length];
         int rest = total - weights.Length, given = 0;

@@ -154,7 +154,8 @@ public class HtmlReportTests
         var good = Outcome(1, TaskNames.Train, SiteStatus.Accepted) with { Site = name };
         var html = new HtmlReport(name, [Of(1, outcome), Of(2, good)]).AddFact(name, name).AddReference(name, name, [1, 2]).ToHtml();
         Assert.That(html.EnumerateRunes().Where(r => r.Value != '\n' && r.Value != '\t' && Rune.IsControl(r)), Is.Empty);
-        Assert.That(html, Does.Not.Contain("\u202E").And.Contain("<bdi>north\uFFFDtsewhtuos</bdi>"));
+        Assert.That(html.Contains('\u202E'), Is.False); // by character: a culture's comparison passes over it
+        Assert.That(html, Does.Contain("<bdi>north\uFFFDtsewhtuos</bdi>"));
         var page = Page(Of(1, outcome), Of(2, good)); // what is no XML character would not parse
         Assert.That(Table(page, "What went wrong")[1][4], Does.StartWith("bad\uFFFD\uFFFD\uFFFD[31m\uFFFD \uFFFD \uFFFD\ttab\nline"));
         Assert.That(Grid(page).Single().Element("th")!.Element("bdi")!.Value, Is.EqualTo("north\uFFFDtsewhtuos"));

@@ -156,7 +156,10 @@ public sealed class ExactAggregator : Aggregator, IDisposable
     {
         foreach (var (site, weight) in SiteWeights)
             if (weight is not (>= ExactSum.MinWeight and <= ExactSum.MaxWeight))
-                yield return $"{nameof(SiteWeights)} gives {site} the weight {weight:R}; it must be from 2^-64 to 2^64. To leave a site out, do not add it to the federation";
+            {
+                yield return Invariant($"{nameof(SiteWeights)} gives {site} the weight {weight:R}; it must be from 2^-64 to 2^64. ")
+                    + "To leave a site out, do not add it to the federation";
+            }
     }
 
     private void CheckWeights(IReadOnlyList<string> sites)

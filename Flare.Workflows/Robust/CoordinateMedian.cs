@@ -42,12 +42,9 @@ public sealed class CoordinateMedian
 
     private static void Median(StateDict[] models, StateDict destination, int tensor)
     {
-        const int chunk = 4096;
-        var length = destination.Layout[tensor].Length;
         var column = ArrayPool<float>.Shared.Rent(models.Length);
-        for (long start = 0; start < length; start += chunk)
+        foreach (var (start, count) in destination[tensor].Chunks(4096))
         {
-            var count = (int)Math.Min(chunk, length - start);
             var result = destination[tensor].AsSpan<float>(start, count);
             for (var i = 0; i < count; i++)
             {

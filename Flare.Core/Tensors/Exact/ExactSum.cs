@@ -185,7 +185,7 @@ public sealed unsafe partial class ExactSum : IDisposable
             var (tensors, weight) = contributions[i];
             ArgumentNullException.ThrowIfNull(tensors, nameof(contributions));
             if (!Weight.IsValid(weight))
-                throw new RefusedContributionException(i, null, $"its weight is {weight:R}, not a number from 2^-64 to 2^64");
+                throw new RefusedContributionException(i, null, Invariant($"its weight is {weight:R}, not a number from 2^-64 to 2^64"));
             var map = MapOf(tensors.Layout, i);
             var exact = new Weight(subtract ? -weight : weight);
             _batch[i] = new(tensors, tensors.Pointer, map, exact);
@@ -194,7 +194,7 @@ public sealed unsafe partial class ExactSum : IDisposable
             {
                 if ((map is null ? tensor : map[tensor]) < 0) continue;
                 if (!_newWeights.TryAdd(tensor, exact))
-                    throw new RefusedContributionException(i, Layout[tensor].Name, $"tensor '{Layout[tensor].Name}' was never added with the weight {weight:R}");
+                    throw new RefusedContributionException(i, Layout[tensor].Name, Invariant($"tensor '{Layout[tensor].Name}' was never added with the weight {weight:R}"));
             }
         }
     }

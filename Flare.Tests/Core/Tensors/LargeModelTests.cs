@@ -16,6 +16,18 @@ public class LargeModelTests
         using var model = StateDict.Load(new SparseStream(Files.Of(header, []).ToArray(), Large - 2, [8, 9, 1, 2, 3]));
         Assert.That(() => model["big"].AsSpan<byte>(), Throws.InvalidOperationException.With.Message.Contains("take slices"));
         Assert.That(model["big"].AsReadOnlySpan<byte>(Large - 2, 2).ToArray(), Is.EqualTo(new byte[] { 8, 9 }));
+        Assert.That(() => model["big"].Bytes.Length, Throws.InvalidOperationException.With.Message.Contains("Chunks()"));
+        long walked = 0;
+        byte last = 0;
+        foreach (var chunk in model["big"].Chunks())
+        {
+            Assert.That(chunk.Start, Is.EqualTo(walked));
+            walked += chunk.Length;
+            last = model["big"].BytesOf(chunk)[^1];
+        }
+        Assert.That((walked, last), Is.EqualTo((Large, (byte)9)));
+        using var big = model.Select(t => t.Name == "big");
+        Assert.That(big["big"].BytesOf(new(Large - 2, 2)).ToArray(), Is.EqualTo(new byte[] { 8, 9 }));
         Assert.That(model["tail"].ToArray<byte>(), Is.EqualTo(new byte[] { 1, 2, 3 }));
 
         var sink = new LastBytes();

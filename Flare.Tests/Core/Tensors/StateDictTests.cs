@@ -126,7 +126,7 @@ public class StateDictTests
         Assert.That(fresh.RunBytes(0, (int)layout.ByteLength).ContainsAnyExcept((byte)0), Is.False);
         fresh.RunBytes(0, (int)layout.ByteLength).Fill(0xFF);
         fresh.Dispose();
-        using var garbage = StateDict.Uninitialized(layout);
+        using var garbage = StateDict.CreateUninitialized(layout);
         Assert.That(SampleModels.GapsAreZero(garbage));
     }
 }

@@ -180,7 +180,7 @@ public class ContributionTests
     {
         var contributions = Contributions(3);
         using var mean = new ExactSum(Layout);
-        using var result = StateDict.Uninitialized(Layout);
+        using var result = StateDict.CreateUninitialized(Layout);
         mean.Complete(contributions, result);
         using var copy = new StateDict(Layout);
         for (var i = 0; i < Layout.Count; i++) result[i].AsReadOnlySpan<float>().CopyTo(copy[i].AsSpan<float>());

@@ -37,7 +37,9 @@ internal sealed class SimulatedFederation
         _network.SiteReceives = _uploads.OnSiteReceives;
         _network.SiteSends = _uploads.OnSiteSends;
         _network.ServerReceives = _uploads.OnServerReceives;
-        Sites = [.. Enumerable.Range(0, plan.Sites).Select(i => new SimulatedSite(plan, new SiteInfo(i, $"site-{i + 1}"), loop, _network, _uploads, () => _finished.Task.IsCompleted, Fail))];
+        var slots = plan.ExecutorsAtOnce is { } most ? new ExecutorSlots(most) : null;
+        Sites = [.. Enumerable.Range(0, plan.Sites).Select(i => new SimulatedSite(
+            plan, new SiteInfo(i, $"site-{i + 1}"), loop, _network, _uploads, () => _finished.Task.IsCompleted, Fail, slots))];
         _nemesis = new Nemesis(this, faults, plan.AttackTime, loop, _network, _disk);
     }
 
@@ -128,7 +130,6 @@ internal sealed class SimulatedFederation
             Time = _loop.Time,
             Compute = _loop.Compute,
             Limits = _plan.Limits,
-            Faults = _plan.Planted,
         };
         return _server = new JobServer(_plan.ConfigureServer?.Invoke(options) ?? options);
     }

@@ -5,7 +5,8 @@ namespace Flare.Testing;
 
 /// <summary>A site's process: it starts, crashes, and starts again with a higher incarnation and a new executor.</summary>
 [SuppressMessage("Design", "CA1001", Justification = "A site ends in a crash or by itself.")]
-internal sealed class SimulatedSite(Simulation plan, SiteInfo info, SimulationLoop loop, SimulatedNetwork network, UploadWatch uploads, Func<bool> isOver, Action<string> fail)
+internal sealed class SimulatedSite(Simulation plan, SiteInfo info, SimulationLoop loop, SimulatedNetwork network, UploadWatch uploads, Func<bool> isOver, Action<string> fail,
+    ExecutorSlots? slots)
 {
     private SiteRuntime? _runtime;
     private long _incarnation;
@@ -32,7 +33,7 @@ internal sealed class SimulatedSite(Simulation plan, SiteInfo info, SimulationLo
             Compute = loop.Compute,
             Limits = plan.Limits,
             Incarnation = _incarnation,
-            Faults = plan.Planted,
+            Slots = slots,
         });
         _runtime.Start();
         _ = StartAgainAsync(_runtime);

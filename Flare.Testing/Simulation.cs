@@ -43,6 +43,9 @@ public sealed record Simulation
     /// <summary>The runtime's limits; <see cref="ShortLimits"/> unless set.</summary>
     public RuntimeLimits Limits { get; init; } = ShortLimits;
 
+    /// <summary>How many executors run at once, all sites together; null for no limit.</summary>
+    public int? ExecutorsAtOnce { get; init; }
+
     /// <summary>For how long things go wrong. 15 s of virtual time unless set.</summary>
     public TimeSpan AttackTime { get; init; } = TimeSpan.FromSeconds(15);
 
@@ -63,8 +66,6 @@ public sealed record Simulation
 
     /// <summary>How to run this seed again, in one line; part of what a failed run says.</summary>
     public string? Reproduction { get; init; }
-
-    internal PlantedFaults Planted { get; init; }
 
     /// <summary>Runs the simulation on the calling thread. It throws nothing for a run that failed: see <see cref="SimulationResult.Failures"/>.</summary>
     /// <exception cref="ArgumentException">The settings contradict each other.</exception>

@@ -38,4 +38,8 @@ internal static class PlainText
         }
         return true;
     }
+
+    /// <summary>The first of several names, and how many more there are.</summary>
+    public static string Some(IReadOnlyCollection<string> names, int most) =>
+        names.Count <= most ? string.Join(", ", names) : $"{string.Join(", ", names.Take(most))} and {names.Count - most} more";
 }

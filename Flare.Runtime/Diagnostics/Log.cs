@@ -47,6 +47,10 @@ internal static partial class Log
     [LoggerMessage(15, LogLevel.Error, "The workflow {Workflow} did not end within {Seconds} s of being told to; it is abandoned. Pass the abort token on to everything it awaits and look at it in every loop")]
     public static partial void WorkflowAbandoned(ILogger logger, string workflow, double seconds);
 
+    [LoggerMessage(18, LogLevel.Information, "Task {Task} of round {Round} has {Answers} of {Targets} answers and waits since {Seconds} s for {Sites}. "
+        + "Federation.GoOnWithoutAsync lets the round go on without a site")]
+    public static partial void TaskWaits(ILogger logger, string task, int round, int answers, int targets, string sites, long seconds);
+
     [LoggerMessage(16, LogLevel.Information, "{Site}: the server did not use the answer to task {Task} of round {Round}: {Reason}")]
     public static partial void AnswerRefused(ILogger logger, string site, string task, int round, string reason);
 

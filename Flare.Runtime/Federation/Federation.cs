@@ -93,6 +93,26 @@ public sealed class Federation : IAsyncDisposable
         return [.. _rounds];
     }
 
+    /// <summary>
+    /// Lets the round at hand go on without some sites, as an operator decides who reads in the log that it waits for them: their answers are not
+    /// waited for, and the minimum of answers is lowered by them, though not below one. From any thread.
+    /// </summary>
+    /// <param name="sites">The sites' names.</param>
+    /// <returns>How many answers are waited for no longer; 0 where no task waits for these sites.</returns>
+    /// <exception cref="ArgumentException">A site is not of this federation.</exception>
+    /// <exception cref="InvalidOperationException">The federation has not run.</exception>
+    public Task<int> GoOnWithoutAsync(params IReadOnlyCollection<string> sites)
+    {
+        ArgumentNullException.ThrowIfNull(sites);
+        var server = Server;
+        var strangers = sites.Except(server.Sites).ToArray();
+        if (strangers.Length > 0)
+            throw new ArgumentException($"No site is named {PlainText.Some(strangers, 5)}. There are {PlainText.Some(server.Sites, 10)}.", nameof(sites));
+        var done = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _loop!.Post(_ => done.SetResult(server.GoOnWithout(sites)), null);
+        return done.Task;
+    }
+
     /// <summary>What an extension added to the federation, such as <c>HomomorphicEncryption</c>.</summary>
     /// <exception cref="InvalidOperationException">None was added of this type.</exception>
     public T Feature<T>() where T : class => _features.TryGetValue(typeof(T), out var entry)

@@ -30,6 +30,9 @@ public sealed record RuntimeLimits
     /// <summary>How long a site may be silent before it counts as lost, and the tasks it holds with it. 30 s unless set.</summary>
     public TimeSpan SiteLease { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How long a task waits before the log says, and then again and again, for whom. 30 s unless set.</summary>
+    public TimeSpan ReminderInterval { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>How long an executor has to stop after its token was cancelled, before it is abandoned. 5 s unless set.</summary>
     public TimeSpan AbortGrace { get; init; } = TimeSpan.FromSeconds(5);
 
@@ -41,7 +44,7 @@ public sealed record RuntimeLimits
         if (MaxConcurrentUploads < 1) yield return $"{nameof(MaxConcurrentUploads)} is {MaxConcurrentUploads}; it must be at least 1";
         if (MaxPendingEvents < 1) yield return $"{nameof(MaxPendingEvents)} is {MaxPendingEvents}; it must be at least 1";
         if (SmallResultBytes < 0) yield return $"{nameof(SmallResultBytes)} is {SmallResultBytes}; it must not be negative";
-        foreach (var (name, value) in new[] { (nameof(RetryInterval), RetryInterval), (nameof(HeartbeatInterval), HeartbeatInterval), (nameof(SiteLease), SiteLease), (nameof(AbortGrace), AbortGrace), (nameof(DrainTimeout), DrainTimeout) })
+        foreach (var (name, value) in new[] { (nameof(RetryInterval), RetryInterval), (nameof(HeartbeatInterval), HeartbeatInterval), (nameof(SiteLease), SiteLease), (nameof(AbortGrace), AbortGrace), (nameof(DrainTimeout), DrainTimeout), (nameof(ReminderInterval), ReminderInterval) })
             if (value <= TimeSpan.Zero) yield return $"{name} is {value}; it must be positive";
         if (SiteLease <= HeartbeatInterval) yield return $"{nameof(SiteLease)} ({SiteLease}) must be longer than {nameof(HeartbeatInterval)} ({HeartbeatInterval})";
     }

@@ -1,48 +1,70 @@
 namespace Flare.Runtime;
 
-/// <summary>One task at one site, as the server sees it.</summary>
-internal sealed class Assignment(TaskRun run, string site, TaskToken token, long createdAt)
+/// <summary>Where an assignment stands between the server and its site.</summary>
+internal enum AssignmentState
+{
+    /// <summary>The server's filters look at the task's data; nothing was sent.</summary>
+    Preparing,
+    /// <summary>The message is there, and is said until the site confirms that it has it.</summary>
+    Offered,
+    /// <summary>The site has it and works on it, or waits to send its result.</summary>
+    Taken,
+    /// <summary>A result is here and is being looked at; another one is a duplicate.</summary>
+    Arrived,
+    /// <summary>It is over without a result, and the site is still to be told.</summary>
+    Stopping,
+    /// <summary>Nothing more is to be said.</summary>
+    Closed,
+}
+
+/// <summary>One task at one site, as the server sees it. It holds what is known; the <see cref="Dispatcher"/> decides.</summary>
+internal sealed class Assignment(TaskRun run, SiteSession session, TaskToken token, long createdAt)
 {
     private const int MostReason = 8 * 1024;
 
     public TaskRun Run => run;
-    public string Site => site;
+    public SiteSession Session => session;
+    public string Site => session.Name;
     public TaskToken Token => token;
     public FlareTask Task => run.Task;
 
-    /// <summary>The message for this site, once filters have passed it; null before.</summary>
-    public Shareable? Message { get; set; }
+    /// <summary>Where it stands on the way to the site and back.</summary>
+    public AssignmentState State { get; private set; }
 
-    /// <summary>Whether the site has confirmed that it has the task.</summary>
-    public bool Taken { get; private set; }
+    /// <summary>How it ended for the round; <see cref="SiteStatus.Pending"/> before. A workflow may still refuse what was accepted.</summary>
+    public SiteStatus Status { get; private set; } = SiteStatus.Pending;
+
+    public bool IsFinal => Status != SiteStatus.Pending;
+
+    /// <summary>Whether the site may still bring a result that is wanted.</summary>
+    public bool IsOpen => !IsFinal && State is not (AssignmentState.Arrived or AssignmentState.Closed);
+
+    /// <summary>The message for this site while it may have to be said; null before filters have passed it, and once a result is here.</summary>
+    public Shareable? Message { get; private set; }
 
     /// <summary>When the task is offered again.</summary>
     public Backoff Repetition { get; } = new();
 
-    /// <summary>Whether a result has arrived; a second one is a duplicate.</summary>
-    public bool ResultArrived { get; set; }
+    /// <summary>The admitted answer, until the controller has had it.</summary>
+    public Contribution? Contribution { get; set; }
 
-    /// <summary>Bytes of the result's tensors.</summary>
-    public long Bytes { get; set; }
+    /// <summary>Bytes of the result.</summary>
+    public long Bytes { get; private set; }
 
-    public SiteStatus Status { get; private set; } = SiteStatus.Pending;
-    public bool IsFinal => Status != SiteStatus.Pending;
     public string? Reason { get; private set; }
 
     /// <summary>What the site answered; null before.</summary>
     public ReturnCode? Code { get; set; }
     public ErrorRecord? Error { get; private set; }
-
-    /// <summary>The admitted answer, until the controller has had it.</summary>
-    public Contribution? Contribution { get; set; }
     public long? NumSteps { get; set; }
     public FlareMap? Metrics { get; set; }
-    public long EndedAt { get; private set; }
     public long CreatedAt => createdAt;
+    private long EndedAt { get; set; }
 
     // Made only for who asks: a broadcast to ten thousand sites waits for none of them in particular.
     private TaskCompletionSource<bool>? _taken;
     private TaskCompletionSource? _ended;
+    private bool WasTaken { get; set; }
 
     /// <summary>True when the site has taken the task, false when it ended before.</summary>
     public Task<bool> TakenAsync
@@ -50,7 +72,7 @@ internal sealed class Assignment(TaskRun run, string site, TaskToken token, long
         get
         {
             _taken ??= new(TaskCreationOptions.RunContinuationsAsynchronously);
-            if (Taken || IsFinal) _taken.TrySetResult(Taken);
+            if (WasTaken || IsFinal) _taken.TrySetResult(WasTaken);
             return _taken.Task;
         }
     }
@@ -66,28 +88,43 @@ internal sealed class Assignment(TaskRun run, string site, TaskToken token, long
         }
     }
 
-    /// <summary>The site has started again, and lost the task with everything else.</summary>
-    public void Drop() => Taken = false;
+    /// <summary>The filters have passed the task's data.</summary>
+    public void Offer(Shareable message) => (State, Message) = (AssignmentState.Offered, message);
 
+    /// <summary>The site has it.</summary>
     public void Take()
     {
-        Taken = true;
+        if (State == AssignmentState.Offered) State = AssignmentState.Taken;
+        WasTaken = true;
         _taken?.TrySetResult(true);
     }
 
+    /// <summary>The site has started again, and lost the task with everything else.</summary>
+    public void Drop()
+    {
+        if (State == AssignmentState.Taken) State = AssignmentState.Offered;
+    }
+
+    /// <summary>A result is here. The task's data, which may be this site's own, is not kept with the round's report.</summary>
+    public void Arrive(long bytes) => (State, Bytes, Message) = (AssignmentState.Arrived, bytes, null);
+
+    /// <summary>Nothing more is to be said.</summary>
+    public void Close() => (State, Message) = (AssignmentState.Closed, null);
+
+    /// <summary>Over without a result; the site is still to be told.</summary>
+    public void BeginStopping() => State = AssignmentState.Stopping;
+
     public void End(SiteStatus status, string? reason, ErrorRecord? error, long now)
     {
-        var before = Status;
         (Status, Reason, Error, EndedAt) = (status, reason is null ? null : PlainText.Of(reason, MostReason), error, now);
-        _taken?.TrySetResult(false);
+        _taken?.TrySetResult(WasTaken);
         _ended?.TrySetResult();
-        run.OnStatus(before, status);
     }
 
     public SiteOutcome Outcome(TimeProvider time) => new()
     {
-        Site = site,
-        Task = run.Task.Name,
+        Site = Site,
+        Task = Task.Name,
         Status = Status,
         Code = Code,
         Reason = Reason,

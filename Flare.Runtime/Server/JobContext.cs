@@ -3,47 +3,40 @@ using Microsoft.Extensions.Logging;
 
 namespace Flare.Runtime;
 
-/// <summary>What a <see cref="Controller"/> works with: the sites, the global model, and the verbs. </summary>
-internal sealed class JobContext : ControllerContext
+/// <summary>The verbs of one workflow of a job, until the workflow is over.</summary>
+internal sealed class JobContext(
+    JobLife life, SiteRegistry sites, Dispatcher tasks, RoundCommitter rounds, Controller controller) : ControllerContext
 {
-    private readonly JobServer _server;
-    private readonly Controller _controller;
     private bool _ended;
 
-    public JobContext(JobServer server, Controller controller)
-    {
-        (_server, _controller) = (server, controller);
-        Context = new FLContext(server.Engine);
-    }
+    public override string JobId => life.Options.JobId;
 
-    public override string JobId => _server.Options.JobId;
+    public override ulong Seed => life.Options.Seed;
 
-    public override ulong Seed => _server.Options.Seed;
+    public override IReadOnlyList<string> Sites => sites.Names;
 
-    public override IReadOnlyList<string> Sites => _server.Sites;
+    public override StateDict Model => rounds.Model;
 
-    public override StateDict Model => _server.Model;
+    public override int LastCommittedRound => rounds.LastRound;
 
-    public override int LastCommittedRound => _server.LastCommittedRound;
+    public override RoundReport? LastReport => rounds.LastReport;
 
-    public override RoundReport? LastReport => _server.LastReport;
+    public override RunState State => rounds.State;
 
-    public override RunState State => _server.State;
+    public override FLContext Context { get; } = new FLContext(life.Engine);
 
-    public override FLContext Context { get; }
+    public override TimeProvider Time => life.Time;
 
-    public override TimeProvider Time => _server.Time;
+    public override ComputeScheduler Compute => life.Options.Compute;
 
-    public override ComputeScheduler Compute => _server.Options.Compute;
+    public override ILogger Logger => life.Options.Logger;
 
-    public override ILogger Logger => _server.Options.Logger;
-
-    public override int MaxConcurrentUploads => _server.Options.Limits.MaxConcurrentUploads;
+    public override int MaxConcurrentUploads => life.Limits.MaxConcurrentUploads;
 
     public override Aggregator CreateAggregator(Func<Aggregator> otherwise)
     {
         ArgumentNullException.ThrowIfNull(otherwise);
-        return (_server.Options.CreateAggregator ?? otherwise)();
+        return (life.Options.CreateAggregator ?? otherwise)();
     }
 
     public override TaskResponses BroadcastAsync(FlareTask task, BroadcastOptions? options = null, CancellationToken abort = default)
@@ -58,7 +51,7 @@ internal sealed class JobContext : ControllerContext
         var minimum = options.MinResponses ?? targets.Count;
         if (minimum < 0 || minimum > targets.Count)
             throw new ArgumentException($"Task '{task.Name}' needs {minimum} responses, and has {targets.Count} targets. Ask for no more responses than there are targets.", nameof(options));
-        return new JobTaskResponses(_server, _server.Start(task, targets, minimum, options.Grace, options.Timeout, _controller.Name), abort);
+        return new JobTaskResponses(life, tasks, tasks.Start(task, targets, minimum, options.Grace, options.Timeout, controller.Name), abort);
     }
 
     public override TaskResponses BroadcastUntilCancelledAsync(FlareTask task, TimeSpan? timeout = null, CancellationToken abort = default)
@@ -66,7 +59,7 @@ internal sealed class JobContext : ControllerContext
         RequireUse();
         ArgumentNullException.ThrowIfNull(task);
         NotNegative(timeout, nameof(timeout));
-        return new JobTaskResponses(_server, _server.Start(task, [.. Sites], 0, TimeSpan.Zero, timeout, _controller.Name, standing: true, newcomers: true), abort);
+        return new JobTaskResponses(life, tasks, tasks.Start(task, [.. Sites], 0, TimeSpan.Zero, timeout, controller.Name, standing: true, newcomers: true), abort);
     }
 
     public override async Task<Contribution> SendAsync(FlareTask task, SendOptions options, CancellationToken abort = default)
@@ -76,7 +69,7 @@ internal sealed class JobContext : ControllerContext
         NotNegative(options.AssignmentTimeout, nameof(SendOptions.AssignmentTimeout));
         NotNegative(options.Timeout, nameof(SendOptions.Timeout));
         var targets = Known(options.Targets);
-        if (options.Order == SendOrder.Any) targets = [.. targets.OrderByDescending(_server.IsConnected)];
+        if (options.Order == SendOrder.Any) targets = [.. targets.OrderByDescending(site => sites[site].Connected)];
         var attempts = new List<SiteOutcome>();
         foreach (var target in targets)
         {
@@ -132,13 +125,13 @@ internal sealed class JobContext : ControllerContext
         RequireUse();
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(result);
-        return _server.CommitAsync(round, model, result, abort);
+        return rounds.CommitAsync(round, model, result, abort);
     }
 
     public override void Fire(string eventType, Contribution contribution)
     {
         ArgumentNullException.ThrowIfNull(contribution);
-        var context = new FLContext(_server.Engine, contribution.Site, contribution.TaskName, contribution.Token, contribution.Message.PeerProperties);
+        var context = new FLContext(life.Engine, contribution.Site, contribution.TaskName, contribution.Token, contribution.Message.PeerProperties);
         context.Set(ContextKeys.CurrentRound, contribution.Round);
         context.Set(ContextKeys.Contribution, contribution);
         context.Fire(eventType);
@@ -147,7 +140,7 @@ internal sealed class JobContext : ControllerContext
     public override void Fire(string eventType, int round, StateDict model)
     {
         ArgumentNullException.ThrowIfNull(model);
-        var context = new FLContext(_server.Engine);
+        var context = new FLContext(life.Engine);
         context.Set(ContextKeys.CurrentRound, round);
         context.Set(ContextKeys.GlobalModel, model);
         context.Fire(eventType);
@@ -158,27 +151,27 @@ internal sealed class JobContext : ControllerContext
 
     private void RequireUse()
     {
-        _server.RequireLoop();
-        if (_ended) throw new InvalidOperationException($"The workflow {_controller.Name} is over: its run has ended or was aborted.");
+        life.RequireLoop();
+        if (_ended) throw new InvalidOperationException($"The workflow {controller.Name} is over: its run has ended or was aborted.");
     }
 
     private JobTaskResponses SendTo(FlareTask task, string target, TimeSpan? assignmentTimeout, TimeSpan? timeout, CancellationToken abort, out Task<bool> taken)
     {
         RequireUse();
-        var run = _server.Start(task, [target], 1, TimeSpan.Zero, null, _controller.Name);
+        var run = tasks.Start(task, [target], 1, TimeSpan.Zero, null, controller.Name);
         taken = run.Assignments[0].TakenAsync;
         _ = WatchAsync(run, assignmentTimeout, timeout);
-        return new JobTaskResponses(_server, run, abort, tolerant: true);
+        return new JobTaskResponses(life, tasks, run, abort, tolerant: true);
     }
 
     // Two clocks in turn: one until the site takes the task, one from then until it answers.
     private async Task WatchAsync(TaskRun run, TimeSpan? assignmentTimeout, TimeSpan? timeout)
     {
-        using (assignmentTimeout is { } window ? _server.After(window, () => run.Complete(CompletionStatus.Timeout, $"the site did not take the task within {window}")) : null)
+        using (assignmentTimeout is { } window ? life.After(window, () => tasks.Complete(run, CompletionStatus.Timeout, $"the site did not take the task within {window}")) : null)
         {
             if (!await run.Assignments[0].TakenAsync || timeout is null) return;
         }
-        using (_server.After(timeout.Value, () => run.Complete(CompletionStatus.Timeout, $"the site did not answer within {timeout.Value}"))) await run.Assignments[0].EndedAsync;
+        using (life.After(timeout.Value, () => tasks.Complete(run, CompletionStatus.Timeout, $"the site did not answer within {timeout.Value}"))) await run.Assignments[0].EndedAsync;
     }
 
     private static void NotNegative(TimeSpan? time, string name)
@@ -190,7 +183,7 @@ internal sealed class JobContext : ControllerContext
     {
         if (targets.Count == 0) throw new ArgumentException("A task needs at least one target; no site is known, or the list is empty.", nameof(targets));
         foreach (var target in targets)
-            if (!_server.IsKnown(target)) throw new ArgumentException($"The site '{target}' is not known. Known are: {string.Join(", ", Sites.Take(10))}{(Sites.Count > 10 ? ", …" : "")}.", nameof(targets));
+            if (!sites.IsKnown(target)) throw new ArgumentException($"The site '{target}' is not known. Known are: {string.Join(", ", Sites.Take(10))}{(Sites.Count > 10 ? ", …" : "")}.", nameof(targets));
         return [.. targets];
     }
 }

@@ -1,38 +1,32 @@
-using System.Runtime.ExceptionServices;
 using System.Threading.Channels;
 
 namespace Flare.Runtime;
 
 /// <summary>
-/// The server of one job: carries tasks to sites and admitted answers to the controllers, and makes rounds durable. All of its state belongs
-/// to the job's loop.
+/// The server of one job: carries tasks to sites and admitted answers to the controllers, and makes rounds durable. All of its state belongs to the
+/// job's loop. It is the life of the job, from the journal's opening to the drain; its parts do the work: <see cref="SiteRegistry"/>,
+/// <see cref="Dispatcher"/>, <see cref="Admission"/>, <see cref="RoundCommitter"/>, <see cref="WorkflowRunner"/>.
 /// </summary>
-public sealed partial class JobServer : IDisposable
+public sealed class JobServer : IDisposable
 {
     private readonly JobServerOptions _options;
-    private readonly RunEngine _engine;
-    private readonly UploadGate _gate;
-    private readonly Dictionary<string, SiteSession> _sessions = new(StringComparer.Ordinal);
-    private readonly List<string> _siteNames = [];
-    private string[]? _sites;
-    private readonly List<TaskRun> _running = [];
-    private readonly Channel<RoundReport> _reports = Channel.CreateUnbounded<RoundReport>();
-    private readonly CancellationTokenSource _abort = new();
-    private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private Journal? _journal;
+    private readonly JobLife _life;
+    private readonly SiteRegistry _sites;
+    private readonly ServerEvents _events;
+    private readonly RoundCommitter _rounds;
+    private readonly Dispatcher _tasks;
+    private readonly WorkflowRunner _workflows;
+    private readonly Queue<SiteMessage> _early = new();
+    private bool _isReceiving;
     private LoopTimer? _sweep;
-    private FlarePanicException? _panic;
-    private Exception? _fault;
-    private int _firstMissing;
-    private bool _ending;
-    private bool _dead;
 
     /// <summary>Creates a server that does nothing until <see cref="RunAsync"/>.</summary>
     public JobServer(JobServerOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
         _options = options;
-        _engine = new RunEngine
+        var own = options.Controllers.SelectMany(c => c.Components.Prepend(c));
+        var engine = new RunEngine
         {
             Identity = "server",
             JobId = options.JobId,
@@ -40,234 +34,180 @@ public sealed partial class JobServer : IDisposable
             Time = options.Time,
             Logger = options.Logger,
             Compute = options.Compute,
-            Components = [.. options.Controllers.SelectMany(c => c.Components.Prepend(c)).Concat(options.Components).Distinct(ReferenceEqualityComparer.Instance).Cast<FLComponent>()],
+            Components = [.. own.Concat(options.Components).Distinct(ReferenceEqualityComparer.Instance).Cast<FLComponent>()],
         };
-        _engine.SendFederatedOn(options.Loop, SendEvent);
-        _engine.StopJob = reason => Stop("server", reason);
-        _gate = new UploadGate(options.Limits.MaxConcurrentUploads, a => Say(a.Site, new UploadPermit(a.Token)));
-        Model = options.InitialModel.Freeze();
-        Model.Keep();
-        foreach (var site in options.Sites) AddSite(site);
+        _life = new JobLife(options, engine);
+        _sites = new SiteRegistry(_life);
+        _events = new ServerEvents(_life, _sites);
+        _rounds = new RoundCommitter(_life);
+        _tasks = new Dispatcher(_life, _sites, new Admission(_life), _rounds);
+        _workflows = new WorkflowRunner(_life, _sites, _tasks, _rounds);
+        engine.SendFederatedOn(options.Loop, _events.Send);
+        engine.StopJob = reason => _life.Stop("server", reason);
+        foreach (var site in options.Sites) _sites.Add(site);
     }
 
     /// <summary>The global model: the initial one, then that of the last committed round. Frozen.</summary>
-    public StateDict Model { get; private set; }
+    public StateDict Model => _rounds.Model;
 
     /// <summary>Tensors and values that the workflows keep beside the model; committed with every round.</summary>
-    public RunState State { get; private set; } = new();
+    public RunState State => _rounds.State;
 
     /// <summary>The state as of the last commit; another thread than the loop's may read it.</summary>
-    public RunState CommittedState { get; private set; } = new();
+    public RunState CommittedState => _rounds.CommittedState;
 
     /// <summary>The reports of the rounds, as they are committed. Completes with the job, with its exception if it failed.</summary>
-    public ChannelReader<RoundReport> Reports => _reports.Reader;
+    public ChannelReader<RoundReport> Reports => _rounds.Reports;
 
-    /// <summary>The names of all sites known now, in the order in which they became known. Sites that join later are not added to it.</summary>
-    public IReadOnlyList<string> Sites => _sites ??= [.. _siteNames];
+    /// <summary>
+    /// The names of all sites known now, in the order in which they became known. Sites that join later are not added to it.
+    /// </summary>
+    public IReadOnlyList<string> Sites => _sites.Names;
 
-    internal bool IsKnown(string site) => _sessions.ContainsKey(site);
-    internal bool IsConnected(string site) => _sessions[site].Connected;
-    internal TimeProvider Time => _options.Time;
-    internal RunEngine Engine => _engine;
-    internal JobServerOptions Options => _options;
+    /// <summary>The last round that is durable; 0 before the first of the workflow at hand.</summary>
+    public int LastCommittedRound => _rounds.LastRound;
 
     /// <summary>How often the job's server has started, this start included.</summary>
-    public int Epoch { get; private set; } = 1;
+    public int Epoch => _life.Epoch;
+
+    /// <summary>
+    /// Lets the tasks at hand go on without some sites, as an operator decides who sees that a round waits for them: their answers are not waited
+    /// for, and the minimum of answers is lowered by them, though not below one. Call it on the loop.
+    /// </summary>
+    /// <param name="sites">The sites' names.</param>
+    /// <returns>How many answers are waited for no longer; 0 where no task waits for these sites.</returns>
+    public int GoOnWithout(params IReadOnlyCollection<string> sites)
+    {
+        ArgumentNullException.ThrowIfNull(sites);
+        _life.RequireLoop();
+        return _tasks.GoOnWithout(sites);
+    }
 
     /// <summary>Runs the job to its end. Call it on the loop, once.</summary>
-    /// <param name="abort">Aborts the job: executors are told to stop, and the task is cancelled. May be cancelled from any thread.</param>
+    /// <param name="abort">
+    /// Aborts the job: executors are told to stop, and the task is cancelled. May be cancelled from any thread.
+    /// </param>
     public async Task RunAsync(CancellationToken abort)
     {
-        if (abort.IsCancellationRequested) _abort.Cancel();
-        using var registration = abort.Register(() => _options.Loop.Post(_ => _abort.Cancel(), null));
+        if (abort.IsCancellationRequested) _life.Cancel();
+        using var registration = abort.Register(() => _options.Loop.Post(_ => _life.Cancel(), null));
         // Tasks that the workflow sent without its token, too.
-        using var endsTasks = _abort.Token.Register(() => EndRunning(CompletionStatus.Aborted, "the job was aborted"));
-        var context = new FLContext(_engine);
+        using var endsTasks = _life.Abort.Register(() => _tasks.CompleteAll(CompletionStatus.Aborted, "the job was aborted"));
+        var context = new FLContext(_life.Engine);
         var started = false;
         Exception? failure = null;
         var reason = "the job is done";
         try
         {
             _options.Link.Start(Receive);
-            await OpenJournalAsync();
-            Log.JobStarts(_options.Logger, _options.JobId, Epoch, _options.Seed, _siteNames.Count, _options.Limits.MaxConcurrentUploads);
+            await _rounds.OpenAsync();
+            Log.JobStarts(
+                _options.Logger, _options.JobId, Epoch, _options.Seed, _sites.Count, _options.Limits.MaxConcurrentUploads);
             BeginReceiving();
-            if (!_options.Link.IsReliable) Sweep();
             started = true;
-            _engine.Fire(EventTypes.StartRun, context);
-            await RunWorkflowsAsync(context);
-            if (_journal is not null && !_complete) await _journal.CompleteJobAsync();
+            _life.Engine.Fire(EventTypes.StartRun, context);
+            await _workflows.RunAsync(context);
         }
         catch (Exception e)
         {
             // Whatever ended the job reaches whoever runs it; the sites are told first.
-            failure = _panic ?? _fault ?? e;
+            failure = _life.Panic ?? _life.Fault ?? e;
             reason = failure is OperationCanceledException ? "the job was aborted" : $"the job failed: {failure.Message}";
         }
-        EndRunning(failure is null ? CompletionStatus.Cancelled : CompletionStatus.Aborted, reason);
-        if (started && !_dead)
+        _tasks.CompleteAll(failure is null ? CompletionStatus.Cancelled : CompletionStatus.Aborted, reason);
+        if (started && !_life.IsDead)
         {
             // Whatever ended it: components close their files on these.
-            _engine.Announce(EventTypes.AboutToEndRun, context);
-            _engine.Announce(EventTypes.EndRun, context);
+            _life.Engine.Announce(EventTypes.AboutToEndRun, context);
+            _life.Engine.Announce(EventTypes.EndRun, context);
         }
         try
         {
-            if (!_dead) await DrainAsync(reason);
+            if (!_life.IsDead) await _sites.DrainAsync(reason);
             _sweep?.Dispose();
-            if (_journal is not null) await _journal.DisposeAsync();
+            await _rounds.CloseAsync();
         }
         catch (Exception e)
         {
             failure ??= e; // whoever reads the reports would wait for ever otherwise
         }
-        _reports.Writer.TryComplete(failure ?? _panic ?? _fault);
-    }
-
-    /// <summary>Ends the job with a panic's reason; from any thread.</summary>
-    private void Stop(string origin, string reason)
-    {
-        Interlocked.CompareExchange(ref _panic, new FlarePanicException(origin, reason), null);
-        _options.Loop.Post(_ => _abort.Cancel(), null);
-    }
-
-    /// <summary>Lets work go on by itself. What it throws is the runtime's own fault, since it answers for everybody else's, and ends the job.</summary>
-    private async Task Detach(Task work)
-    {
-        try
-        {
-            await work;
-        }
-        catch (Exception e)
-        {
-            _fault ??= e;
-            _abort.Cancel();
-        }
+        _rounds.EndReports(failure ?? _life.Panic ?? _life.Fault);
     }
 
     /// <summary>Stops at once, as a crash would: nothing more is sent, nothing more is written. Call it on the loop.</summary>
     public void Dispose()
     {
-        _dead = true;
         _sweep?.Dispose();
-        _drained.TrySetResult();
-        _abort.Cancel();
+        _life.Dispose();
+        _sites.Abandon();
     }
 
-    private async Task RunWorkflowsAsync(FLContext context)
+    private void BeginReceiving()
     {
-        for (; !_complete && _workflow < _options.Controllers.Count; _workflow++)
-        {
-            var controller = _options.Controllers[_workflow];
-            _engine.Fire(EventTypes.StartWorkflow, context);
-            try
-            {
-                _abort.Token.ThrowIfCancellationRequested();
-                await RunWorkflowAsync(controller);
-                _abort.Token.ThrowIfCancellationRequested();
-            }
-            finally
-            {
-                EndRunning(CompletionStatus.Cancelled, "its workflow has ended");
-                _gate.ReleaseAll(); // answers that nobody read hold permits that the next workflow needs
-                _engine.Fire(EventTypes.EndWorkflow, context);
-            }
-            if (_journal is not null) await _journal.CompleteWorkflowAsync(_workflow);
-            (LastCommittedRound, LastReport) = (0, null);
-            _roundRuns.Clear();
-        }
+        _sites.Inherit();
+        _isReceiving = true;
+        while (_early.TryDequeue(out var message)) Receive(message);
+        if (!_life.IsReliable) Sweep();
     }
 
-    /// <summary>Runs a workflow until it has ended, or has not in time after it was told to: then it is abandoned, and its context refuses it.</summary>
-    private async Task RunWorkflowAsync(Controller controller)
+    private void Receive(SiteMessage message)
     {
-        var federation = new JobContext(this, controller);
-        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        var isOver = false;
-        ExceptionDispatchInfo? failure = null;
-        _ = WorkAsync();
-        LoopTimer? patience = null;
-        using (_abort.Token.Register(Wait)) await done.Task;
-        patience?.Dispose();
-        federation.End();
-        if (isOver)
+        if (_life.IsDead) return;
+        if (!_isReceiving)
         {
-            failure?.Throw();
+            // The journal is being opened. On a reliable link nothing comes twice: it is kept.
+            if (_life.IsReliable) _early.Enqueue(message);
             return;
         }
-        controller.Abandon();
-        Log.WorkflowAbandoned(_options.Logger, controller.Name, _options.Limits.AbortGrace.TotalSeconds);
-        throw new OperationCanceledException(_abort.Token);
+        if (message is SiteHello hello) Welcome(hello);
+        else if (_sites.Hear(message) is { } session) Receive(session, message);
+    }
 
-        // Not After: one that was told to stop by a crash is waited for no longer either.
-        void Wait() => patience = new LoopTimer(_options.Loop, _options.Time, _options.Limits.AbortGrace, GiveUp);
-
-        void GiveUp()
+    private void Receive(SiteSession session, SiteMessage message)
+    {
+        switch (message)
         {
-            // A commit that is on its way to the disk is no fault of the workflow's, and the journal stays open for it.
-            if (_committing) Wait();
-            else done.TrySetResult();
-        }
-
-        async Task WorkAsync()
-        {
-            try
-            {
-                await controller.StartAsync(federation, _abort.Token);
-            }
-            catch (Exception e)
-            {
-                failure = ExceptionDispatchInfo.Capture(e); // it ends the job, unless the job has gone on without the workflow
-            }
-            isOver = true;
-            done.TrySetResult();
+            case TaskReceived received: session.Find(received.Token)?.Take(); break;
+            case ResultReady ready: _tasks.OnReady(session, ready.Token); break;
+            case TaskResult result: _tasks.OnResult(session, result.Token, result.Result); break;
+            case TaskStopped stopped: _tasks.OnStopped(session, stopped.Token); break;
+            case SiteEvent e: _events.Receive(session, e); break;
+            case SiteEventReceipt receipt when receipt.Epoch == Epoch: session.Events.Confirm(receipt.Sequence); break;
+            case JobEndReceived: _sites.ConfirmEnd(session); break;
         }
     }
 
-    /// <summary>Refuses calls that are not made on the job's loop.</summary>
-    internal void RequireLoop()
+    private void Welcome(SiteHello hello)
     {
-        if (SynchronizationContext.Current != _options.Loop)
-            throw new InvalidOperationException("A workflow's verbs are for the job's loop, and this call comes from elsewhere. Await without ConfigureAwait(false), and leave heavy work to Compute.RunAsync.");
+        if (_sites.Welcome(hello, out var isNew, out var isFresh) is not { } session) return;
+        // What was fired before the site was there; a reliable link repeats nothing, so this is its one chance.
+        if (isFresh) _events.Repeat(session);
+        if (_sites.IsEnding)
+        {
+            _sites.SayEnd(session);
+            return;
+        }
+        if (isFresh) _tasks.OnRestarted(session);
+        if (isNew) _tasks.OnNewcomer(session);
     }
 
-    private void EndRunning(CompletionStatus status, string reason)
+    /// <summary>On a link that loses messages: says again what has not been answered, and finds the sites that are lost.</summary>
+    private void Sweep()
     {
-        foreach (var run in _running.ToArray()) run.Complete(status, reason);
-    }
-
-    private async Task DrainAsync(string reason)
-    {
-        _ending = true;
-        foreach (var session in _sessions.Values)
-            if (session is { IsAwaited: true, Connected: true }) Say(session.Name, new JobEnd(Epoch, session.Incarnation, reason));
-        CheckDrained();
-        using (After(_options.Limits.DrainTimeout, () => _drained.TrySetResult())) await _drained.Task;
-        var silent = _sessions.Values.Count(s => s.IsAwaited);
-        if (silent > 0) Log.DrainIncomplete(_options.Logger, silent, _options.JobId, _options.Limits.DrainTimeout.TotalSeconds);
-    }
-
-    private void CheckDrained()
-    {
-        if (!_ending) return;
-        // Ten thousand sites are not gone through for each confirmation: those before the first that is missing are done.
-        while (_firstMissing < _siteNames.Count && !_sessions[_siteNames[_firstMissing]].IsAwaited) _firstMissing++;
-        if (_firstMissing == _siteNames.Count && !_sessions.Values.Any(s => s.IsAwaited)) _drained.TrySetResult();
-    }
-
-    internal LoopTimer After(TimeSpan due, Action callback) => new(_options.Loop, _options.Time, due, () => { if (!_dead) callback(); });
-
-    private SiteSession AddSite(string name)
-    {
-        var session = new SiteSession(name, _options.Limits.MaxPendingEvents) { LastHeard = _options.Time.GetTimestamp() };
-        _sessions.Add(name, session);
-        _siteNames.Add(name);
-        _sites = null;
-        return session;
-    }
-
-    private void Say(string site, ServerMessage message)
-    {
-        if (!_dead) _options.Link.Send(site, message);
+        if (_life.IsDead) return;
+        foreach (var session in _sites.All)
+        {
+            if (!session.Connected) continue;
+            _sites.RepeatEnd(session);
+            if (_sites.IsSilent(session))
+            {
+                _sites.Lose(session);
+                _tasks.OnLost(session);
+                continue;
+            }
+            _tasks.Repeat(session);
+            _events.Repeat(session);
+        }
+        _sweep = _life.After(_options.Limits.RetryInterval, Sweep);
     }
 }

@@ -48,8 +48,6 @@ public sealed record JobServerOptions
     /// <summary>Limits and intervals.</summary>
     public RuntimeLimits Limits { get; init; } = new();
 
-    internal PlantedFaults Faults { get; init; }
-
     internal FilterChain FiltersOut { get; } = new();
     internal FilterChain FiltersIn { get; } = new();
 

@@ -1,39 +1,34 @@
 namespace Flare.Runtime;
 
-/// <summary>A task's answers as its run delivers them.</summary>
-internal sealed class JobTaskResponses : TaskResponses
+/// <summary>A task's answers as they are admitted.</summary>
+/// <param name="life">The job.</param>
+/// <param name="tasks">Whom to tell what was read.</param>
+/// <param name="run">The task.</param>
+/// <param name="abort">Aborts it.</param>
+/// <param name="tolerant">Whether the stream just ends where the minimum is not reached.</param>
+internal sealed class JobTaskResponses(
+    JobLife life, Dispatcher tasks, TaskRun run, CancellationToken abort, bool tolerant = false) : TaskResponses
 {
-    private readonly JobServer _server;
-    private readonly TaskRun _run;
-    private readonly CancellationToken _abort;
-    private readonly bool _tolerant;
     private bool _read;
 
-    /// <param name="server">The job.</param>
-    /// <param name="run">The task.</param>
-    /// <param name="abort">Aborts it.</param>
-    /// <param name="tolerant">Whether the stream just ends where the minimum is not reached.</param>
-    public JobTaskResponses(JobServer server, TaskRun run, CancellationToken abort, bool tolerant = false) =>
-        (_server, _run, _abort, _tolerant) = (server, run, abort, tolerant);
+    public override CompletionStatus Status => run.Status;
 
-    public override CompletionStatus Status => _run.Status;
+    public override IReadOnlyList<SiteOutcome> Sites => run.Outcomes(life.Time);
 
-    public override IReadOnlyList<SiteOutcome> Sites => _run.Outcomes();
-
-    public override void Cancel(string reason = "the workflow cancelled the task") => _run.Complete(CompletionStatus.Cancelled, reason);
+    public override void Cancel(string reason = "the workflow cancelled the task") => tasks.Complete(run, CompletionStatus.Cancelled, reason);
 
     public override async IAsyncEnumerator<Contribution> GetAsyncEnumerator(CancellationToken cancellationToken = default)
     {
-        _server.RequireLoop();
+        life.RequireLoop();
         if (_read) throw new InvalidOperationException("The answers to a task are a stream: read it once, and keep what you need.");
         _read = true;
-        using var registration = _abort.Register(Abort);
+        using var registration = abort.Register(Abort);
         using var second = cancellationToken.Register(Abort);
         try
         {
-            while (await _run.Accepted.WaitToReadAsync(CancellationToken.None))
+            while (await run.Accepted.WaitToReadAsync(CancellationToken.None))
             {
-                while (_run.Accepted.TryRead(out var assignment))
+                while (run.Accepted.TryRead(out var assignment))
                 {
                     try
                     {
@@ -42,9 +37,9 @@ internal sealed class JobTaskResponses : TaskResponses
                     }
                     finally
                     {
-                        _server.Consumed(assignment);
+                        tasks.OnConsumed(assignment);
                     }
-                    _server.AssignAgain(assignment);
+                    tasks.AssignAgain(assignment);
                 }
             }
         }
@@ -52,13 +47,13 @@ internal sealed class JobTaskResponses : TaskResponses
         {
             Cancel("the workflow stopped reading the answers");
             // What was admitted and never read is done with too.
-            while (_run.Accepted.TryRead(out var unread)) _server.Consumed(unread);
+            while (run.Accepted.TryRead(out var unread)) tasks.OnConsumed(unread);
         }
-        if (Status == CompletionStatus.Aborted) throw new OperationCanceledException("The task was aborted.", _abort);
-        if (!_tolerant && Status is not CompletionStatus.Cancelled && !_run.IsStanding && !_run.IsOk)
-            throw new TooFewResponsesException(_run.Task.Name, _run.Task.Round, _run.Minimum, Status, Sites);
+        if (Status == CompletionStatus.Aborted) throw new OperationCanceledException("The task was aborted.", abort);
+        if (!tolerant && Status is not CompletionStatus.Cancelled && !run.IsStanding && !run.HasEnough)
+            throw new TooFewResponsesException(run.Task.Name, run.Task.Round, run.Minimum, Status, Sites);
 
         // A token of the workflow's own may be cancelled on any thread.
-        void Abort() => _server.Options.Loop.Post(_ => _run.Complete(CompletionStatus.Aborted, "the task was aborted"), null);
+        void Abort() => life.Options.Loop.Post(_ => tasks.Complete(run, CompletionStatus.Aborted, "the task was aborted"), null);
     }
 }

@@ -3,6 +3,12 @@ namespace Flare.Runtime;
 /// <summary>A site, as the server sees it.</summary>
 internal sealed class SiteSession(string name, int maxPendingEvents)
 {
+    // On a link that loses messages a receipt may be lost, and the result comes again: so many of the newest answers are remembered.
+    private const int AnswersKept = 64;
+
+    private readonly Queue<long> _answered = new();
+    private readonly Dictionary<long, string?> _refusals = [];
+
     public string Name => name;
     public long Incarnation { get; set; }
 
@@ -18,18 +24,19 @@ internal sealed class SiteSession(string name, int maxPendingEvents)
     public bool IsAwaited => (Connected || IsInherited) && !EndConfirmed;
     public long LastHeard { get; set; }
 
-    /// <summary>Assignments that are not final, and final ones whose site still has to be told.</summary>
+    /// <summary>Assignments that are not closed.</summary>
     public Dictionary<long, Assignment> Open { get; } = [];
 
-    // On a link that loses messages a receipt may be lost, and the result comes again: the newest answers are remembered.
-    private readonly Queue<long> _answered = new();
-    private readonly Dictionary<long, string?> _refusals = [];
+    public EventChannel Events { get; } = new(maxPendingEvents);
+
+    public Assignment? Find(TaskToken token) =>
+        Open.TryGetValue(token.Number, out var assignment) && assignment.Token == token ? assignment : null;
 
     public void RememberAnswer(long number, string? refusal)
     {
         _answered.Enqueue(number);
         _refusals[number] = refusal;
-        if (_answered.Count > 64) _refusals.Remove(_answered.Dequeue());
+        if (_answered.Count > AnswersKept) _refusals.Remove(_answered.Dequeue());
     }
 
     public bool TryGetAnswer(TaskToken token, int epoch, out string? refusal)
@@ -37,7 +44,4 @@ internal sealed class SiteSession(string name, int maxPendingEvents)
         refusal = null;
         return token.Epoch == epoch && _refusals.TryGetValue(token.Number, out refusal);
     }
-
-    public EventOutbox Events { get; } = new(maxPendingEvents);
-    public long EventsSeen { get; set; }
 }

@@ -2,56 +2,65 @@ using System.Threading.Channels;
 
 namespace Flare.Runtime;
 
-/// <summary>A task on its way to its targets and back: decides when it is complete.</summary>
-internal sealed class TaskRun
+/// <summary>
+/// A task on its way to its targets and back: who holds it, how many have answered, and what follows from that. It decides nothing by itself; the
+/// <see cref="Dispatcher"/> asks it after every change.
+/// </summary>
+internal sealed class TaskRun(FlareTask task, string id, string workflow, int minimum, TimeSpan grace)
 {
     private const int StandingKept = 512;
 
-    private readonly JobServer _server;
-    private readonly Channel<Assignment> _accepted = Channel.CreateUnbounded<Assignment>(new() { SingleReader = true, SingleWriter = true });
-    private readonly int _minimum;
-    private readonly bool _standing;
-    private readonly TimeSpan _grace;
-    private readonly LoopTimer? _deadline;
-    private LoopTimer? _graceTimer;
+    private readonly Channel<Assignment> _accepted =
+        Channel.CreateUnbounded<Assignment>(new() { SingleReader = true, SingleWriter = true });
     private int _acceptedCount;
     private int _pendingCount;
     private bool _lost;
 
-    /// <param name="server">The job.</param>
-    /// <param name="task">The task.</param>
-    /// <param name="id">The task's id, the same for all targets.</param>
-    /// <param name="minimum">Answers needed.</param>
-    /// <param name="grace">Time for more once the minimum is reached.</param>
-    /// <param name="timeout">Time for the whole task; null for no limit.</param>
-    /// <param name="standing">Whether the task goes on until it is cancelled, whatever is answered.</param>
-    public TaskRun(JobServer server, FlareTask task, string id, int minimum, TimeSpan grace, TimeSpan? timeout, bool standing = false)
-    {
-        (_server, Task, Id, _minimum, _grace, _standing) = (server, task, id, minimum, grace, standing);
-        if (timeout is { } time) _deadline = server.After(time, () => Complete(CompletionStatus.Timeout, $"the task's time of {time} ran out"));
-    }
+    public FlareTask Task => task;
 
-    public FlareTask Task { get; }
-    public string Id { get; }
-    public string Workflow { get; init; } = "";
+    /// <summary>The task's id, the same for all targets.</summary>
+    public string Id => id;
+
+    public string Workflow => workflow;
+
+    /// <summary>Answers needed. An operator who lets a round go on without somebody lowers it.</summary>
+    public int Minimum { get; private set; } = minimum;
+
+    /// <summary>Time for more answers once the minimum is reached.</summary>
+    public TimeSpan Grace => grace;
+
+    /// <summary>Whether the task goes on until it is cancelled, whatever is answered.</summary>
+    public bool IsStanding { get; init; }
 
     /// <summary>Whether sites that join later get the task too; only a standing task can.</summary>
     public bool IncludesNewcomers { get; init; }
+
+    public long StartedAt { get; init; }
+
     public List<Assignment> Assignments { get; } = [];
     public CompletionStatus Status { get; private set; }
     public bool IsComplete => Status != CompletionStatus.Running;
-    public bool IsStanding => _standing;
     public ChannelReader<Assignment> Accepted => _accepted.Reader;
-    public int Minimum => _minimum;
+    public int AcceptedCount => _acceptedCount;
+    public bool HasEnough => _acceptedCount >= Minimum;
+    public bool HasPending => _pendingCount > 0;
 
-    public IReadOnlyList<SiteOutcome> Outcomes() => [.. Assignments.Select(a => a.Outcome(_server.Time))];
+    /// <summary>The time for the whole task.</summary>
+    public LoopTimer? Deadline { get; set; }
 
-    public bool IsOk => _acceptedCount >= _minimum;
+    /// <summary>The time for more answers; null while the minimum is not reached.</summary>
+    public LoopTimer? GraceTimer { get; set; }
+
+    /// <summary>Says from time to time whom the task waits for.</summary>
+    public LoopTimer? Reminder { get; set; }
+
+    public IReadOnlyList<SiteOutcome> Outcomes(TimeProvider time) => [.. Assignments.Select(a => a.Outcome(time))];
 
     public void Add(Assignment assignment)
     {
         // A standing task goes on for as long as its job: of what has ended it keeps the newest.
-        if (_standing && Assignments.Count >= 2 * Math.Max(StandingKept, _pendingCount)) Assignments.RemoveAll(a => a.IsFinal && a.Contribution is null);
+        if (IsStanding && Assignments.Count >= 2 * Math.Max(StandingKept, _pendingCount))
+            Assignments.RemoveAll(a => a.IsFinal && a.Contribution is null);
         Assignments.Add(assignment);
         _pendingCount++;
     }
@@ -59,42 +68,36 @@ internal sealed class TaskRun
     /// <summary>An assignment was admitted: the controller may have it.</summary>
     public void Deliver(Assignment assignment) => _accepted.Writer.TryWrite(assignment);
 
-    /// <summary>Keeps count of what has ended how; ten thousand targets are not counted anew for every answer.</summary>
-    public void OnStatus(SiteStatus before, SiteStatus after)
+    /// <summary>Keeps count of what has ended how: ten thousand targets are not counted anew for every answer.</summary>
+    public void Count(SiteStatus before, SiteStatus after)
     {
         if (before == SiteStatus.Pending) _pendingCount--;
         if (before == SiteStatus.Accepted) _acceptedCount--;
         if (after == SiteStatus.Accepted) _acceptedCount++;
         if (after == SiteStatus.Lost) _lost = true;
-        Evaluate();
     }
 
-    /// <summary>Looks whether the task is complete.</summary>
-    public void Evaluate()
+    /// <summary>An operator lets the task go on without some of those that it waits for.</summary>
+    public void LowerMinimum(int without) => Minimum = Math.Max(Math.Min(Minimum, 1), Math.Min(Minimum, _acceptedCount + _pendingCount - without));
+
+    /// <summary>How the task ends by what has been answered so far; <see cref="CompletionStatus.Running"/> where it goes on.</summary>
+    public CompletionStatus Judge()
     {
-        if (IsComplete || _standing) return;
-        if (_acceptedCount < _minimum && _graceTimer is not null)
-        {
-            // The workflow has refused what had reached the minimum: its grace has not begun.
-            _graceTimer.Dispose();
-            _graceTimer = null;
-        }
-        if (_acceptedCount >= _minimum && _pendingCount == 0) Complete(CompletionStatus.Ok, "");
-        else if (_acceptedCount + _pendingCount < _minimum) Complete(_lost && Assignments.Count == 1 ? CompletionStatus.SiteLost : CompletionStatus.Error, "the minimum of responses cannot be reached any more");
-        else if (_acceptedCount >= _minimum && _graceTimer is null) _graceTimer = _server.After(_grace, () => Complete(CompletionStatus.Ok, $"the minimum was reached and the grace period of {_grace} is over"));
+        if (IsStanding) return CompletionStatus.Running;
+        if (HasEnough) return HasPending ? CompletionStatus.Running : CompletionStatus.Ok;
+        if (_acceptedCount + _pendingCount >= Minimum) return CompletionStatus.Running;
+        return _lost && Assignments.Count == 1 ? CompletionStatus.SiteLost : CompletionStatus.Error;
     }
 
-    public void Complete(CompletionStatus status, string reason)
+    /// <summary>The task is over; its answers end.</summary>
+    public void Complete(CompletionStatus status)
     {
-        if (IsComplete) return;
         Status = status;
-        _deadline?.Dispose();
-        _graceTimer?.Dispose();
-        var end = status is CompletionStatus.Cancelled or CompletionStatus.Aborted or CompletionStatus.Error or CompletionStatus.SiteLost ? SiteStatus.Cancelled : SiteStatus.TimedOut;
-        if (_pendingCount > 0)
-            foreach (var assignment in Assignments)
-                if (!assignment.IsFinal) _server.Withdraw(assignment, end, reason);
-        _accepted.Writer.TryComplete();
-        _server.Finished(this);
+        Deadline?.Dispose();
+        GraceTimer?.Dispose();
+        Reminder?.Dispose();
     }
+
+    /// <summary>Nothing more will be delivered.</summary>
+    public void EndStream() => _accepted.Writer.TryComplete();
 }

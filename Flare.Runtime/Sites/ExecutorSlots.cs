@@ -1,72 +1,38 @@
 namespace Flare.Runtime;
 
 /// <summary>
-/// Slots that the sites of one process share, handed out in the order of asking: no more executors run at once than there are slots. A slot is
-/// kept until its result is delivered, so that results cannot pile up. Used on one loop only, so it needs no lock.
+/// Slots that the sites of one process share: no more executors run at once than there are slots. A slot is kept until its result is delivered, so
+/// that results cannot pile up.
 /// </summary>
-/// <remarks>
-/// Where all slots are held by results that wait to be sent, a task that holds none gets one all the same, as it does at
-/// <see cref="UploadGate"/>: the workflow may well wait for that task before it takes the results of the others.
-/// </remarks>
-internal sealed class ExecutorSlots(int capacity)
+internal sealed class ExecutorSlots
 {
-    private readonly HashSet<Slot> _held = [];
-    private readonly LinkedList<(string Task, TaskCompletionSource<Slot> Source)> _waiting = new();
-    private readonly Dictionary<string, int> _waitingTasks = new(StringComparer.Ordinal);
+    private readonly FairGate<string, Slot> _gate;
+
+    public ExecutorSlots(int capacity) => _gate = new(capacity, s => s.Granted.TrySetResult(), s => s.Task, s => s.IsParked);
 
     /// <summary>Waits for a slot.</summary>
     /// <param name="task">The task's id, the same at all sites.</param>
-    /// <param name="cancellation">Ends the wait.</param>
+    /// <param name="abort">Ends the wait. Cancelled on the loop, as all that happens here.</param>
     /// <exception cref="OperationCanceledException">The token was cancelled first; no slot was taken.</exception>
-    public async Task<Slot> AcquireAsync(string task, CancellationToken cancellation)
+    public async Task<Slot> AcquireAsync(string task, CancellationToken abort)
     {
-        cancellation.ThrowIfCancellationRequested();
-        if (HasRoomFor(task)) return Take(task);
-        var node = _waiting.AddLast((task, new TaskCompletionSource<Slot>(TaskCreationOptions.RunContinuationsAsynchronously)));
-        _waitingTasks[task] = _waitingTasks.GetValueOrDefault(task) + 1;
-        // Cancelling happens on the loop, as everything here: a node is either still waiting or has its slot.
-        using var registration = cancellation.Register(() =>
+        abort.ThrowIfCancellationRequested();
+        var slot = new Slot(_gate, task);
+        _gate.Request(slot);
+        using var registration = abort.Register(() =>
         {
-            if (node.List is null) return;
-            Leave(node);
-            node.Value.Source.TrySetCanceled(cancellation);
+            if (slot.Granted.TrySetCanceled(abort)) slot.Dispose();
         });
-        return await node.Value.Source.Task;
-    }
-
-    private bool HasRoomFor(string task) => _held.Count < capacity || _held.All(s => s.IsParked && s.Task != task);
-
-    private Slot Take(string task)
-    {
-        var slot = new Slot(this, task);
-        _held.Add(slot);
+        await slot.Granted.Task;
         return slot;
     }
 
-    private void GrantNext()
-    {
-        while (_waiting.First is { } next)
-        {
-            if (_held.Count >= capacity)
-            {
-                if (_waitingTasks.Keys.FirstOrDefault(HasRoomFor) is not { } task) return;
-                while (next.Value.Task != task) next = next.Next!;
-            }
-            Leave(next);
-            next.Value.Source.TrySetResult(Take(next.Value.Task));
-        }
-    }
-
-    private void Leave(LinkedListNode<(string Task, TaskCompletionSource<Slot> Source)> node)
-    {
-        _waiting.Remove(node);
-        if (--_waitingTasks[node.Value.Task] == 0) _waitingTasks.Remove(node.Value.Task);
-    }
-
     /// <summary>One slot; disposing gives it back.</summary>
-    internal sealed class Slot(ExecutorSlots slots, string task) : IDisposable
+    internal sealed class Slot(FairGate<string, Slot> gate, string task) : IDisposable
     {
         public string Task => task;
+
+        public TaskCompletionSource Granted { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         /// <summary>Whether the executor is done, and its result waits to be sent.</summary>
         public bool IsParked { get; private set; }
@@ -74,12 +40,9 @@ internal sealed class ExecutorSlots(int capacity)
         public void Park()
         {
             IsParked = true;
-            slots.GrantNext();
+            gate.OnParked();
         }
 
-        public void Dispose()
-        {
-            if (slots._held.Remove(this)) slots.GrantNext();
-        }
+        public void Dispose() => gate.Release(this);
     }
 }

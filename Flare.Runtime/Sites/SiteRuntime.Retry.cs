@@ -41,18 +41,12 @@ public sealed partial class SiteRuntime
         }
         var e = _events.Add(type, data);
         Say(new SiteEvent(Name, _options.Incarnation, _epoch, e));
-        if (_options.Link.IsReliable) _events.Confirm(e.Sequence);
     }
 
     private void ReceiveEvent(FederatedEvent e)
     {
-        // In order and once: a gap waits for the sender's repetition, what was seen is only confirmed again.
-        if (e.Sequence == _eventsSeen + 1)
-        {
-            _eventsSeen = e.Sequence;
-            _engine.AnnounceFederated(e.EventType, e.Data, e.Sequence, "server");
-        }
-        Say(new SiteEventReceipt(Name, _options.Incarnation, _epoch, _eventsSeen));
+        if (_events.TrySee(e)) _engine.AnnounceFederated(e.EventType, e.Data, e.Sequence, "server");
+        Say(new SiteEventReceipt(Name, _options.Incarnation, _epoch, _events.Seen));
     }
 
     /// <summary>Forgets settled tasks that no repetition can ask for any more: on a link that repeats, those far behind the newest.</summary>

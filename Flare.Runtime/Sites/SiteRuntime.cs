@@ -12,10 +12,9 @@ public sealed partial class SiteRuntime : IDisposable
     private readonly SiteWorker _worker;
     private readonly Dictionary<long, SiteTask> _tasks = [];
     private readonly Queue<SiteTask> _queue = new();
-    private readonly EventOutbox _events;
+    private readonly EventChannel _events;
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private LoopTimer? _heartbeat;
-    private long _eventsSeen;
     private int _epoch;
     private bool _welcomed;
     private Task _work = Task.CompletedTask;
@@ -44,7 +43,7 @@ public sealed partial class SiteRuntime : IDisposable
         _engine.SendFederatedOn(options.Loop, SendEvent);
         // A site stops the job through the server, by an event that arrives in order and once like any other.
         _engine.StopJob = reason => _engine.SendFederated(EventTypes.FatalSystemError, Shareable.Reply(ReturnCode.Error, reason).Freeze());
-        _events = new EventOutbox(options.Limits.MaxPendingEvents);
+        _events = new EventChannel(options.Limits.MaxPendingEvents);
         _worker = new SiteWorker(definition, _engine);
     }
 
@@ -107,7 +106,6 @@ public sealed partial class SiteRuntime : IDisposable
         var restarted = _epoch != 0;
         _epoch = epoch;
         if (!restarted) return; // the first contact: events that were sent before it keep their numbers
-        _eventsSeen = 0;
         _welcomed = false;
         _events.Restart();
         foreach (var task in _tasks.Values) Stop(task);
@@ -139,7 +137,6 @@ public sealed partial class SiteRuntime : IDisposable
         {
             if (task.State == SiteTaskState.Done) continue;
             await RunAsync(task);
-            if (_options.Faults.HasFlag(PlantedFaults.LostWakeup)) break;
         }
         _working = false;
     }

@@ -35,6 +35,4 @@ public sealed record SiteRuntimeOptions
 
     /// <summary>Slots that sites of one process share, so that no more than so many executors run at once; null for no limit.</summary>
     internal ExecutorSlots? Slots { get; init; }
-
-    internal PlantedFaults Faults { get; init; }
 }

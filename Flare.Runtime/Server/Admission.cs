@@ -1,0 +1,92 @@
+namespace Flare.Runtime;
+
+/// <summary>What became of an answer: admitted as a contribution, or the status and the reason why not.</summary>
+internal readonly record struct Verdict(SiteStatus Status, Contribution? Contribution = null, string? Reason = null, ErrorRecord? Error = null);
+
+/// <summary>
+/// The one door for answers: the server's filters, the site's own word of how it went, the task's contract, finite values. Whatever an answer or a
+/// filter throws, it is the answer that is refused.
+/// </summary>
+internal sealed class Admission(JobLife life)
+{
+    /// <summary>Looks at an answer, off the loop where it is large.</summary>
+    /// <param name="assignment">What it answers.</param>
+    /// <param name="message">The answer, frozen.</param>
+    /// <param name="context">The server's context for it.</param>
+    /// <param name="reject">Called when somebody refuses the contribution later.</param>
+    public async Task<Verdict> ExamineAsync(Assignment assignment, Shareable message, FLContext context, Action<string> reject)
+    {
+        Contribution? contribution = null;
+        try
+        {
+            assignment.Code = message.ReturnCode;
+            if (message.ReturnCode == ReturnCode.Ok)
+            {
+                life.Engine.Announce(EventTypes.BeforeTaskResultFilter, context);
+                message = await FilterAsync(assignment.Task, message, context);
+                life.Engine.Announce(EventTypes.AfterTaskResultFilter, context);
+            }
+            life.Engine.Announce(EventTypes.BeforeProcessSubmission, context);
+            if (message.ReturnCode != ReturnCode.Ok) return Failed(assignment, message);
+            contribution = new Contribution(assignment.Site, assignment.Token, assignment.Task, message, reject);
+            context.Set(ContextKeys.Contribution, contribution);
+            var refusal = assignment.Task.Contract.CheckShape(contribution) ?? await FindNonFiniteAsync(assignment, contribution);
+            if (!assignment.IsFinal) (assignment.NumSteps, assignment.Metrics) = (contribution.NumSteps, contribution.Metrics);
+            if (refusal is null) return new Verdict(SiteStatus.Accepted, contribution);
+            contribution.Dispose();
+            return new Verdict(SiteStatus.Rejected, Reason: refusal);
+        }
+        catch (Exception e)
+        {
+            // A filter, a rule or the message itself is at fault: the answer is refused whole, and the reason reaches the operator.
+            contribution?.Dispose();
+            return new Verdict(SiteStatus.Rejected, Reason: e.Message, Error: ErrorOf(e, assignment));
+        }
+    }
+
+    /// <summary>What an exception says of an assignment.</summary>
+    public static ErrorRecord ErrorOf(Exception exception, Assignment assignment) => About(ErrorRecord.From(exception), assignment);
+
+    private static Verdict Failed(Assignment assignment, Shareable message)
+    {
+        var error = message.Error is { } told ? About(told, assignment) : null;
+        var reason = error is null
+            ? $"the site answered {message.ReturnCode}"
+            : $"the site answered {message.ReturnCode}: {error.Type}: {error.Message}";
+        return new Verdict(SiteStatus.Failed, Reason: reason, Error: error);
+    }
+
+    // A site's word for who it is and what it works on is not taken.
+    private static ErrorRecord About(ErrorRecord error, Assignment assignment) =>
+        error with { Site = assignment.Site, Task = assignment.Task.Name, Round = assignment.Task.Round };
+
+    private async ValueTask<Shareable> FilterAsync(FlareTask task, Shareable message, FLContext context)
+    {
+        var filters = life.Options.FiltersIn;
+        if (!filters.AppliesTo(task.Name)) return message;
+        try
+        {
+            message = await life.Options.Compute.RunAsync(
+                () => filters.ProcessAsync(task.Name, message, context, life.AbortOfStrangers));
+            message = message.Freeze();
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            throw new FlareException(
+                ErrorIds.Filter, $"a filter of the server failed on the result, which is not used: {e.Message}", e);
+        }
+        context.Set(ContextKeys.Message, message);
+        return message;
+    }
+
+    private async ValueTask<string?> FindNonFiniteAsync(Assignment assignment, Contribution contribution)
+    {
+        if (!assignment.Task.Contract.RequireFinite || assignment.Bytes == 0) return null;
+        var name = assignment.Bytes <= life.Limits.SmallResultBytes ? Find() : await life.Options.Compute.RunAsync(Find);
+        return name is null ? null : $"its tensor '{name}' holds NaN or an infinity; look at the site's learning rate and data";
+
+        string? Find() => contribution.Data is { } data
+            ? data.FirstNonFiniteTensor()
+            : contribution.Message.Body.FirstNonFiniteTensor();
+    }
+}

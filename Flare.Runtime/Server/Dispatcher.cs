@@ -1,0 +1,275 @@
+namespace Flare.Runtime;
+
+/// <summary>
+/// Carries tasks to their sites and tells when they are over. Every change of an assignment passes through <see cref="End"/>, after which its task
+/// is judged once: nothing here calls back into itself through others.
+/// </summary>
+internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admission admission, RoundCommitter rounds)
+{
+    private readonly List<TaskRun> _running = [];
+
+    // Who uploads: a permit is held from its grant until the controller has had the contribution, or the assignment has ended without.
+    private readonly FairGate<TaskRun, Assignment> _gate = new(
+        life.Limits.MaxConcurrentUploads, a => life.Say(a.Site, new UploadPermit(a.Token)), a => a.Run, a => a.Contribution is not null);
+    private long _lastAssignment;
+    private long _lastTask;
+
+    /// <summary>Sends a task to its targets, frozen now.</summary>
+    public TaskRun Start(
+        FlareTask task, IReadOnlyList<string> targets, int minimum, TimeSpan grace, TimeSpan? timeout, string workflow,
+        bool standing = false, bool newcomers = false)
+    {
+        RequireReadable(task, workflow);
+        var run = new TaskRun(task, $"{task.Name}-{life.Epoch}-{++_lastTask}", workflow, minimum, grace)
+        {
+            IsStanding = standing, IncludesNewcomers = newcomers, StartedAt = life.Time.GetTimestamp(),
+        };
+        if (timeout is { } time)
+            run.Deadline = life.After(time, () => Complete(run, CompletionStatus.Timeout, $"the task's time of {time} ran out"));
+        if (!standing) RemindOf(run);
+        _running.Add(run);
+        if (task.Round > 0) rounds.Begin(run);
+        foreach (var target in targets) Assign(run, sites[target]);
+        if (life.Abort.IsCancellationRequested) Complete(run, CompletionStatus.Aborted, "the job was aborted");
+        else Judge(run);
+        return run;
+    }
+
+    /// <summary>Ends a task: sites that still work on it are told to stop, and its stream of answers ends.</summary>
+    public void Complete(TaskRun run, CompletionStatus status, string reason)
+    {
+        if (run.IsComplete) return;
+        run.Complete(status);
+        var end = status is CompletionStatus.Ok or CompletionStatus.Timeout ? SiteStatus.TimedOut : SiteStatus.Cancelled;
+        if (run.HasPending)
+            foreach (var assignment in run.Assignments)
+                if (!assignment.IsFinal) Withdraw(assignment, end, reason);
+        run.EndStream();
+        _running.Remove(run);
+    }
+
+    /// <summary>Ends all tasks that are on their way.</summary>
+    public void CompleteAll(CompletionStatus status, string reason)
+    {
+        foreach (var run in _running.ToArray()) Complete(run, status, reason);
+    }
+
+    /// <summary>Answers that nobody will read hold permits that others need.</summary>
+    public void ReleasePermits() => _gate.ReleaseAll();
+
+    /// <summary>An operator lets the tasks at hand go on without some sites.</summary>
+    /// <returns>How many assignments were given up.</returns>
+    public int GoOnWithout(IReadOnlyCollection<string> without)
+    {
+        var count = 0;
+        foreach (var run in _running.ToArray())
+        {
+            if (run.IsStanding) continue;
+            var given = run.Assignments.Where(a => !a.IsFinal && without.Contains(a.Site)).ToArray();
+            if (given.Length == 0) continue;
+            count += given.Length;
+            run.LowerMinimum(given.Length);
+            foreach (var assignment in given)
+                Withdraw(assignment, SiteStatus.TimedOut, "an operator let the round go on without the site");
+            Judge(run);
+        }
+        return count;
+    }
+
+    /// <summary>A site joined: standing tasks are for it, too.</summary>
+    public void OnNewcomer(SiteSession session)
+    {
+        foreach (var run in _running.ToArray())
+            if (run.IsStanding && run.IncludesNewcomers) Assign(run, session);
+    }
+
+    /// <summary>A site has started again: what its earlier start held is lost; a result that is here is not.</summary>
+    public void OnRestarted(SiteSession session)
+    {
+        foreach (var assignment in session.Open.Values.ToArray())
+        {
+            if (assignment.State != AssignmentState.Arrived) _gate.Release(assignment);
+            assignment.Drop();
+            Say(assignment);
+        }
+    }
+
+    /// <summary>A site counts as lost, and with it what it holds.</summary>
+    public void OnLost(SiteSession session)
+    {
+        foreach (var assignment in session.Open.Values.ToArray())
+        {
+            if (assignment.IsFinal) Close(assignment);
+            else if (assignment.IsOpen)
+            {
+                var lease = life.Limits.SiteLease;
+                Stop(assignment, SiteStatus.Lost, $"the site was not heard of for {lease}; check its process and its network", null);
+                Judge(assignment.Run);
+            }
+        }
+    }
+
+    /// <summary>On a link that loses messages: says again what is due.</summary>
+    public void Repeat(SiteSession session)
+    {
+        foreach (var assignment in session.Open.Values.ToArray())
+        {
+            var isLarge = assignment.State == AssignmentState.Offered
+                && assignment.Message!.ContentBytes() > life.Limits.SmallResultBytes;
+            if (assignment.Repetition.Tick(isLarge)) Say(assignment);
+        }
+    }
+
+    // An aggregator that takes ciphertext has said so to all sites by now, in a public property: others would read it as values.
+    private void RequireReadable(FlareTask task, string workflow)
+    {
+        foreach (var (_, value) in task.Data.Body)
+        {
+            if (value.Kind != FlareValueKind.Tensors || !EncryptedForm.Is(value.AsTensors().Layout)) continue;
+            if (life.Engine.PublicRunProperties()?.TryGet(EncryptedForm.TensorName, out var _) == true) return;
+            throw new FlareException(
+                ErrorIds.PlaintextNeeded,
+                $"The workflow {workflow} reads values, and the model of its task '{task.Name}' holds ciphertext (tensor "
+                    + $"'{EncryptedForm.TensorName}'), which it would make useless: open the model first, by HomomorphicEncryption.Decrypt "
+                    + "with the policy and key that it is under, or go on encrypted, by UseHomomorphicEncryption with these.");
+        }
+    }
+
+    private void Assign(TaskRun run, SiteSession session)
+    {
+        var token = new TaskToken(life.Options.JobId, life.Epoch, run.Task.Round, ++_lastAssignment);
+        var assignment = new Assignment(run, session, token, life.Time.GetTimestamp());
+        run.Add(assignment);
+        session.Open.Add(token.Number, assignment);
+        _ = life.Detach(PrepareAsync(assignment));
+    }
+
+    private async Task PrepareAsync(Assignment assignment)
+    {
+        var task = assignment.Task;
+        var context = new FLContext(life.Engine, assignment.Site, task.Name, assignment.Token);
+        var message = task.Data;
+        context.Set(ContextKeys.Message, message);
+        if (task.Name == TaskNames.Train) life.Engine.Announce(EventTypes.BeforeTrainTask, context);
+        life.Engine.Announce(EventTypes.BeforeTaskDataFilter, context);
+        var filters = life.Options.FiltersOut;
+        if (filters.AppliesTo(task.Name))
+        {
+            try
+            {
+                message = await life.Options.Compute.RunAsync(
+                    () => filters.ProcessAsync(task.Name, task.Data, context, life.AbortOfStrangers));
+                context.Set(ContextKeys.Message, message.Freeze());
+            }
+            catch (Exception e)
+            {
+                // Fails closed: what a filter did not pass is not sent, and the report says so.
+                if (!assignment.IsFinal)
+                    End(assignment, SiteStatus.Failed, $"a filter failed on the task's data, and nothing was sent: {e.Message}",
+                        Admission.ErrorOf(e, assignment));
+                Close(assignment);
+                Judge(assignment.Run);
+                return;
+            }
+        }
+        if (assignment.IsFinal || life.IsDead)
+        {
+            Close(assignment);
+            return;
+        }
+        life.Engine.Announce(EventTypes.AfterTaskDataFilter, context);
+        assignment.Offer(Stamp(message, assignment, context));
+        if (assignment.Session.Connected) Say(assignment);
+    }
+
+    private static Shareable Stamp(Shareable message, Assignment assignment, FLContext context)
+    {
+        message = message.WithOwnHeaders();
+        message.Headers[HeaderNames.TaskName] = assignment.Task.Name;
+        message.Headers[HeaderNames.TaskId] = assignment.Run.Id;
+        message.Headers[HeaderNames.Workflow] = assignment.Run.Workflow;
+        message.Headers[HeaderNames.CurrentRound] = assignment.Task.Round;
+        if (context.PublicProperties() is { } properties) message.Headers[HeaderNames.PeerProperties] = properties;
+        return message.Freeze();
+    }
+
+    /// <summary>Says what the assignment's state calls for; saying it again does no harm.</summary>
+    private void Say(Assignment assignment)
+    {
+        switch (assignment.State)
+        {
+            // Once the site has it, the offer is not made again, unless the site starts again: it carries a model.
+            case AssignmentState.Offered:
+                life.Say(assignment.Site, new TaskOffer(assignment.Token, assignment.Task.Name, assignment.Message!));
+                break;
+            case AssignmentState.Stopping:
+                life.Say(assignment.Site, new TaskCancel(assignment.Token, assignment.Reason ?? ""));
+                break;
+        }
+    }
+
+    // Ends an assignment that has no result, and has its site told.
+    private void Withdraw(Assignment assignment, SiteStatus status, string reason)
+    {
+        Stop(assignment, status, reason, null);
+        if (assignment.State == AssignmentState.Stopping && assignment.Session.Connected) Say(assignment);
+        else Close(assignment);
+    }
+
+    private void Stop(Assignment assignment, SiteStatus status, string reason, ErrorRecord? error)
+    {
+        End(assignment, status, reason, error);
+        if (assignment.State is AssignmentState.Offered or AssignmentState.Taken) assignment.BeginStopping();
+    }
+
+    private static void Close(Assignment assignment)
+    {
+        assignment.Session.Open.Remove(assignment.Token.Number);
+        assignment.Close();
+    }
+
+    /// <summary>The one place where an assignment gets its end. The caller judges the task afterwards.</summary>
+    private void End(Assignment assignment, SiteStatus status, string? reason, ErrorRecord? error)
+    {
+        var before = assignment.Status;
+        assignment.End(status, reason, error, life.Time.GetTimestamp());
+        assignment.Run.Count(before, status);
+        // A result that is here keeps its permit until it has been looked at, and, if it was admitted, until the controller has had it.
+        if (assignment.State is not AssignmentState.Arrived && assignment.Contribution is null) _gate.Release(assignment);
+        // After a failure only a little later, so that it cannot spin.
+        if (before == SiteStatus.Pending && status != SiteStatus.Accepted && assignment.Run is { IsStanding: true, IsComplete: false })
+            life.After(life.Limits.RetryInterval, () => AssignAgain(assignment));
+        var (logger, task) = (life.Options.Logger, assignment.Task);
+        if (status == SiteStatus.Rejected) Log.ContributionRefused(logger, assignment.Site, task.Name, task.Round, reason ?? "");
+        else if (status == SiteStatus.Failed) Log.SiteFailed(logger, assignment.Site, task.Name, task.Round, reason ?? "");
+    }
+
+    // Looks whether the task is over by what was answered so far.
+    private void Judge(TaskRun run)
+    {
+        if (run.IsComplete || run.IsStanding) return;
+        if (!run.HasEnough)
+        {
+            // The workflow may have refused what had reached the minimum: its grace has not begun.
+            run.GraceTimer?.Dispose();
+            run.GraceTimer = null;
+        }
+        var status = run.Judge();
+        if (status == CompletionStatus.Ok) Complete(run, status, "");
+        else if (status != CompletionStatus.Running) Complete(run, status, "the minimum of responses cannot be reached any more");
+        else if (run.HasEnough)
+            run.GraceTimer ??= life.After(run.Grace, () => Complete(
+                run, CompletionStatus.Ok, $"the minimum was reached and the grace period of {run.Grace} is over"));
+    }
+
+    // Nothing waits in silence: whom for, since when, and what an operator can do.
+    private void RemindOf(TaskRun run) => run.Reminder = life.After(life.Limits.ReminderInterval, () =>
+    {
+        string[] missing = [.. run.Assignments.Where(a => !a.IsFinal).Select(a => a.Session.Connected ? a.Site : $"{a.Site} (not there)")];
+        if (missing.Length > 0)
+            Log.TaskWaits(
+                life.Options.Logger, run.Task.Name, run.Task.Round, run.AcceptedCount, run.Assignments.Count,
+                PlainText.Some(missing, 5), (long)life.Time.GetElapsedTime(run.StartedAt).TotalSeconds);
+        RemindOf(run);
+    });
+}

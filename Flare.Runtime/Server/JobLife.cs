@@ -1,0 +1,105 @@
+namespace Flare.Runtime;
+
+/// <summary>What the parts of a job's server share: the job's settings and events, its loop and clock, its end, and the way to its sites.</summary>
+internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDisposable
+{
+    private readonly CancellationTokenSource _abort = new();
+    private readonly CancellationTokenSource _strangers = new();
+
+    public JobServerOptions Options => options;
+    public RunEngine Engine => engine;
+    public RuntimeLimits Limits => options.Limits;
+    public TimeProvider Time => options.Time;
+
+    /// <summary>How often the job's server has started, this start included.</summary>
+    public int Epoch { get; set; } = 1;
+
+    /// <summary>Whether messages are lost and repeated, or arrive once and in order.</summary>
+    public bool IsReliable => options.Link.IsReliable;
+
+    /// <summary>The server is gone as after a crash: nothing more is sent, nothing more is written.</summary>
+    public bool IsDead { get; private set; }
+
+    /// <summary>Cancelled on the loop when the job is aborted; for the runtime itself.</summary>
+    public CancellationToken Abort => _abort.Token;
+
+    /// <summary>
+    /// For workflows, filters and whatever else is the application's. Cancelled off the loop: what they register with it may block.
+    /// </summary>
+    public CancellationToken AbortOfStrangers => _strangers.Token;
+
+    /// <summary>Who stopped the job, if a component did.</summary>
+    public FlarePanicException? Panic => _panic;
+
+    /// <summary>The runtime's own fault, if there was one.</summary>
+    public Exception? Fault { get; private set; }
+
+    private FlarePanicException? _panic;
+
+    /// <summary>Aborts the job. On the loop.</summary>
+    public void Cancel()
+    {
+        if (_abort.IsCancellationRequested) return;
+        _abort.Cancel();
+        _ = CancelStrangersAsync();
+    }
+
+    /// <summary>Aborts the job with a component's reason; from any thread.</summary>
+    public void Stop(string origin, string reason)
+    {
+        Interlocked.CompareExchange(ref _panic, new FlarePanicException(origin, reason), null);
+        options.Loop.Post(_ => Cancel(), null);
+    }
+
+    /// <summary>
+    /// Lets work go on by itself. What it throws is the runtime's own fault, since it answers for everybody else's, and ends the job.
+    /// </summary>
+    public async Task Detach(Task work)
+    {
+        try
+        {
+            await work;
+        }
+        catch (Exception e)
+        {
+            Fault ??= e;
+            Cancel();
+        }
+    }
+
+    /// <summary>Calls back on the loop after a while, unless the server is dead by then.</summary>
+    public LoopTimer After(TimeSpan due, Action callback) =>
+        new(options.Loop, options.Time, due, () => { if (!IsDead) callback(); });
+
+    public void Say(string site, ServerMessage message)
+    {
+        if (!IsDead) options.Link.Send(site, message);
+    }
+
+    /// <summary>Refuses calls that are not made on the job's loop.</summary>
+    public void RequireLoop()
+    {
+        if (SynchronizationContext.Current != options.Loop)
+            throw new InvalidOperationException(
+                "A workflow's verbs are for the job's loop, and this call comes from elsewhere. Await without ConfigureAwait(false), and leave "
+                + "heavy work to Compute.RunAsync.");
+    }
+
+    public void Dispose()
+    {
+        IsDead = true;
+        Cancel();
+    }
+
+    private async Task CancelStrangersAsync()
+    {
+        try
+        {
+            await options.Compute.RunAsync(_strangers.Cancel);
+        }
+        catch (AggregateException e)
+        {
+            Log.AbortHandlerFailed(options.Logger, e, engine.Identity, "of the job");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+using System.Threading.Channels;
+
+namespace Flare.Runtime;
+
+/// <summary>Makes rounds durable, then announces them: model, state, report, and the journal that keeps them.</summary>
+internal sealed class RoundCommitter(JobLife life)
+{
+    // Keeps what a workflow calls its own apart from the model, among the journal's snapshots.
+    private const string StatePrefix = "state/";
+
+    private readonly List<TaskRun> _runs = [];
+    private readonly Channel<RoundReport> _reports = Channel.CreateUnbounded<RoundReport>();
+    private Journal? _journal;
+    private long? _started;
+    private int _late;
+    private int _duplicates;
+
+    /// <summary>The reports, as rounds are committed.</summary>
+    public ChannelReader<RoundReport> Reports => _reports.Reader;
+
+    /// <summary>The global model: the initial one, then that of the last committed round. Frozen.</summary>
+    public StateDict Model { get; private set; } = Kept(life.Options.InitialModel);
+
+    /// <summary>What the workflows keep beside the model.</summary>
+    public RunState State { get; } = new();
+
+    /// <summary>The state as of the last commit; another thread than the loop's may read it.</summary>
+    public RunState CommittedState { get; private set; } = new();
+
+    /// <summary>The last round that is durable; 0 before the first of the workflow at hand.</summary>
+    public int LastRound { get; private set; }
+
+    public RoundReport? LastReport { get; private set; }
+
+    /// <summary>The index of the workflow at hand.</summary>
+    public int Workflow { get; private set; }
+
+    /// <summary>Whether the journal says that the whole job is done.</summary>
+    public bool IsJobComplete { get; private set; }
+
+    /// <summary>Whether a commit is on its way.</summary>
+    public bool IsCommitting { get; private set; }
+
+    public void CountLate() => _late++;
+
+    public void CountDuplicate() => _duplicates++;
+
+    /// <summary>A task of a round begins.</summary>
+    public void Begin(TaskRun run)
+    {
+        _started ??= life.Time.GetTimestamp();
+        _runs.Add(run);
+    }
+
+    /// <summary>Makes a round durable, then announces it.</summary>
+    public async Task<RoundReport> CommitAsync(int round, StateDict model, RoundResult result, CancellationToken abort)
+    {
+        if (IsCommitting)
+            throw new InvalidOperationException(
+                $"Round {round} cannot be committed while another commit is on its way: await that one first.");
+        IsCommitting = true;
+        try
+        {
+            return await CommitOneAsync(round, model, result, abort);
+        }
+        finally
+        {
+            IsCommitting = false;
+        }
+    }
+
+    /// <summary>The workflow at hand has ended well; the next one begins with round 1.</summary>
+    public async Task CompleteWorkflowAsync()
+    {
+        if (_journal is not null) await _journal.CompleteWorkflowAsync(Workflow);
+        Workflow++;
+        (LastRound, LastReport) = (0, null);
+        _runs.Clear();
+    }
+
+    /// <summary>All workflows have ended well.</summary>
+    public async Task CompleteJobAsync()
+    {
+        if (_journal is not null && !IsJobComplete) await _journal.CompleteJobAsync();
+    }
+
+    /// <summary>Closes the journal.</summary>
+    public async Task CloseAsync()
+    {
+        if (_journal is not null) await _journal.DisposeAsync();
+    }
+
+    /// <summary>Ends the stream of reports, with what ended the job.</summary>
+    public void EndReports(Exception? failure) => _reports.Writer.TryComplete(failure);
+
+    /// <summary>Opens the journal, if the job keeps one, and takes up what it holds.</summary>
+    public async Task OpenAsync()
+    {
+        if (life.Options.Journal is null) return;
+        _journal = await OpenJournalAsync(life.Options.Journal);
+        life.Epoch = checked((int)_journal.Epoch);
+        foreach (var warning in _journal.Warnings) Log.JournalWarning(life.Options.Logger, warning);
+        if (_journal.Recovered is not { } recovered) return;
+        IsJobComplete = recovered.IsCompleted;
+        Workflow = recovered.Workflow;
+        LastRound = recovered.LastRound ?? 0;
+        Model = recovered.Model ?? Model;
+        foreach (var (name, tensors) in recovered.Snapshots)
+            if (name.StartsWith(StatePrefix, StringComparison.Ordinal)) State.Tensors[name[StatePrefix.Length..]] = tensors;
+        State.Values = new FlareMap(recovered.Values);
+        CommittedState = new RunState(State);
+        foreach (var (workflow, _, map) in recovered.Reports)
+        {
+            var report = RoundReport.FromMap(map);
+            if (workflow == Workflow) LastReport = report;
+            _reports.Writer.TryWrite(report);
+        }
+        Log.JobResumes(life.Options.Logger, life.Options.JobId, LastRound);
+    }
+
+    private async Task<RoundReport> CommitOneAsync(int round, StateDict model, RoundResult result, CancellationToken abort)
+    {
+        abort.ThrowIfCancellationRequested();
+        if (round <= LastRound)
+            throw new InvalidOperationException(
+                $"Round {round} cannot be committed: round {LastRound} is committed already. Begin at "
+                + $"{nameof(ControllerContext.LastCommittedRound)} + 1.");
+        Kept(model); // first: what is looked at must be what is committed
+        var isSmall = model.Layout.ByteLength <= life.Limits.SmallResultBytes;
+        var bad = isSmall ? model.FirstNonFiniteTensor() : await life.Options.Compute.RunAsync(model.FirstNonFiniteTensor);
+        if (bad is not null)
+            throw new FlareException(
+                ErrorIds.Aggregation,
+                $"The model of round {round} cannot be committed: its tensor '{bad}' holds NaN or an infinity. Lower the server's or "
+                + "the sites' learning rate.");
+
+        foreach (var tensors in State.Tensors.Values) Kept(tensors);
+        var state = new RunState(State);
+        state.Values.Freeze();
+        var context = new FLContext(life.Engine);
+        context.Set(ContextKeys.CurrentRound, round);
+        context.Set(ContextKeys.GlobalModel, model);
+        life.Engine.Fire(EventTypes.BeforeLearnablePersist, context);
+        var report = Report(round, result);
+        if (_journal is not null)
+        {
+            report = report with { ModelSha256 = await life.Options.Compute.RunAsync(model.Sha256) };
+            var snapshots = state.Tensors.ToDictionary(t => StatePrefix + t.Key, t => t.Value, StringComparer.Ordinal);
+            snapshots[JournalCommit.Model] = model;
+            await _journal.CommitRoundAsync(new JournalCommit
+            {
+                Workflow = Workflow, Round = round, Snapshots = snapshots, Values = state.Values, Report = report.ToMap(),
+            });
+            // A crash while the commit was on its way to the disk: nothing is announced.
+            if (life.IsDead) throw new OperationCanceledException();
+        }
+        (Model, LastRound, LastReport, CommittedState) = (model, round, report, state);
+        (_late, _duplicates) = (_late - report.LateResults, _duplicates - report.DuplicateResults);
+        _runs.RemoveAll(r => r.Task.Round <= round);
+        _started = life.Time.GetTimestamp();
+        life.Engine.Fire(EventTypes.AfterLearnablePersist, context);
+        _reports.Writer.TryWrite(report);
+        Log.RoundCommitted(life.Options.Logger, round, report.Accepted, report.Targets, report.Elapsed.TotalSeconds);
+        life.Engine.Fire(EventTypes.RoundDone, context);
+        return report;
+    }
+
+    private RoundReport Report(int round, RoundResult result)
+    {
+        var runs = _runs.Where(r => r.Task.Round == round).ToArray();
+        var main = runs.Length > 0 ? runs[0].Task.Name : null;
+        var sites = runs.SelectMany(r => r.Outcomes(life.Time)).ToArray();
+        return new RoundReport
+        {
+            Number = round,
+            Workflow = life.Options.Controllers[Workflow].Name,
+            Targets = sites.Count(s => s.Task == main),
+            Accepted = sites.Count(s => s.Task == main && s.Status == SiteStatus.Accepted),
+            Metrics = result.Metrics,
+            IsBest = result.IsBest,
+            Sites = sites,
+            Elapsed = life.Time.GetElapsedTime(_started ?? life.Time.GetTimestamp()),
+            LateResults = _late,
+            DuplicateResults = _duplicates,
+        };
+    }
+
+    private async Task<Journal> OpenJournalAsync(Func<Task<IJournalStorage>> open)
+    {
+        var options = life.Options;
+        try
+        {
+            return await Journal.OpenAsync(await open(), new JournalIdentity
+            {
+                JobId = options.JobId,
+                Seed = unchecked((long)options.Seed),
+                LayoutFingerprint = Model.Layout.Fingerprint,
+                HasProvidedAggregator = options.CreateAggregator is not null,
+                Workflows = string.Join(", ", options.Controllers.Select(c => c.Name)),
+            });
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new FlareException(
+                ErrorIds.Journal,
+                $"The journal cannot be opened: {e.Message} Name a folder that this process can create and write.", e);
+        }
+    }
+
+    private static StateDict Kept(StateDict tensors)
+    {
+        tensors.Freeze().Keep();
+        return tensors;
+    }
+}

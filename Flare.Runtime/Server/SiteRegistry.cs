@@ -1,0 +1,129 @@
+namespace Flare.Runtime;
+
+/// <summary>The sites of a job: who is known, who is there, who was lost, who has heard of the end.</summary>
+internal sealed class SiteRegistry(JobLife life)
+{
+    private readonly Dictionary<string, SiteSession> _sessions = new(StringComparer.Ordinal);
+    private readonly List<string> _names = [];
+    private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private string[]? _snapshot;
+    private int _firstMissing;
+    private bool _ending;
+
+    /// <summary>The names of all sites known now, in the order in which they became known; not changed by those that join later.</summary>
+    public IReadOnlyList<string> Names => _snapshot ??= [.. _names];
+
+    public IEnumerable<SiteSession> All => _sessions.Values;
+    public int Count => _names.Count;
+    public SiteSession this[string site] => _sessions[site];
+    public bool IsKnown(string site) => _sessions.ContainsKey(site);
+    public SiteSession? Find(string site) => _sessions.GetValueOrDefault(site);
+
+    public SiteSession Add(string name)
+    {
+        var session = new SiteSession(name, life.Limits.MaxPendingEvents) { LastHeard = life.Time.GetTimestamp() };
+        _sessions.Add(name, session);
+        _names.Add(name);
+        _snapshot = null;
+        return session;
+    }
+
+    /// <summary>A server that resumes a job over a link that loses messages may have sites that wait for the end of it.</summary>
+    public void Inherit()
+    {
+        if (life.IsReliable || life.Epoch == 1) return;
+        foreach (var session in All) session.IsInherited = true;
+    }
+
+    /// <summary>The session that a message is of; null, with an answer where one is due, where the message is not to be acted on.</summary>
+    public SiteSession? Hear(SiteMessage message)
+    {
+        if (Find(message.Site) is not { } session || message.Incarnation > session.Incarnation)
+        {
+            life.Say(message.Site, new ServerWelcome(life.Epoch, HelloNeeded: true));
+            return null;
+        }
+        if (message.Incarnation < session.Incarnation) return null; // a straggler of a site that has started again since
+        Touch(session);
+        return session;
+    }
+
+    /// <summary>A site says hello. Null where it is a straggler.</summary>
+    public SiteSession? Welcome(SiteHello hello, out bool isNew, out bool isFresh)
+    {
+        isFresh = false;
+        var session = Find(hello.Site);
+        isNew = session is null;
+        session ??= Add(hello.Site);
+        if (hello.Incarnation < session.Incarnation) return null; // a straggler of a site that has started again since
+        isFresh = hello.Incarnation > session.Incarnation;
+        Touch(session);
+        if (isFresh)
+        {
+            session.Incarnation = hello.Incarnation;
+            session.Events.Restart();
+            Log.SiteJoined(life.Options.Logger, hello.Site, hello.Incarnation);
+        }
+        life.Say(hello.Site, new ServerWelcome(life.Epoch));
+        return session;
+    }
+
+    /// <summary>Whether a site was not heard of for longer than its lease.</summary>
+    public bool IsSilent(SiteSession session) => life.Time.GetElapsedTime(session.LastHeard) > life.Limits.SiteLease;
+
+    public void Lose(SiteSession session)
+    {
+        (session.Connected, session.IsInherited) = (false, false);
+        Log.SiteLost(life.Options.Logger, session.Name, life.Limits.SiteLease.TotalSeconds);
+        CheckDrained();
+    }
+
+    public bool IsEnding => _ending;
+
+    public void ConfirmEnd(SiteSession session)
+    {
+        if (!_ending) return;
+        session.EndConfirmed = true;
+        CheckDrained();
+    }
+
+    /// <summary>Says the end again to a site that has not confirmed it.</summary>
+    public void RepeatEnd(SiteSession session)
+    {
+        if (_ending && session.IsAwaited) SayEnd(session);
+    }
+
+    public void SayEnd(SiteSession session) =>
+        life.Say(session.Name, new JobEnd(life.Epoch, session.Incarnation, "the job is over"));
+
+    /// <summary>Tells all sites that the job is over, and waits, within a bound, until they have heard.</summary>
+    public async Task DrainAsync(string reason)
+    {
+        _ending = true;
+        foreach (var session in All)
+            if (session is { IsAwaited: true, Connected: true })
+                life.Say(session.Name, new JobEnd(life.Epoch, session.Incarnation, reason));
+        CheckDrained();
+        using (life.After(life.Limits.DrainTimeout, () => _drained.TrySetResult())) await _drained.Task;
+        var silent = All.Count(s => s.IsAwaited);
+        if (silent > 0)
+            Log.DrainIncomplete(life.Options.Logger, silent, life.Options.JobId, life.Limits.DrainTimeout.TotalSeconds);
+    }
+
+    /// <summary>Waits no longer, as after a crash.</summary>
+    public void Abandon() => _drained.TrySetResult();
+
+    private void Touch(SiteSession session)
+    {
+        session.LastHeard = life.Time.GetTimestamp();
+        session.Connected = true;
+    }
+
+    private void CheckDrained()
+    {
+        if (!_ending) return;
+        // Ten thousand sites are not gone through for each confirmation: those before the first that is missing are done.
+        while (_firstMissing < _names.Count && !_sessions[_names[_firstMissing]].IsAwaited) _firstMissing++;
+        if (_firstMissing == _names.Count && !All.Any(s => s.IsAwaited)) _drained.TrySetResult();
+    }
+}

@@ -1,0 +1,52 @@
+namespace Flare.Runtime;
+
+/// <summary>Runs the workflows of a job, one after the other.</summary>
+internal sealed class WorkflowRunner(JobLife life, SiteRegistry sites, Dispatcher tasks, RoundCommitter rounds)
+{
+    /// <summary>Runs those that are not done yet.</summary>
+    /// <exception cref="OperationCanceledException">The job was aborted.</exception>
+    public async Task RunAsync(FLContext context)
+    {
+        while (!rounds.IsJobComplete && rounds.Workflow < life.Options.Controllers.Count)
+        {
+            var controller = life.Options.Controllers[rounds.Workflow];
+            life.Engine.Fire(EventTypes.StartWorkflow, context);
+            try
+            {
+                life.Abort.ThrowIfCancellationRequested();
+                await RunAsync(controller);
+                life.Abort.ThrowIfCancellationRequested();
+            }
+            finally
+            {
+                tasks.CompleteAll(CompletionStatus.Cancelled, "its workflow has ended");
+                tasks.ReleasePermits();
+                life.Engine.Fire(EventTypes.EndWorkflow, context);
+            }
+            await rounds.CompleteWorkflowAsync();
+        }
+        await rounds.CompleteJobAsync();
+    }
+
+    // Until it has ended, or has not in time after it was told to: then it is abandoned, and its context refuses it.
+    private async Task RunAsync(Controller controller)
+    {
+        var context = new JobContext(life, sites, tasks, rounds, controller);
+        bool hasEnded;
+        try
+        {
+            hasEnded = await Supervised.RunAsync(
+                life.Options.Loop, life.Time, () => controller.StartAsync(context, life.AbortOfStrangers), life.Limits.AbortGrace,
+                // A commit that is on its way to the disk is no fault of the workflow's, and the journal stays open for it.
+                mayAbandon: () => !rounds.IsCommitting, life.Abort);
+        }
+        finally
+        {
+            context.End();
+        }
+        if (hasEnded) return;
+        controller.Abandon();
+        Log.WorkflowAbandoned(life.Options.Logger, controller.Name, life.Limits.AbortGrace.TotalSeconds);
+        throw new OperationCanceledException(life.Abort);
+    }
+}

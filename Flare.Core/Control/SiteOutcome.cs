@@ -56,7 +56,10 @@ public sealed record SiteOutcome
     public long Bytes { get; init; }
 
     /// <summary>One line for people.</summary>
-    public override string ToString() => Reason is null ? $"{Site}: {Status}" : $"{Site}: {Status}: {Reason}";
+    public override string ToString() => $"{ToShortText()} (task '{Task}')";
+
+    /// <summary>The line without the task, for where that is named already.</summary>
+    internal string ToShortText() => Reason is null ? $"{Site}: {Status}" : $"{Site}: {Status}: {Reason}";
 
     internal FlareMap ToMap()
     {

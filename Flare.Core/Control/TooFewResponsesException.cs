@@ -4,13 +4,17 @@ namespace Flare;
 public sealed class TooFewResponsesException : FlareException
 {
     internal TooFewResponsesException(string task, int round, int minimum, CompletionStatus status, IReadOnlyList<SiteOutcome> sites)
-        : base(ErrorIds.TooFewResponses, Describe(task, round, minimum, status, sites)) => (Status, Sites) = (status, sites);
+        : base(ErrorIds.TooFewResponses, Describe(task, round, minimum, status, sites), SiteErrors.FirstException(sites)) =>
+        (Status, Sites) = (status, sites);
 
     /// <summary>How the task ended.</summary>
     public CompletionStatus Status { get; }
 
     /// <summary>How it ended for each target.</summary>
     public IReadOnlyList<SiteOutcome> Sites { get; }
+
+    /// <summary>What happened, and the stacks of the sites' errors as far as their policies let them out.</summary>
+    public override string ToString() => base.ToString() + SiteErrors.Stacks(Sites, InnerException);
 
     /// <inheritdoc/>
     public override bool IsTransient => Sites.Any(s => s.Status is SiteStatus.TimedOut or SiteStatus.Lost or SiteStatus.Pending);
@@ -23,7 +27,7 @@ public sealed class TooFewResponsesException : FlareException
         const int most = 10;
         var accepted = sites.Count(s => s.Status == SiteStatus.Accepted);
         SiteOutcome[] failures = [.. Telling.SelectMany(telling => sites.Where(s => s.Status == telling))];
-        List<string> parts = [.. failures.Take(most).Select(s => s.ToString())];
+        List<string> parts = [.. failures.Take(most).Select(s => s.ToShortText())];
         if (failures.Length > most) parts.Add($"{failures.Length - most} more went wrong");
         var cancelled = sites.Count - accepted - failures.Length;
         if (cancelled > 0) parts.Add($"{cancelled}{(failures.Length > 0 ? " more" : "")} {(cancelled == 1 ? "was" : "were")} cancelled");

@@ -2,7 +2,8 @@ namespace Flare;
 
 /// <summary>
 /// The executor that most applications subclass (FLARE: Learner with its LearnerExecutor): it turns tasks into calls of typed methods.
-/// Override what the site can do; a task whose method is not overridden is answered with <see cref="ReturnCode.TaskUnsupported"/>.
+/// Override what the site can do; a task whose method is not overridden is answered with
+/// <see cref="ReturnCode.TaskUnsupported"/>, one of another name by <see cref="ExecuteOtherAsync"/>.
 /// </summary>
 public abstract class Learner : Executor
 {
@@ -29,12 +30,27 @@ public abstract class Learner : Executor
     /// <summary>Called once when the run is over, if <see cref="InitializeAsync"/> was.</summary>
     protected virtual ValueTask FinalizeAsync(FLContext context) => ValueTask.CompletedTask;
 
+    /// <summary>
+    /// Answers a task of the application's own: one that is not <see cref="TaskNames.Train"/>,
+    /// <see cref="TaskNames.Validate"/> or <see cref="TaskNames.SubmitModel"/>. Unless overridden,
+    /// <see cref="ReturnCode.TaskUnknown"/> with the tasks that this learner answers; call the base for a task that the
+    /// override does not know.
+    /// </summary>
+    /// <param name="taskName">The task.</param>
+    /// <param name="input">The task's data, frozen; <see cref="Dxo.From"/> reads it where it is a DXO.</param>
+    /// <param name="context">The task's context.</param>
+    /// <param name="abort">Cancelled when the task is aborted.</param>
+    protected virtual ValueTask<Shareable> ExecuteOtherAsync(
+        string taskName, Shareable input, FLContext context, CancellationToken abort) =>
+        ValueTask.FromResult(Shareable.Reply(ReturnCode.TaskUnknown, $"A {GetType().Name} answers '{TaskNames.Train}', "
+            + $"'{TaskNames.Validate}' and '{TaskNames.SubmitModel}', not '{taskName}'"
+            + $"{DidYouMean.Suggest(taskName, [TaskNames.Train, TaskNames.Validate, TaskNames.SubmitModel])}."));
+
     /// <inheritdoc/>
-    public sealed override async ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort)
+    public sealed override async ValueTask<Shareable> ExecuteAsync(
+        string taskName, Shareable input, FLContext context, CancellationToken abort)
     {
         ArgumentNullException.ThrowIfNull(input);
-        if (taskName is not (TaskNames.Train or TaskNames.Validate or TaskNames.SubmitModel))
-            return Shareable.Reply(ReturnCode.TaskUnknown, $"A {GetType().Name} answers '{TaskNames.Train}', '{TaskNames.Validate}' and '{TaskNames.SubmitModel}', not '{taskName}'.");
         if (!_initialized)
         {
             await InitializeAsync(context, abort);
@@ -42,13 +58,13 @@ public abstract class Learner : Executor
         }
         try
         {
-            var result = taskName switch
+            return taskName switch
             {
                 TaskNames.Train => await ValidateAndTrainAsync(Dxo.From(input), input, context, abort),
-                TaskNames.Validate => await ValidateAsync(Dxo.From(input), context, abort),
-                _ => await GetModelAsync(context, abort),
+                TaskNames.Validate => ToMessage(await ValidateAsync(Dxo.From(input), context, abort), nameof(ValidateAsync)),
+                TaskNames.SubmitModel => ToMessage(await GetModelAsync(context, abort), nameof(GetModelAsync)),
+                _ => await ExecuteOtherAsync(taskName, input, context, abort) ?? Nothing(nameof(ExecuteOtherAsync)),
             };
-            return result.ToShareable();
         }
         catch (UnsupportedTaskException e)
         {
@@ -64,22 +80,31 @@ public abstract class Learner : Executor
         await FinalizeAsync(context);
     }
 
-    private async ValueTask<Dxo> ValidateAndTrainAsync(Dxo model, Shareable input, FLContext context, CancellationToken abort)
+    private async ValueTask<Shareable> ValidateAndTrainAsync(
+        Dxo model, Shareable input, FLContext context, CancellationToken abort)
     {
-        if (input.Headers.TryGet(HeaderNames.ValidateFirst, out var validate) && !validate.AsBoolean())
-            return await TrainAsync(model, context, abort);
         FlareMap? metrics = null;
-        try
+        if (!input.Headers.TryGet(HeaderNames.ValidateFirst, out var validate) || validate.AsBoolean())
         {
-            metrics = (await ValidateAsync(model, context, abort)).Values;
-        }
-        catch (UnsupportedTaskException)
-        {
-            // A learner that cannot validate trains all the same; its contribution has no initial metrics.
+            try
+            {
+                if (await ValidateAsync(model, context, abort) is not { } measured) return Nothing(nameof(ValidateAsync));
+                metrics = measured.Values;
+            }
+            catch (UnsupportedTaskException)
+            {
+                // A learner that cannot validate trains all the same; its contribution has no initial metrics.
+            }
         }
         var result = await TrainAsync(model, context, abort);
-        return metrics is null ? result : result.WithMeta(MetaKey.InitialMetrics, metrics);
+        if (result is not null && metrics is not null) result = result.WithMeta(MetaKey.InitialMetrics, metrics);
+        return ToMessage(result, nameof(TrainAsync));
     }
+
+    private Shareable ToMessage(Dxo? result, string method) => result?.ToShareable() ?? Nothing(method);
+
+    private Shareable Nothing(string method) => Shareable.Reply(ReturnCode.EmptyResult,
+        $"{GetType().Name}.{method} returned null. Return the task's data, or throw where there is none.");
 
     private UnsupportedTaskException Unsupported(string task) =>
         new($"{GetType().Name} does not support the task '{task}': override the method that answers it.");

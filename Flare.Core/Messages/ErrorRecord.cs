@@ -28,11 +28,28 @@ public sealed record ErrorRecord
     /// <summary>Where in the code, innermost cause last; empty where no exception was thrown.</summary>
     public string Stack { get; init; } = "";
 
+    /// <summary>The exception itself, where it was thrown in this process; it does not travel.</summary>
+    internal Exception? Exception { get; init; }
+
+    /// <summary>The same failure: what is known of it, however it got here.</summary>
+    public bool Equals(ErrorRecord? other) => other is not null
+        && (Site, Task, Round, Type, Message, Stack)
+        == (other.Site, other.Task, other.Round, other.Type, other.Message, other.Stack);
+
+    /// <inheritdoc/>
+    public override int GetHashCode() => HashCode.Combine(Site, Task, Round, Type, Message, Stack);
+
     /// <summary>The record of an exception.</summary>
     public static ErrorRecord From(Exception exception)
     {
         ArgumentNullException.ThrowIfNull(exception);
-        return new() { Type = exception.GetType().FullName ?? exception.GetType().Name, Message = exception.Message, Stack = exception.ToString() };
+        return new()
+        {
+            Type = exception.GetType().FullName ?? exception.GetType().Name,
+            Message = exception.Message,
+            Stack = exception.ToString(),
+            Exception = exception,
+        };
     }
 
     /// <summary>One line: <c>site-3, train, round 4: InvalidOperationException: …</c></summary>

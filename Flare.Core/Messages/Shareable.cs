@@ -47,7 +47,20 @@ public sealed class Shareable
     public int? Round => Headers.TryGet(HeaderNames.CurrentRound, out var round) ? checked((int)round.AsInteger()) : null;
 
     /// <summary>What went wrong, in an error reply.</summary>
-    public ErrorRecord? Error => Headers.TryGet(HeaderNames.Error, out var error) ? ErrorRecord.FromMap(error.AsMap()) : null;
+    public ErrorRecord? Error => Headers.TryGet(HeaderNames.Error, out var error)
+        ? ErrorRecord.FromMap(error.AsMap()) with { Exception = Cause }
+        : null;
+
+    /// <summary>The exception that the error reply is made of, where it was thrown in this process.</summary>
+    internal Exception? Cause { get; private init; }
+
+    /// <summary>A reply without a body that tells of an error.</summary>
+    internal static Shareable Reply(ReturnCode code, ErrorRecord error)
+    {
+        var reply = new Shareable { ReturnCode = code, Cause = error.Exception };
+        reply.Headers[HeaderNames.Error] = error.ToMap();
+        return reply;
+    }
 
     /// <summary>The sender's public properties; null where it sent none, or something else in their place.</summary>
     internal FlareMap? PeerProperties => Headers.TryGet(HeaderNames.PeerProperties, out var properties) && properties.Kind == FlareValueKind.Map ? properties.AsMap() : null;

@@ -56,4 +56,32 @@ internal static partial class Log
 
     [LoggerMessage(17, LogLevel.Information, "{Site} is told to stop task {Task} of round {Round}: {Reason}")]
     public static partial void TaskCancelled(ILogger logger, string site, string task, int round, string reason);
+
+    [LoggerMessage(40, LogLevel.Error, "{Site}: task {Task} of round {Round} ended with {Code} (reference {Reference})")]
+    public static partial void TaskThrew(
+        ILogger logger, Exception exception, string site, string task, int round, ReturnCode code, string reference);
+
+    [LoggerMessage(41, LogLevel.Error,
+        "{Site}: the executor answered task {Task} of round {Round} with an error (reference {Reference}): {Error}")]
+    public static partial void TaskAnsweredError(
+        ILogger logger, string site, string task, int round, string reference, string error);
+
+    [LoggerMessage(42, LogLevel.Error,
+        "{Site}: the site's policy keeps the answer to task {Task} of round {Round} back: {Refusal}")]
+    public static partial void PolicyRefused(ILogger logger, string site, string task, int round, string refusal);
+
+    [LoggerMessage(43, LogLevel.Error, "{Filter}. Nothing was done of what the filter is for")]
+    public static partial void FilterNeverCalled(ILogger logger, string filter);
+
+    [LoggerMessage(44, LogLevel.Warning, "{Name}")]
+    public static partial void TaskNameUnused(ILogger logger, string name);
+
+    [LoggerMessage(45, LogLevel.Error, "{Site}: a component stopped the job (reference {Reference}): {Reason}")]
+    public static partial void SitePanicked(ILogger logger, string site, string reference, string reason);
+
+    [LoggerMessage(46, LogLevel.Warning, "{Site}: the site's policy keeps the event {EventType} back")]
+    public static partial void EventKeptBack(ILogger logger, string site, string eventType);
+
+    [LoggerMessage(47, LogLevel.Error, "{Site}: what its factories made could not be disposed of")]
+    public static partial void DisposalFailed(ILogger logger, Exception exception, string site);
 }

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Flare.Runtime;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Flare;
 
@@ -22,7 +23,12 @@ public sealed class Federation : IAsyncDisposable
     private int _thinned;
     private JobServer? _server;
     private JobLoop? _loop;
+    private FlareException? _oversight;
+    private bool _disposed;
+    private readonly List<SiteRuntime> _atWork = [];
     private Task? _running;
+
+    private ILogger _logger = NullLogger.Instance;
 
     internal Federation(FederationBuilder settings, IReadOnlyList<SiteDefinition> sites, IReadOnlyList<Controller> controllers, IReadOnlyList<FLComponent> components, IReadOnlyList<(FilterPlace, Filter, string[])> serverFilters, IReadOnlyDictionary<Type, (object, bool)> features) =>
         (_settings, _sites, _controllers, _components, _serverFilters, _features) = (settings, sites, controllers, components, serverFilters, features);
@@ -64,6 +70,9 @@ public sealed class Federation : IAsyncDisposable
     /// <param name="initialModel">The first global model. It is frozen and shared with all sites.</param>
     /// <param name="abort">Aborts the run; executors are told at once.</param>
     /// <exception cref="InvalidOperationException">The federation has run already.</exception>
+    /// <exception cref="ObjectDisposedException">The federation is disposed of.</exception>
+    /// <exception cref="FlareException">The job failed; or it ended well, but a filter was for a misspelt task, and so has
+    /// guarded nothing (<see cref="ErrorIds.Filter"/>): the rounds are committed all the same.</exception>
     public async IAsyncEnumerable<RoundReport> RunAsync(StateDict initialModel, [EnumeratorCancellation] CancellationToken abort = default)
     {
         ArgumentNullException.ThrowIfNull(initialModel);
@@ -82,6 +91,7 @@ public sealed class Federation : IAsyncDisposable
         {
             await StopAsync();
         }
+        if (_oversight is not null) throw _oversight;
     }
 
     /// <summary>Runs the federation to its end and returns the reports of all rounds.</summary>
@@ -119,16 +129,40 @@ public sealed class Federation : IAsyncDisposable
         ? (T)entry.Feature
         : throw new InvalidOperationException($"The federation has no {typeof(T).Name}; add it while the federation is built.");
 
-    /// <summary>Aborts the run if it goes on, waits until everything has stopped, and disposes of the features that the federation owns.</summary>
+    /// <summary>
+    /// Aborts the run if it goes on, waits until everything has stopped, and disposes of what the federation owns: executors, filters and
+    /// components that its factories made for sites, and features. What is <see cref="IAsyncDisposable"/> is disposed of so, the last made
+    /// first; one that throws keeps none of the others from it. An executor that ignored its abort is disposed of once it has stopped.
+    /// </summary>
+    /// <exception cref="AggregateException">Some of what was disposed of threw.</exception>
     /// <exception cref="InvalidOperationException">A workflow or one of its components calls: the run would wait for itself.</exception>
     public async ValueTask DisposeAsync()
     {
         await StopAsync();
-        foreach (var (feature, owned) in _features.Values)
+        if (_disposed) return;
+        _disposed = true;
+        // An executor that ignores its abort still uses what disposal would take away.
+        var busy = _atWork.ToDictionary(s => s.Name, s => s.IdleAsync());
+        foreach (var site in _sites)
+            if (busy.TryGetValue(site.Name, out var idle) && !idle.IsCompleted) _ = DisposeOnceIdleAsync(site, idle);
+        await Disposal.DisposeAllAsync(
+        [
+            .. _features.Values.Where(f => f.Owned).Select(f => f.Feature),
+            .. _sites.Where(s => !busy.TryGetValue(s.Name, out var idle) || idle.IsCompleted).SelectMany(s => s.Components),
+        ]);
+    }
+
+    private async Task DisposeOnceIdleAsync(SiteDefinition site, Task idle)
+    {
+        try
         {
-            if (!owned) continue;
-            if (feature is IAsyncDisposable asynchronous) await asynchronous.DisposeAsync();
-            else if (feature is IDisposable disposable) disposable.Dispose();
+            await idle;
+            await Disposal.DisposeAllAsync(site.Components);
+        }
+        catch (Exception e)
+        {
+            // Nobody waits for it any more: the log is what is left to say so.
+            Runtime.Log.DisposalFailed(_logger, e, site.Name);
         }
     }
 
@@ -164,18 +198,20 @@ public sealed class Federation : IAsyncDisposable
         catch
         {
             foreach (var controller in _controllers) controller.Release();
+            foreach (var executor in _sites.SelectMany(s => s.Executors)) executor.Release();
             throw;
         }
     }
 
     private void RequireNotRun()
     {
+        ObjectDisposedException.ThrowIf(_disposed, this);
         if (_running is not null) throw new InvalidOperationException("A federation runs once; build another for another run.");
     }
 
     private void Prepare(StateDict initialModel)
     {
-        var logger = new GuardedLogger(_settings.LoggerFactory.CreateLogger("Flare"));
+        var logger = _logger = new GuardedLogger(_settings.LoggerFactory.CreateLogger("Flare"));
         var loop = _loop = new JobLoop(e => Runtime.Log.LoopException(logger, e));
         var link = new InProcessLink(loop);
         var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
@@ -198,21 +234,34 @@ public sealed class Federation : IAsyncDisposable
         };
         foreach (var (place, filter, tasks) in _serverFilters) options.AddFilter(place, filter, tasks);
         _server = new JobServer(options);
-        _running = RunOnLoopAsync(loop, link, compute, logger);
+        _running = RunOnLoopAsync(loop, link, compute, logger, options);
     }
 
-    // A workflow keeps its rounds' sums: two runs at once would add to each other's.
+    // A workflow keeps its rounds' sums, and an executor is called once at a time: two runs at once would mix them up.
     private void Claim()
     {
-        for (var i = 0; i < _controllers.Count; i++)
+        var claimed = new Stack<Action>();
+        foreach (var controller in _controllers)
         {
-            if (_controllers[i].TryClaim()) continue;
-            for (var claimed = 0; claimed < i; claimed++) _controllers[claimed].Release();
-            throw new FlareException(ErrorIds.Configuration, $"The workflow {_controllers[i].Name} is at work in another federation, or was added twice. Make a new one for each: UseController(new …).");
+            if (controller.TryClaim()) claimed.Push(controller.Release);
+            else Refuse($"The workflow {controller.Name} is at work in another federation, or was added twice. Make a new one for each: UseController(new …).");
+        }
+        foreach (var site in _sites)
+            foreach (var executor in site.Executors)
+            {
+                if (executor.TryClaim()) claimed.Push(executor.Release);
+                else Refuse($"The executor {executor.GetType().Name} of {site.Name} is at work in another federation. Make a new one for each: AddSites(n, site => new …).");
+            }
+
+        void Refuse(string why)
+        {
+            while (claimed.TryPop(out var release)) release();
+            throw new FlareException(ErrorIds.Configuration, why);
         }
     }
 
-    private Task RunOnLoopAsync(JobLoop loop, InProcessLink link, ComputeScheduler compute, ILogger logger)
+    private Task RunOnLoopAsync(
+        JobLoop loop, InProcessLink link, ComputeScheduler compute, ILogger logger, JobServerOptions options)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         loop.Post(_ => _ = RunToEndAsync(), null);
@@ -246,14 +295,43 @@ public sealed class Federation : IAsyncDisposable
                 Logger = logger,
                 Limits = _settings.Limits,
                 Slots = slots,
+                Policy = SitePolicy.InProcess,
             })).ToArray();
+            _atWork.AddRange(sites);
             var running = _server!.RunAsync(_stop.Token);
             foreach (var site in sites) site.Start();
             await running;
+            _oversight = Oversight(options);
             // A job that failed before it heard its sites, or that they did not hear the end of, leaves none of them at work.
             foreach (var site in sites)
                 if (!site.Ended.IsCompleted) site.Dispose();
             foreach (var controller in _controllers) controller.Release();
+            for (var i = 0; i < sites.Length; i++) _ = ReleaseOnceIdleAsync(_sites[i], sites[i]);
         }
+    }
+
+    private static async Task ReleaseOnceIdleAsync(SiteDefinition site, SiteRuntime runtime)
+    {
+        await runtime.IdleAsync();
+        foreach (var executor in site.Executors) executor.Release();
+    }
+
+    /// <summary>Filters that were never called, since their tasks are misspelt: what they were to guard went as it was.</summary>
+    private FlareException? Oversight(JobServerOptions options)
+    {
+        const int most = 5;
+        (string Text, bool IsMisspelt)[] server =
+        [
+            .. options.FiltersOut.NeverCalled(options.FiltersOut.Watch, "the server"),
+            .. options.FiltersIn.NeverCalled(options.FiltersOut.Watch, "the server"),
+        ];
+        foreach (var (text, _) in server) Runtime.Log.FilterNeverCalled(_logger, text); // sites log their own
+        string[] never =
+            [.. server.Concat(_sites.SelectMany(s => s.FiltersNeverCalled())).Where(n => n.IsMisspelt).Select(n => n.Text)];
+        if (never.Length == 0) return null;
+        var more = never.Length > most ? $"; and {never.Length - most} more" : "";
+        return new FlareException(ErrorIds.Filter, $"The run has ended, and nothing was filtered that should have been: "
+            + $"{string.Join("; ", never.Take(most))}{more}. The rounds are committed, but what the filters guard has passed as it "
+            + "was: name the task as the workflow does, or none for all tasks.");
     }
 }

@@ -1,4 +1,3 @@
-using System.Text;
 using Flare.Runtime;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -8,7 +7,7 @@ namespace Flare;
 /// <summary>Describes a federation whose server and sites live in one process. Every method returns the builder.</summary>
 public sealed class FederationBuilder
 {
-    private readonly List<Func<SiteDefinition>> _sites = [];
+    private readonly List<(SiteInfo Info, Func<SiteInfo, Executor>? Executor)> _sites = [];
     private readonly HashSet<string> _names = new(StringComparer.Ordinal);
     private readonly List<Action<SiteDefinition, SiteInfo>> _siteParts = [];
     private readonly List<(FilterPlace Place, Filter Filter, string[] Tasks)> _serverFilters = [];
@@ -16,8 +15,6 @@ public sealed class FederationBuilder
     private readonly Dictionary<Type, (object Feature, bool Owned)> _features = [];
     private readonly List<Controller> _controllers = [];
     private readonly List<FLComponent> _components = [];
-
-    private const int MaxNameBytes = 200;
 
     internal FederationBuilder() { }
 
@@ -51,25 +48,44 @@ public sealed class FederationBuilder
 
     /// <summary>Adds one site.</summary>
     /// <param name="name">Its name, unique in the federation.</param>
-    /// <param name="executor">Makes its executor; called once, when the federation is built.</param>
-    /// <exception cref="ArgumentException">The name is taken.</exception>
+    /// <param name="executor">Makes its executor; called once, when the federation is built. What it makes is the federation's, which disposes
+    /// of it (<see cref="IAsyncDisposable"/> before <see cref="IDisposable"/>).</param>
+    /// <exception cref="ArgumentException">The name is taken, blank, longer than 200 bytes, or has characters that cannot be seen.</exception>
     public FederationBuilder AddSite(string name, Func<SiteInfo, Executor> executor)
     {
-        CheckName(name, nameof(name));
         ArgumentNullException.ThrowIfNull(executor);
+        return Add(name, executor);
+    }
+
+    /// <summary>Adds one site whose executors are all added by task: <see cref="AddExecutor"/>, <see cref="ConfigureSites"/>.</summary>
+    /// <param name="name">Its name, unique in the federation.</param>
+    /// <exception cref="ArgumentException">The name is taken, blank, longer than 200 bytes, or has characters that cannot be seen.</exception>
+    public FederationBuilder AddSite(string name) => Add(name, null);
+
+    private FederationBuilder Add(string name, Func<SiteInfo, Executor>? executor)
+    {
+        SiteName.Check(name, nameof(name));
         if (name == "server" || !_names.Add(name)) throw new ArgumentException($"The name '{name}' is taken; every site has a name of its own.", nameof(name));
-        var info = new SiteInfo(_sites.Count, name);
-        _sites.Add(() =>
-        {
-            var site = new SiteDefinition(name, executor(info) ?? throw new InvalidOperationException($"No executor was made for {name}."));
-            foreach (var part in _siteParts) part(site, info);
-            return site;
-        });
+        _sites.Add((new SiteInfo(_sites.Count, name), executor));
         return this;
     }
 
-    /// <summary>Adds filters or components to every site, those added later included.</summary>
-    /// <param name="part">Called once for each site, when the federation is built; make a new instance of whatever keeps state.</param>
+    /// <summary>
+    /// Gives every site, those added later included, an executor for a task; the one of <see cref="AddSite(string, Func{SiteInfo, Executor})"/> answers the rest. For
+    /// some sites only, use <see cref="ConfigureSites"/> and <see cref="SiteDefinition.AddExecutor"/>.
+    /// </summary>
+    /// <param name="task">The task's name.</param>
+    /// <param name="executor">Makes a site's executor; called once for each site, when the federation is built.</param>
+    public FederationBuilder AddExecutor(string task, Func<SiteInfo, Executor> executor)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(task);
+        ArgumentNullException.ThrowIfNull(executor);
+        return ConfigureSites((site, info) => site.AddExecutor(task, SiteFactory.Make(info, executor, $" for the task '{task}'")));
+    }
+
+    /// <summary>Adds executors by task, filters, components or a policy to every site, those added later included.</summary>
+    /// <param name="part">Called once for each site, when the federation is built; make a new instance of whatever keeps state. What it adds is
+    /// the federation's, which disposes of it.</param>
     public FederationBuilder ConfigureSites(Action<SiteDefinition, SiteInfo> part)
     {
         ArgumentNullException.ThrowIfNull(part);
@@ -127,7 +143,7 @@ public sealed class FederationBuilder
     /// <summary>Names the job; <c>job</c> unless set.</summary>
     public FederationBuilder UseJobId(string jobId)
     {
-        CheckName(jobId, nameof(jobId));
+        SiteName.Check(jobId, nameof(jobId));
         JobId = jobId;
         return this;
     }
@@ -212,23 +228,6 @@ public sealed class FederationBuilder
         return this;
     }
 
-    // Names go into journals and ciphertexts.
-    private static void CheckName(string name, string parameter)
-    {
-        ArgumentException.ThrowIfNullOrEmpty(name, parameter);
-        if (!PlainText.IsWellFormed(name) || Encoding.UTF8.GetByteCount(name) > MaxNameBytes)
-            throw new ArgumentException($"A name must be Unicode text of at most {MaxNameBytes} bytes in UTF-8; '{PlainText.Of(name, 100)}' is not.", parameter);
-    }
-
-    // A site runs one task at a time, and that is all the locking an executor has: two sites would run a shared one side by side.
-    private static void RequireOwnExecutors(SiteDefinition[] sites)
-    {
-        var owners = new Dictionary<Executor, string>(ReferenceEqualityComparer.Instance);
-        foreach (var site in sites)
-            if (!owners.TryAdd(site.Executor, site.Name))
-                throw new FlareException(ErrorIds.Configuration, $"The federation cannot be built: {owners[site.Executor]} and {site.Name} share one {site.Executor.GetType().Name}. Make a new executor for each site: AddSites(n, site => new …).");
-    }
-
     internal Federation Build()
     {
         var errors = new List<string>();
@@ -245,8 +244,7 @@ public sealed class FederationBuilder
         }
         if (errors.Count > 0)
             throw new FlareException(errorId, $"The federation cannot be built: {string.Join("; ", errors)}.");
-        SiteDefinition[] sites = [.. _sites.Select(make => make())];
-        RequireOwnExecutors(sites);
+        var sites = SiteFactory.Make(_sites, _siteParts);
         return new Federation(this, sites, _controllers, _components, _serverFilters, _features);
     }
 }

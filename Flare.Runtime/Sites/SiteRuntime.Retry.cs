@@ -34,6 +34,11 @@ public sealed partial class SiteRuntime
 
     private void SendEvent(string type, Shareable data)
     {
+        if (!_policy.MayFireEvents && type != EventTypes.FatalSystemError)
+        {
+            Log.EventKeptBack(_options.Logger, Name, type);
+            return;
+        }
         if (!_events.HasRoom)
         {
             Log.EventDropped(_options.Logger, Name, type, _options.Limits.MaxPendingEvents);

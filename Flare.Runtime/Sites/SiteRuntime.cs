@@ -10,6 +10,7 @@ public sealed partial class SiteRuntime : IDisposable
     private readonly SiteRuntimeOptions _options;
     private readonly RunEngine _engine;
     private readonly SiteWorker _worker;
+    private readonly SitePolicy _policy;
     private readonly Dictionary<long, SiteTask> _tasks = [];
     private readonly Queue<SiteTask> _queue = new();
     private readonly EventChannel _events;
@@ -41,10 +42,11 @@ public sealed partial class SiteRuntime : IDisposable
             HandsOver = true,
         };
         _engine.SendFederatedOn(options.Loop, SendEvent);
-        // A site stops the job through the server, by an event that arrives in order and once like any other.
-        _engine.StopJob = reason => _engine.SendFederated(EventTypes.FatalSystemError, Shareable.Reply(ReturnCode.Error, reason).Freeze());
+        _policy = definition.Policy ?? options.Policy;
+        _policy.ThrowIfInvalid();
+        _engine.StopJob = StopJob;
         _events = new EventChannel(options.Limits.MaxPendingEvents);
-        _worker = new SiteWorker(definition, _engine);
+        _worker = new SiteWorker(definition, _engine, _policy);
     }
 
     /// <summary>The site's name.</summary>
@@ -63,6 +65,13 @@ public sealed partial class SiteRuntime : IDisposable
         if (!_options.Link.IsReliable) Beat();
     }
 
+    /// <summary>Completes when no executor is at work any more: one that was abandoned may be, after the end.</summary>
+    internal async Task IdleAsync()
+    {
+        await _work;
+        await _worker.Idle;
+    }
+
     /// <summary>
     /// Stops at once, as a crash would: running executors are told to stop, nothing more is sent. Call it on the loop.
     /// </summary>
@@ -72,6 +81,19 @@ public sealed partial class SiteRuntime : IDisposable
         _heartbeat?.Dispose();
         foreach (var task in _tasks.Values) Stop(task);
         _ended.TrySetCanceled();
+    }
+
+    // Through the server, by an event that arrives in order and once like any other.
+    private void StopJob(string reason)
+    {
+        if (_policy.Errors != ErrorDetail.Full)
+        {
+            var reference = $"{Name}/{_epoch}.panic";
+            Log.SitePanicked(_options.Logger, Name, reference, reason);
+            var error = new ErrorRecord { Type = nameof(FlarePanicException), Message = reason };
+            reason = $"a component of {Name} stopped the job: {_policy.Trim(error, reference).Message}";
+        }
+        _engine.SendFederated(EventTypes.FatalSystemError, Shareable.Reply(ReturnCode.Error, reason).Freeze());
     }
 
     private void Receive(ServerMessage message)
@@ -251,6 +273,8 @@ public sealed partial class SiteRuntime : IDisposable
         foreach (var task in _tasks.Values) Stop(task);
         await _work; // until the executor has stopped or was abandoned: its end must not run beside its last task
         await _worker.EndRunAsync(_options.Limits.AbortGrace, _options);
+        foreach (var (filter, _) in _definition.FiltersNeverCalled()) Log.FilterNeverCalled(_options.Logger, filter);
+        foreach (var name in _definition.UnusedNames()) Log.TaskNameUnused(_options.Logger, name);
         _heartbeat?.Dispose();
         _ended.TrySetResult(reason);
         Say(new JobEndReceived(Name, _options.Incarnation));

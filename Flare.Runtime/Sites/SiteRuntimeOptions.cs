@@ -30,6 +30,10 @@ public sealed record SiteRuntimeOptions
     /// <summary>Limits and intervals.</summary>
     public RuntimeLimits Limits { get; init; } = new();
 
+    /// <summary>What the site lets out, where its <see cref="SiteDefinition.Policy"/> does not say; of errors no more
+    /// than type and reference number unless set.</summary>
+    public SitePolicy Policy { get; init; } = new();
+
     /// <summary>How often this site has started, at least 1 and greater at every start; a clock or a counter on disk.</summary>
     public long Incarnation { get; init; } = 1;
 

@@ -1,7 +1,7 @@
 namespace Flare.Runtime;
 
 /// <summary>Runs one task after the other through filters, executor and filters, off the loop, and turns whatever happens into an answer.</summary>
-internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
+internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, SitePolicy policy)
 {
     private Task? _abandoned;
     private string _abandonedTask = "";
@@ -40,9 +40,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
             catch (Exception e)
             {
                 // The answer itself is no valid message, such as one with disposed tensors or headers of the wrong kind.
-                var reply = new Shareable { ReturnCode = ReturnCode.ExecutionResultError };
-                reply.Headers[HeaderNames.Error] = ErrorRecord.From(e).ToMap();
-                done.TrySetResult(Stamp(reply, task));
+                done.TrySetResult(Stamp(Failure(ReturnCode.ExecutionResultError, e, task), task));
             }
         }
     }
@@ -61,20 +59,29 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
             // An executor that ignores its token still uses what its end would take away.
             if (_abandoned is not { IsCompleted: false }) await options.Compute.RunAsync(async () =>
             {
-                try
-                {
-                    await definition.Executor.EndRunAsync(context);
-                }
-                catch (Exception e)
-                {
-                    // The run is over; what fails now must reach the log and can change nothing else.
-                    Flare.Log.EventHandlerFailed(engine.Logger, e, definition.Name, definition.Executor.GetType().Name, EventTypes.EndRun);
-                }
+                foreach (var executor in definition.Executors) await EndAsync(executor);
                 return true;
             });
             done.TrySetResult();
         }
+
+        async Task EndAsync(Executor executor)
+        {
+            try
+            {
+                await executor.EndRunAsync(context);
+            }
+            catch (Exception e)
+            {
+                // The run is over; what fails now must reach the log and can change nothing else.
+                Flare.Log.EventHandlerFailed(
+                    engine.Logger, e, definition.Name, executor.GetType().Name, EventTypes.EndRun);
+            }
+        }
     }
+
+    /// <summary>Completes when no executor is at work any more, one that was abandoned included.</summary>
+    public Task Idle => _abandoned ?? Task.CompletedTask;
 
     private FLContext NewContext(SiteTask task)
     {
@@ -86,6 +93,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
     private async ValueTask<Shareable> ProcessAsync(SiteTask task)
     {
         var context = NewContext(task);
+        definition.Watch.Note(task.Name);
         var abort = task.ExecutorAbort.Token;
         var stage = ReturnCode.TaskDataFilterError;
         Shareable result;
@@ -98,8 +106,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
 
             stage = ReturnCode.ExecutionException;
             engine.Fire(EventTypes.BeforeTaskExecution, context);
-            result = await definition.Executor.ExecuteAsync(task.Name, input, context, abort)
-                ?? Shareable.Reply(ReturnCode.EmptyResult, $"The executor returned no message for task '{task.Name}'.");
+            result = await ExecuteAsync(task, input, context, abort);
             if (abort.IsCancellationRequested) result = Shareable.Reply(ReturnCode.TaskAborted);
             context.Set(ContextKeys.Message, result);
             stage = ReturnCode.ExecutionResultError;
@@ -115,6 +122,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
                 result = await definition.FiltersOut.ProcessAsync(task.Name, result, context, abort);
                 context.Set(ContextKeys.Message, result);
                 engine.Fire(EventTypes.AfterTaskResultFilter, context);
+                if (policy.Refusal(result) is { } refusal) result = Refused(task, refusal);
             }
         }
         catch (OperationCanceledException) when (abort.IsCancellationRequested)
@@ -124,12 +132,60 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
         catch (Exception e)
         {
             // Whatever user code throws, the operator reads it: it becomes the answer. Nothing else of the message is sent.
-            result = new Shareable { ReturnCode = stage };
-            result.Headers[HeaderNames.Error] = ErrorRecord.From(e).ToMap();
+            result = Failure(stage, e, task);
             context.Set(ContextKeys.Message, result);
             engine.Announce(EventTypes.FatalTaskError, context);
         }
         return Stamp(result, task, context.PublicProperties());
+    }
+
+    private async ValueTask<Shareable> ExecuteAsync(
+        SiteTask task, Shareable input, FLContext context, CancellationToken abort)
+    {
+        if (definition.Table.For(task.Name) is not { } executor) return definition.Table.Unknown(task.Name);
+        var result = await executor.ExecuteAsync(task.Name, input, context, abort);
+        if (result is null)
+        {
+            return Shareable.Reply(
+                ReturnCode.EmptyResult, $"The executor returned no message for task '{task.Name}'.");
+        }
+        if (policy.Errors == ErrorDetail.Full || result.Error is not { } error) return result;
+        // The executor's own words: they may hold data as the text of an exception may.
+        if (result.ReturnCode == ReturnCode.Ok) result = WithoutError(result);
+        var reference = Reference(task);
+        Log.TaskAnsweredError(
+            engine.Logger, definition.Name, task.Name, task.Token.Round, reference, $"{error.Type}: {error.Message}");
+        return result.ReturnCode == ReturnCode.Ok
+            ? result
+            : Shareable.Reply(result.ReturnCode, policy.Trim(error with { Type = result.ReturnCode.ToString() }, reference));
+    }
+
+    /// <summary>The answer that tells of an exception: all of it to the site's own log, as much as may leave to the
+    /// server.</summary>
+    private Shareable Failure(ReturnCode code, Exception exception, SiteTask task)
+    {
+        var reference = Reference(task);
+        var error = policy.Trim(ErrorRecord.From(exception), reference);
+        Log.TaskThrew(engine.Logger, exception, definition.Name, task.Name, task.Token.Round, code, reference);
+        return Shareable.Reply(code, error);
+    }
+
+    private Shareable Refused(SiteTask task, string refusal)
+    {
+        Log.PolicyRefused(engine.Logger, definition.Name, task.Name, task.Token.Round, refusal);
+        return Shareable.Reply(
+            ReturnCode.TaskResultFilterError, $"The policy of {definition.Name} keeps the answer back: {refusal}.");
+    }
+
+    // The same in every repetition of a run; the epoch tells servers apart, the number a job's assignments.
+    private string Reference(SiteTask task) => $"{definition.Name}/{task.Token.Epoch}.{task.Token.Number}";
+
+    private static Shareable WithoutError(Shareable result)
+    {
+        var copy = new Shareable(result.Body);
+        foreach (var (name, value) in result.Headers)
+            if (name != HeaderNames.Error) copy.Headers[name] = value;
+        return copy;
     }
 
     /// <summary>Attaches what identifies the answer, and strips the body of one that is not Ok: it passed no filter.</summary>
@@ -137,14 +193,17 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine)
     {
         var code = result.ReturnCode;
         var error = result.Error;
-        var message = code == ReturnCode.Ok ? result.WithOwnHeaders() : new Shareable { ReturnCode = code };
+        error = error is null ? null : error with { Site = definition.Name, Task = task.Name, Round = task.Token.Round };
+        var message = code == ReturnCode.Ok ? result.WithOwnHeaders()
+            : error is null ? new Shareable { ReturnCode = code }
+            : Shareable.Reply(code, error);
         message.Headers[HeaderNames.TaskName] = task.Name;
         message.Headers[HeaderNames.CurrentRound] = task.Token.Round;
         Copy(HeaderNames.TaskId);
         Copy(HeaderNames.Workflow);
         Copy(HeaderNames.Cookies);
         if (publicProperties is not null) message.Headers[HeaderNames.PeerProperties] = publicProperties;
-        if (error is not null) message.Headers[HeaderNames.Error] = (error with { Site = definition.Name, Task = task.Name, Round = task.Token.Round }).ToMap();
+        if (code == ReturnCode.Ok && error is not null) message.Headers[HeaderNames.Error] = error.ToMap();
         return message.Freeze();
 
         void Copy(string name)

@@ -78,7 +78,7 @@ public class TaskVerbTests
                 gate.SetResult();
             }
             Assert.That(used, Is.EqualTo(new[] { "site-2" }));
-            Assert.That(responses.Sites[0].ToString(), Is.EqualTo("site-1: Rejected: not good enough"));
+            Assert.That(responses.Sites[0].ToString(), Is.EqualTo("site-1: Rejected: not good enough (task 'train')"));
         }, Sites.Adding(1), Sites.Gated(gate.Task, 1));
     }
 

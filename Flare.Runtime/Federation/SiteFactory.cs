@@ -1,0 +1,68 @@
+namespace Flare.Runtime;
+
+/// <summary>Calls the factories of a federation's sites, and disposes of what they made where that comes to
+/// nothing.</summary>
+internal static class SiteFactory
+{
+    public static SiteDefinition[] Make(
+        IReadOnlyList<(SiteInfo Info, Func<SiteInfo, Executor>? Executor)> sites,
+        IReadOnlyList<Action<SiteDefinition, SiteInfo>> parts)
+    {
+        var made = new List<SiteDefinition>(sites.Count);
+        try
+        {
+            foreach (var (info, make) in sites)
+            {
+                var site = make is null ? new SiteDefinition(info.Name) : new SiteDefinition(info.Name, Make(info, make, ""));
+                made.Add(site);
+                foreach (var part in parts) part(site, info);
+                if (site.Executors.Count > 0) continue;
+                throw new FlareException(ErrorIds.Configuration, $"The federation cannot be built: {info.Name} has no "
+                    + "executor. Give AddSite one, or add one by task: AddExecutor.");
+            }
+            RequireOwnExecutors(made);
+        }
+        catch
+        {
+            // Nobody else knows of them. Off this thread, which may be one that continuations wait for.
+            ThreadPool.QueueUserWorkItem(_ => _ = Disposal.DisposeAllAsync(made.SelectMany(s => s.Components)).AsTask());
+            throw;
+        }
+        return [.. made];
+    }
+
+    /// <summary>Calls a factory.</summary>
+    /// <exception cref="FlareException">It threw; the message names the site.</exception>
+    /// <exception cref="InvalidOperationException">It made nothing.</exception>
+    public static Executor Make(SiteInfo site, Func<SiteInfo, Executor> make, string what)
+    {
+        Executor? executor;
+        try
+        {
+            executor = make(site);
+        }
+        catch (Exception e)
+        {
+            throw new FlareException(ErrorIds.Configuration, $"The federation cannot be built: the executor of "
+                + $"{site.Name}{what} could not be made: {e.Message}", e);
+        }
+        return executor ?? throw new InvalidOperationException(
+            $"No executor was made for {site.Name}{what}: its factory returned null.");
+    }
+
+    // A site runs one task at a time, and that is all the locking an executor has: two sites would run a shared one
+    // side by side.
+    private static void RequireOwnExecutors(IEnumerable<SiteDefinition> sites)
+    {
+        var owners = new Dictionary<Executor, string>(ReferenceEqualityComparer.Instance);
+        foreach (var site in sites)
+            foreach (var executor in site.Executors)
+                for (var part = executor; part is not null; part = part.Wrapped)
+                {
+                    if (owners.TryAdd(part, site.Name) || owners[part] == site.Name) continue;
+                    throw new FlareException(ErrorIds.Configuration, $"The federation cannot be built: {owners[part]} and "
+                        + $"{site.Name} share one {part.GetType().Name}. Make a new executor for each site: "
+                        + "AddSites(n, site => new …).");
+                }
+    }
+}

@@ -5,7 +5,7 @@ namespace Flare.Tests.Federations;
 /// <summary>Several executors at a site, each for the tasks that it is named for.</summary>
 public class ExecutorsByTaskTests
 {
-    private static Executor Saying(string word, List<string> heard) => new Scripted((task, input, _, _) =>
+    private static Scripted Saying(string word, List<string> heard) => new Scripted((task, input, _, _) =>
     {
         lock (heard) heard.Add($"{word}: {task}");
         return ValueTask.FromResult(task == TaskNames.Train ? Sites.Diff(Dxo.From(input).Tensors, 1) : Dxo.Metrics(("n", 1)).ToShareable());

@@ -6,8 +6,15 @@ namespace Flare;
 /// </summary>
 public abstract class Aggregator : FLComponent
 {
+    /// <summary>
+    /// Whether it has to see each contribution by itself, as a median does. False for one that makes its result of sums
+    /// of contributions: those can be made elsewhere, or under encryption, and <see cref="IMergeableAggregator"/> says
+    /// that this one takes them in parts. An extension that hides single updates refuses one that needs them.
+    /// </summary>
+    public abstract bool NeedsSingleUpdates { get; }
+
     /// <summary>Begins a round; what an abandoned round left is dropped.</summary>
-    /// <param name="federation">The model, the compute scheduler.</param>
+    /// <param name="federation">The model (of another named set of tensors: that set's tensors), the compute scheduler.</param>
     /// <param name="round">The round.</param>
     public abstract void Begin(ControllerContext federation, int round);
 

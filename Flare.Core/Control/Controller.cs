@@ -10,11 +10,12 @@ public abstract class Controller : FLComponent
     public virtual string Name => GetType().Name;
 
     /// <summary>
-    /// Whether the workflow computes with contributions through an aggregator only, and takes that from
-    /// <see cref="ControllerContext.CreateAggregator"/>. Then an extension of the federation, such as homomorphic encryption, can provide it. A workflow
-    /// that reads values itself does not. False unless overridden.
+    /// What the workflow reads of contributions in plain. One that takes its aggregator from
+    /// <see cref="ControllerContext.CreateAggregator"/> and computes with nothing else reads
+    /// <see cref="PlaintextAccess.None"/>: then an extension of the federation, such as homomorphic encryption, can provide
+    /// it. <see cref="PlaintextAccess.SingleUpdates"/> unless overridden.
     /// </summary>
-    public virtual bool OnlyAggregates => false;
+    public virtual PlaintextAccess PlaintextAccess => PlaintextAccess.SingleUpdates;
 
     /// <summary>Runs the workflow to its end. After a resume <see cref="ControllerContext.LastCommittedRound"/> says where to go on.</summary>
     /// <param name="federation">The sites, the model, and the verbs.</param>

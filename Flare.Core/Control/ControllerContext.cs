@@ -19,6 +19,9 @@ public abstract class ControllerContext
     /// not added to it.</summary>
     public abstract IReadOnlyList<string> Sites { get; }
 
+    /// <summary>The workflow's place among those of the job, from 1.</summary>
+    public abstract int WorkflowNumber { get; }
+
     /// <summary>The global model: the initial one, then that of the last committed round. Frozen.</summary>
     public abstract StateDict Model { get; }
 

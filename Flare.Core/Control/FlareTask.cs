@@ -37,7 +37,7 @@ public sealed class FlareTask
         ArgumentNullException.ThrowIfNull(model);
         return new(TaskNames.Train, round, Dxo.Weights(model).ToShareable())
         {
-            Contract = new() { Kinds = kinds is { Length: > 0 } ? kinds : [DataKind.WeightDiff, DataKind.Weights], Layout = model.Layout },
+            Contract = new() { Kinds = kinds is { Length: > 0 } ? kinds : [DataKind.WeightDiff, DataKind.Weights], Layout = model.Layout, Base = model },
         };
     }
 

@@ -53,6 +53,12 @@ public sealed record RoundReport
     /// <summary>Whether the model that <see cref="Metrics"/> are of, and no other, is the best so far.</summary>
     public bool IsBest { get; init; }
 
+    /// <summary>
+    /// What an operator should know of the round though it went on, each in one sentence: metrics that are no numbers, a
+    /// selection whose metric nobody states, sites left out round after round. Empty where all is well.
+    /// </summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+
     /// <summary>SHA-256 of the round's model, where the job keeps a journal; else null.</summary>
     public string? ModelSha256 { get; init; }
 
@@ -99,6 +105,7 @@ public sealed record RoundReport
             ["is_best"] = IsBest,
         };
         if (ModelSha256 is not null) map["model_sha256"] = ModelSha256;
+        if (Warnings.Count > 0) map["warnings"] = FlareValue.List([.. Warnings.Select(w => (FlareValue)w)]);
         return map;
     }
 
@@ -115,5 +122,6 @@ public sealed record RoundReport
         DuplicateResults = (int)map["duplicates"].AsInteger(),
         IsBest = map["is_best"].AsBoolean(),
         ModelSha256 = map.TryGet("model_sha256", out var sha) ? sha.AsText() : null,
+        Warnings = map.TryGet("warnings", out var warnings) ? [.. warnings.AsList().Select(w => w.AsText())] : [],
     };
 }

@@ -3,7 +3,8 @@ namespace Flare;
 /// <summary>What a workflow keeps from round to round beside the model; made durable with every commit, and there again after a resume.</summary>
 public sealed class RunState
 {
-    internal RunState() { }
+    /// <summary>A state with nothing in it, as a unit test of a part needs one.</summary>
+    public RunState() { }
 
     internal RunState(RunState source)
     {

@@ -18,7 +18,7 @@ public abstract class Learner : Executor
     /// <param name="abort">Cancelled when the task is aborted.</param>
     protected virtual ValueTask<Dxo> TrainAsync(Dxo model, FLContext context, CancellationToken abort) => throw Unsupported(TaskNames.Train);
 
-    /// <summary>Measures the model on the site's own data and returns <see cref="Dxo.Metrics"/>; <see cref="MetaKey.NumStepsCurrentRound"/>, if set, is the weight of the site's metrics.</summary>
+    /// <summary>Measures the model on the site's own data and returns <see cref="Dxo.Metrics"/>; <see cref="MetaKey.NumStepsCurrentRound"/>, if set, is the weight of the site's metrics: 0 where nothing was measured, 1 unless set.</summary>
     /// <param name="model">The model to measure; frozen, and valid during the call.</param>
     /// <param name="context">The task's context.</param>
     /// <param name="abort">Cancelled when the task is aborted.</param>
@@ -83,13 +83,13 @@ public abstract class Learner : Executor
     private async ValueTask<Shareable> ValidateAndTrainAsync(
         Dxo model, Shareable input, FLContext context, CancellationToken abort)
     {
-        FlareMap? metrics = null;
+        Dxo? measured = null;
         if (!input.Headers.TryGet(HeaderNames.ValidateFirst, out var validate) || validate.AsBoolean())
         {
             try
             {
-                if (await ValidateAsync(model, context, abort) is not { } measured) return Nothing(nameof(ValidateAsync));
-                metrics = measured.Values;
+                measured = await ValidateAsync(model.TryGetSet(Dxo.ModelSet, out var set) ? set : model, context, abort);
+                if (measured is null) return Nothing(nameof(ValidateAsync));
             }
             catch (UnsupportedTaskException)
             {
@@ -97,7 +97,10 @@ public abstract class Learner : Executor
             }
         }
         var result = await TrainAsync(model, context, abort);
-        if (result is not null && metrics is not null) result = result.WithMeta(MetaKey.InitialMetrics, metrics);
+        if (result is null || measured is null) return ToMessage(result, nameof(TrainAsync));
+        result = result.WithMeta(MetaKey.InitialMetrics, measured.Values);
+        if (measured.TryGetMeta(MetaKey.NumStepsCurrentRound, out var weight))
+            result = result.WithMeta(MetaKey.InitialMetricsWeight, weight);
         return ToMessage(result, nameof(TrainAsync));
     }
 

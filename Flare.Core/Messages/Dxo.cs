@@ -4,7 +4,7 @@ namespace Flare;
 /// A Data Exchange Object (FLARE: DXO): data of a stated kind, with facts about it. It travels in a <see cref="Shareable"/>.
 /// The tensors are shared, not copied.
 /// </summary>
-public sealed class Dxo
+public sealed partial class Dxo
 {
     private const string KindName = "kind", TensorsName = "tensors", ValuesName = "values", MetaName = "meta";
 

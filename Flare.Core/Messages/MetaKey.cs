@@ -14,6 +14,11 @@ public readonly record struct MetaKey(string Name)
     public static readonly MetaKey ProcessedKeys = new("processed_keys");
     /// <summary>A map of metrics of the model that the task brought, measured before training.</summary>
     public static readonly MetaKey InitialMetrics = new("initial_metrics");
+    /// <summary>
+    /// The weight of <see cref="InitialMetrics"/>, as <see cref="NumStepsCurrentRound"/> is that of an answer's own
+    /// metrics: how many samples they were measured on, 0 if on none.
+    /// </summary>
+    public static readonly MetaKey InitialMetricsWeight = new("initial_metrics_weight");
 
     /// <inheritdoc/>
     public override string ToString() => Name;

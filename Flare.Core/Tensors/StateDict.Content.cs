@@ -14,7 +14,10 @@ public sealed partial class StateDict
     /// <summary>
     /// The name of the first tensor, in order, that holds a NaN or an infinity; null where all elements are finite. Integers always are.
     /// </summary>
-    public string? FirstNonFiniteTensor()
+    public string? FirstNonFiniteTensor() => FirstNonFinite()?.Tensor;
+
+    /// <summary>Where the first NaN or infinity is: the tensor's name, and the element's place in it; null where there is none.</summary>
+    internal (string Tensor, long Element)? FirstNonFinite()
     {
         foreach (var run in Layout.Runs)
         {
@@ -29,7 +32,9 @@ public sealed partial class StateDict
                     DType.Float16 => NonFinite.IndexIn<ushort>(bytes, 0x7C00),
                     _ => NonFinite.IndexIn<ushort>(bytes, 0x7F80),
                 };
-                if (at >= 0) return Layout[Layout.IndexAt(start + at)].Name;
+                if (at < 0) continue;
+                var tensor = Layout.IndexAt(start + at);
+                return (Layout[tensor].Name, (start + at - Layout.OffsetOf(tensor)) / run.DType.Size());
             }
         }
         return null;

@@ -18,6 +18,7 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
 {
     private TensorMemory? _memory;
     private bool _handedOver;
+    private int _claimed;
 
     /// <summary>Creates a state dict of zeros.</summary>
     /// <param name="layout">The tensors and their places.</param>
@@ -107,6 +108,12 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
     {
         if (!IsReadOnly) Release();
     }
+
+    /// <summary>
+    /// Takes memory that was handed over, for one message alone; false where another message has it. What is not handed
+    /// over anybody may share.
+    /// </summary>
+    internal bool TryClaim() => !_handedOver || Interlocked.Exchange(ref _claimed, 1) == 0;
 
     /// <summary>The runtime's end of <see cref="HandOver"/>: the message that carried the tensors is consumed.</summary>
     internal void ReleaseIfHandedOver()

@@ -60,6 +60,9 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
     /// </summary>
     public override IReadOnlyDictionary<string, double> RoundMetrics => _metrics;
 
+    /// <summary>False: it adds what it cannot read.</summary>
+    public override bool NeedsSingleUpdates => false;
+
     /// <inheritdoc/>
     public override void Begin(ControllerContext federation, int round)
     {

@@ -103,7 +103,7 @@ public sealed class FederationBuilder
 
     /// <summary>
     /// Has workflows aggregate with what an extension provides. For packages that extend federations; such a one also checks that every workflow
-    /// <see cref="Controller.OnlyAggregates"/>.
+    /// <see cref="Controller.PlaintextAccess"/>.
     /// </summary>
     /// <param name="make">Called for every run of a workflow.</param>
     public FederationBuilder UseAggregator(Func<Aggregator> make)

@@ -30,7 +30,12 @@ internal sealed class Admission(JobLife life)
             if (message.ReturnCode != ReturnCode.Ok) return Failed(assignment, message);
             contribution = new Contribution(assignment.Site, assignment.Token, assignment.Task, message, reject);
             context.Set(ContextKeys.Contribution, contribution);
-            var refusal = assignment.Task.Contract.CheckShape(contribution) ?? await FindNonFiniteAsync(assignment, contribution);
+            if (!contribution.TryClaimMemory())
+            {
+                contribution = null; // the memory is another's, and not to be given back with this one
+                return new Verdict(SiteStatus.Rejected, Reason: HandedOverTwice);
+            }
+            var refusal = assignment.Task.Contract.CheckShape(contribution) ?? await CheckValuesAsync(assignment, contribution);
             if (!assignment.IsFinal) (assignment.NumSteps, assignment.Metrics) = (contribution.NumSteps, contribution.Metrics);
             if (refusal is null) return new Verdict(SiteStatus.Accepted, contribution);
             contribution.Dispose();
@@ -79,14 +84,14 @@ internal sealed class Admission(JobLife life)
         return message;
     }
 
-    private async ValueTask<string?> FindNonFiniteAsync(Assignment assignment, Contribution contribution)
+    private const string HandedOverTwice = "its tensors were handed over with another answer already; make a state dict of its own "
+        + "for each answer, or do not hand it over";
+
+    private async ValueTask<string?> CheckValuesAsync(Assignment assignment, Contribution contribution)
     {
         if (!assignment.Task.Contract.RequireFinite || assignment.Bytes == 0) return null;
-        var name = assignment.Bytes <= life.Limits.SmallResultBytes ? Find() : await life.Options.Compute.RunAsync(Find);
-        return name is null ? null : $"its tensor '{name}' holds NaN or an infinity; look at the site's learning rate and data";
+        return assignment.Bytes <= life.Limits.SmallResultBytes ? Check() : await life.Options.Compute.RunAsync(Check);
 
-        string? Find() => contribution.Data is { } data
-            ? data.FirstNonFiniteTensor()
-            : contribution.Message.Body.FirstNonFiniteTensor();
+        string? Check() => assignment.Task.Contract.CheckValues(contribution);
     }
 }

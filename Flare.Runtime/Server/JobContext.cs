@@ -25,6 +25,8 @@ internal sealed class JobContext(
 
     public override FLContext Context { get; } = new FLContext(life.Engine);
 
+    public override int WorkflowNumber { get; } = rounds.Workflow + 1;
+
     public override TimeProvider Time => life.Time;
 
     public override ComputeScheduler Compute => life.Options.Compute;

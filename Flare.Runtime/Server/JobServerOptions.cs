@@ -30,7 +30,7 @@ public sealed record JobServerOptions
     /// <summary>Components that see the server's events, besides the controllers.</summary>
     public IReadOnlyList<FLComponent> Components { get; init; } = [];
 
-    /// <summary>Makes the aggregator of workflows that only aggregate (<see cref="Controller.OnlyAggregates"/>); null for their own.</summary>
+    /// <summary>Makes the aggregator of workflows that only aggregate (<see cref="Controller.PlaintextAccess"/>); null for their own.</summary>
     public Func<Aggregator>? CreateAggregator { get; init; }
 
     /// <summary>Opens where the job keeps its journal; null for none. The server takes it over and disposes of it.</summary>

@@ -178,6 +178,7 @@ internal sealed class RoundCommitter(JobLife life)
             Accepted = sites.Count(s => s.Task == main && s.Status == SiteStatus.Accepted),
             Metrics = result.Metrics,
             IsBest = result.IsBest,
+            Warnings = [.. result.Warnings],
             Sites = sites,
             Elapsed = life.Time.GetElapsedTime(_started ?? life.Time.GetTimestamp()),
             LateResults = _late,

@@ -7,6 +7,7 @@ internal sealed class WorkflowRunner(JobLife life, SiteRegistry sites, Dispatche
     /// <exception cref="OperationCanceledException">The job was aborted.</exception>
     public async Task RunAsync(FLContext context)
     {
+        if (rounds is { Workflow: 0, LastRound: 0 }) await RequireFiniteModelAsync();
         while (!rounds.IsJobComplete && rounds.Workflow < life.Options.Controllers.Count)
         {
             var controller = life.Options.Controllers[rounds.Workflow];
@@ -26,6 +27,19 @@ internal sealed class WorkflowRunner(JobLife life, SiteRegistry sites, Dispatche
             await rounds.CompleteWorkflowAsync();
         }
         await rounds.CompleteJobAsync();
+    }
+
+    // A NaN that the job begins with would come back as the fault of sites, a round of training later.
+    private async Task RequireFiniteModelAsync()
+    {
+        var model = rounds.Model;
+        var isSmall = model.Layout.ByteLength <= life.Limits.SmallResultBytes;
+        var bad = isSmall ? model.FirstNonFinite() : await life.Options.Compute.RunAsync(model.FirstNonFinite);
+        if (bad is not (var tensor, var element)) return;
+        throw new FlareException(
+            ErrorIds.Configuration,
+            $"The run cannot begin: the initial model's tensor '{tensor}' holds NaN or an infinity, first at element {element}. "
+            + "No site has trained yet: look at where the model comes from, such as a checkpoint of a run that diverged.");
     }
 
     // Until it has ended, or has not in time after it was told to: then it is abandoned, and its context refuses it.

@@ -43,7 +43,7 @@ public class ErrorExamplesTests
                 await foreach (var _ in federation.BroadcastAsync(poisoned, new() { MinResponses = 2 }, abort)) { }
             },
             Sites.Adding(1), Sites.Throwing("the scanner is offline"), Sites.Adding(float.NaN))),
-        [ErrorIds.NothingToAggregate] = () => MessageOf(() => Task.FromResult(new CoordinateMedian().Complete())),
+        [ErrorIds.NothingToAggregate] = () => MessageOf(() => new CoordinateMedian().CompleteAsync(default).AsTask()),
         [ErrorIds.Aggregation] = () => MessageOf(() => RunAsync((federation, abort) => federation.CommitAsync(7, StateDict.Create(("fc.bias", [float.NaN])), abort), Sites.Adding(1))),
         [ErrorIds.Panic] = () => MessageOf(() => RunAsync(
             async (federation, abort) =>

@@ -10,7 +10,7 @@ public class DocumentedCodeTests
     private static IEnumerable<string> Blocks(string page) => page.Split("```csharp")[1..].Select(rest => rest.Split("```")[0]);
 
     [TestCase("writing-trainers.md", "WritingTrainersTests.cs", 3)]
-    [TestCase("writing-workflows.md", "WritingWorkflowsTests.cs", 6)]
+    [TestCase("writing-workflows.md", "WritingWorkflowsTests.cs", 7)]
     [TestCase("recipes.md", "RecipesTests.cs", 6)]
     [TestCase("streaming-rounds.md", "StreamingRoundsTests.cs", 4)]
     [TestCase("encryption.md", "EncryptionTests.cs", 7)]

@@ -50,7 +50,7 @@ public class WritingTrainersTests
 
         await using var federation = Federation.InProcess(f => f
             .AddSites(3, site => new LineTrainer(x[site.Index], Y(x[site.Index])))
-            .UseController(new FedAvg { Rounds = 200, MinSites = 3, Selection = new("loss", HigherIsBetter: false) })
+            .UseController(new FedAvg { Rounds = 200, MinSites = 3, Selection = new("loss") })
             .UseSeed(42));
         var rounds = await federation.RunToEndAsync(StateDict.Create(("line", [0, 0])));
 

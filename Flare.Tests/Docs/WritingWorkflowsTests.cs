@@ -10,14 +10,15 @@ public class WritingWorkflowsTests
     {
         protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
         {
+            using var median = new CoordinateMedian();
             for (var round = federation.LastCommittedRound + 1; round <= rounds; round++)   // after a resume: where it left off
             {
                 var task = FlareTask.Train(round, federation.Model);
-                var median = new CoordinateMedian();
+                median.Begin(federation, round);
                 var options = new BroadcastOptions { MinResponses = 5, Grace = TimeSpan.FromMinutes(1), Timeout = TimeSpan.FromHours(1) };
                 await foreach (var contribution in federation.BroadcastAsync(task, options, abort))
-                    median.Accept(contribution);
-                await federation.CommitAsync(round, median.Complete(), abort);
+                    await median.AcceptAsync(contribution, abort);
+                await federation.CommitAsync(round, await median.CompleteAsync(abort), abort);
             }
         }
     }
@@ -57,9 +58,10 @@ public class WritingWorkflowsTests
         {
             async Task<StateDict> MedianAsync(TaskResponses responses)
             {
-                var median = new CoordinateMedian();
-                await foreach (var contribution in responses) median.Accept(contribution);
-                return median.Complete();
+                using var median = new CoordinateMedian();
+                median.Begin(federation, round: 1);
+                await foreach (var contribution in responses) await median.AcceptAsync(contribution, abort);
+                return await median.CompleteAsync(abort);
             }
 
             var trained = MedianAsync(federation.BroadcastAsync(FlareTask.Train(1, federation.Model), abort: abort));
@@ -70,14 +72,16 @@ public class WritingWorkflowsTests
         }
     }
 
-    private sealed class ServerMomentum(double beta) : ScatterAndGather
+    private sealed class Nesterov(double beta) : ServerOptimizer
     {
-        protected override StateDict UpdateModel(ControllerContext federation, int round, StateDict aggregate)
+        protected override void TakeStep(StateDict parameters, StateDict delta, OptimizerState state)
         {
-            var velocity = aggregate - federation.Model;
-            if (federation.State.Tensors.TryGetValue("velocity", out var last)) velocity.AddScaledInPlace(last, beta);
-            federation.State.Tensors["velocity"] = velocity;
-            return federation.Model + velocity;
+            var velocity = state.Take("velocity", parameters.Layout);       // zeros at first
+            velocity.ScaleInPlace(beta);
+            velocity.AddInPlace(delta);                                     // v = βv + Δ
+            parameters.AddInPlace(delta);
+            parameters.AddScaledInPlace(velocity, beta);                    // w = w + Δ + βv
+            state.Keep("velocity", velocity);
         }
     }
 
@@ -104,7 +108,36 @@ public class WritingWorkflowsTests
 
     [Test]
     public async Task Momentum_is_kept_from_round_to_round() => Assert.That(
-        ModelOf(await Sites.RunAsync(new ServerMomentum(0.5) { Rounds = 3, Validation = ValidationMode.None }, Sites.Model(0), Sites.Adding(1))), Is.EqualTo(new[] { 1 + 1.5f + 1.75f }));
+        ModelOf(await Sites.RunAsync(new FedAvg { Rounds = 3, Optimizer = new Nesterov(0.5), Validation = ValidationMode.None }, Sites.Model(0), Sites.Adding(1))),
+        Is.EqualTo(new[] { 3 + 0.5f * (1 + 1.5f + 1.75f) }));
+
+    [Test]
+    public async Task A_round_is_composed_of_parts()
+    {
+        Scripted Site() => new((task, input, _, _) => ValueTask.FromResult(task == TaskNames.Validate
+            ? Dxo.Metrics(("loss", -Dxo.From(input).Tensors.Values()[0])).ToShareable()
+            : Both(Dxo.From(input)).ToShareable()));
+        FedAvg workflow = new()
+        {
+            Rounds = 3,
+            Sampling = SiteSampling.Uniform(1),                         // who takes part
+            Optimizer = new Nesterov(beta: 0.5),                        // what the server does with the aggregate
+            Sets = [new TensorSet("control")],                          // what goes round beside the model
+            Selection = new ModelSelection("loss"),                     // which model is kept: by its name, the lowest
+        };
+        var run = await Sites.RunAsync(workflow, Sites.Model(0), Site(), Site());
+
+        static Dxo Both(Dxo input)
+        {
+            var (diff, control) = (new StateDict(input.Set(Dxo.ModelSet).Tensors.Layout), new StateDict(input.Set("control").Tensors.Layout));
+            diff.Fill(1);
+            control.Fill(10);
+            return Dxo.WeightDiff(diff).WithSet("control", Dxo.WeightDiff(control)).WithMeta(MetaKey.NumStepsCurrentRound, 1);
+        }
+
+        Assert.That((ModelOf(run)[0], run.State.Tensors["control"].Values()[0]), Is.EqualTo((3 + 0.5f * (1 + 1.5f + 1.75f), 30f)));
+        Assert.That(run.Rounds.Select(r => (r.Targets, r.IsBest)), Is.All.EqualTo((1, true)));
+    }
 
     [Test]
     public async Task Two_tasks_with_large_answers_are_read_side_by_side()

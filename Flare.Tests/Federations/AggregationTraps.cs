@@ -257,9 +257,10 @@ public class AggregationTraps
 
         var nobody = new Workflow(async (federation, abort) =>
         {
-            var median = new CoordinateMedian();
-            await foreach (var c in federation.BroadcastAsync(FlareTask.Train(1, federation.Model), new() { MinResponses = 0 }, abort)) median.Accept(c);
-            await federation.CommitAsync(1, median.Complete(), abort);
+            using var median = new CoordinateMedian();
+            median.Begin(federation, 1);
+            await foreach (var c in federation.BroadcastAsync(FlareTask.Train(1, federation.Model), new() { MinResponses = 0 }, abort)) await median.AcceptAsync(c, abort);
+            await federation.CommitAsync(1, await median.CompleteAsync(abort), abort);
         });
         Assert.That(Assert.ThrowsAsync<FlareException>(() => Sites.RunAsync(nobody, Sites.Model(0), Sites.Throwing("x")))!.ErrorId, Is.EqualTo(ErrorIds.NothingToAggregate));
         var exact = new Workflow(async (federation, abort) =>
@@ -273,6 +274,8 @@ public class AggregationTraps
 
     private sealed class Refusing : Aggregator
     {
+        public override bool NeedsSingleUpdates => true;
+
         public override void Begin(ControllerContext federation, int round) { }
 
         public override ValueTask AcceptAsync(Contribution contribution, CancellationToken abort)

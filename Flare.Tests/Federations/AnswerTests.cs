@@ -130,6 +130,8 @@ public class AnswerTests
     {
         private StateDict? _model;
 
+        public override bool NeedsSingleUpdates => true;
+
         public override void Begin(ControllerContext federation, int round) => _model = null;
 
         public override ValueTask AcceptAsync(Contribution contribution, CancellationToken abort)

@@ -221,6 +221,7 @@ public class EventTests
     private sealed class Listening(List<string> heard) : Aggregator
     {
         private readonly ExactAggregator _inner = new();
+        public override bool NeedsSingleUpdates => false;
         protected internal override void HandleEvent(string eventType, FLContext context) { if (eventType == EventTypes.RoundStarted) heard.Add("aggregator"); }
         public override void Begin(ControllerContext federation, int round) => _inner.Begin(federation, round);
         public override ValueTask AcceptAsync(Contribution contribution, CancellationToken abort) => _inner.AcceptAsync(contribution, abort);

@@ -226,7 +226,7 @@ public class FederationTests
         const int rounds = 15_000;
         for (var round = 1; round <= rounds; round++)
         {
-            var drawn = SiteSampling.Choose(sites, 2, seed: 7, round);
+            var drawn = UniformSampling.Choose(sites, 2, seed: 7, round);
             Assert.That(drawn, Has.Count.EqualTo(2).And.Unique.And.Ordered);
             var key = string.Concat(drawn);
             counts[key] = counts.GetValueOrDefault(key) + 1;

@@ -28,13 +28,14 @@ public class ProgramTests
     {
         protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
         {
+            using var median = new CoordinateMedian();
             for (var round = federation.LastCommittedRound + 1; round <= rounds; round++)
             {
                 var task = FlareTask.Train(round, federation.Model);
-                var median = new CoordinateMedian();
+                median.Begin(federation, round);
                 await foreach (var contribution in federation.BroadcastAsync(task, new() { MinResponses = 5, Timeout = TimeSpan.FromMinutes(2) }, abort))
-                    median.Accept(contribution);
-                await federation.CommitAsync(round, median.Complete(), abort);
+                    await median.AcceptAsync(contribution, abort);
+                await federation.CommitAsync(round, await median.CompleteAsync(abort), abort);
             }
         }
     }
@@ -92,9 +93,10 @@ public class ProgramTests
         });
         var workflow = new Workflow(async (federation, abort) =>
         {
-            var median = new CoordinateMedian();
-            await foreach (var c in federation.BroadcastAsync(FlareTask.Train(1, federation.Model), abort: abort)) median.Accept(c);
-            await federation.CommitAsync(1, median.Complete(), abort);
+            using var median = new CoordinateMedian();
+            median.Begin(federation, 1);
+            await foreach (var c in federation.BroadcastAsync(FlareTask.Train(1, federation.Model), abort: abort)) await median.AcceptAsync(c, abort);
+            await federation.CommitAsync(1, await median.CompleteAsync(abort), abort);
         });
         var run = await Sites.RunAsync(workflow, Sites.Model(10), weights(100), weights(-100), Sites.Adding(1), Sites.Adding(2));
         Assert.That(run.Model.Values(), Is.EqualTo(new[] { 11.5f }));

@@ -40,13 +40,14 @@ public class OwnControllerTests
     {
         protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
         {
+            using var median = new CoordinateMedian();
             for (var round = federation.LastCommittedRound + 1; round <= rounds; round++)
             {
                 var task = FlareTask.Train(round, federation.Model);
-                var median = new CoordinateMedian();
+                median.Begin(federation, round);
                 await foreach (var contribution in federation.BroadcastAsync(task, new() { MinResponses = 2, Timeout = TimeSpan.FromMinutes(1) }, abort))
-                    median.Accept(contribution);
-                await federation.CommitAsync(round, median.Complete(), abort);
+                    await median.AcceptAsync(contribution, abort);
+                await federation.CommitAsync(round, await median.CompleteAsync(abort), abort);
             }
         }
     }

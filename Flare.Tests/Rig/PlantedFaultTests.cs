@@ -37,7 +37,7 @@ public class PlantedFaultTests
         var plan = Workload.Named("sampling").Create(seed);
         return plan with
         {
-            Controllers = () => [new FedAvg { Rounds = 6, SitesPerRound = 3, Grace = TimeSpan.FromSeconds(2), Validation = ValidationMode.None, Aggregator = new ArrivalOrderSum() }],
+            Controllers = () => [new FedAvg { Rounds = 6, SitesPerRound = 3, MinSites = 1, Grace = TimeSpan.FromSeconds(2), Validation = ValidationMode.None, Aggregator = new ArrivalOrderSum() }],
         };
     }, "is not the fold");
 
@@ -81,6 +81,8 @@ public class PlantedFaultTests
         private ControllerContext? _federation;
         private StateDict? _sum;
         private float _weight;
+
+        public override bool NeedsSingleUpdates => false;
 
         public override ResultContract Refine(ResultContract contract) => contract with { Kinds = [DataKind.WeightDiff], RequireNumSteps = true };
 

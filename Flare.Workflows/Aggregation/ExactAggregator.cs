@@ -19,6 +19,8 @@ public enum Weighting
 public sealed class ExactAggregator : Aggregator, IDisposable
 {
     private readonly List<Contribution> _waiting = [];
+    private readonly SortedDictionary<string, DataKind> _kinds = new(StringComparer.Ordinal);
+    private DataKind? _kind;
     private ControllerContext? _federation;
     private ExactSum? _mean;
 
@@ -26,8 +28,14 @@ public sealed class ExactAggregator : Aggregator, IDisposable
     // differences, the mean of these tensors is that of the weights, which a difference and the global value make again whatever wrapped.
     private ExactSum? _integers;
 
-    /// <summary>What sites send: <see cref="DataKind.WeightDiff"/>, which is added to the global model, or <see cref="DataKind.Weights"/>, which replaces it.</summary>
-    public DataKind Kind { get; init; } = DataKind.WeightDiff;
+    /// <summary>
+    /// What sites send: <see cref="DataKind.WeightDiff"/>, which is added to the global model, or <see cref="DataKind.Weights"/>,
+    /// which replaces it. Null, as it is unless set, for either: but all sites of a round the same, or the round is refused.
+    /// </summary>
+    public DataKind? Kind { get; init; }
+
+    /// <summary>False: a mean is made of sums.</summary>
+    public override bool NeedsSingleUpdates => false;
 
     /// <summary>What a contribution's weight is made of.</summary>
     public Weighting Weighting { get; init; }
@@ -50,7 +58,7 @@ public sealed class ExactAggregator : Aggregator, IDisposable
         ArgumentNullException.ThrowIfNull(contract);
         return contract with
         {
-            Kinds = [Kind],
+            Kinds = Kind is { } one ? [one] : [DataKind.WeightDiff, DataKind.Weights],
             AllowMissingTensors = AllowMissingTensors,
             RequireNumSteps = Weighting == Weighting.NumSteps,
             Rule = c => WeightOf(c) is >= ExactSum.MinWeight and <= ExactSum.MaxWeight ? contract.Rule?.Invoke(c)
@@ -65,6 +73,8 @@ public sealed class ExactAggregator : Aggregator, IDisposable
         if (!ReferenceEquals(_federation, federation)) CheckWeights(federation.Sites);
         _federation = federation;
         DropWaiting();
+        _kinds.Clear();
+        _kind = null;
         var layout = federation.Model.Layout;
         if (_mean is null || !_mean.Layout.Equals(layout))
         {
@@ -81,6 +91,10 @@ public sealed class ExactAggregator : Aggregator, IDisposable
     public override async ValueTask AcceptAsync(Contribution contribution, CancellationToken abort)
     {
         ArgumentNullException.ThrowIfNull(contribution);
+        _kinds[contribution.Site] = contribution.Kind;
+        _kind ??= contribution.Kind;
+        // A sum of weights and differences is neither. Who sent what is known, and named, once all have: whatever came first.
+        if (contribution.Kind != _kind) return;
         // Folding several in one pass reads the accumulators once for all of them; and as many as may wait, if no more come, need no accumulators.
         if (_waiting.Count >= Math.Min(8, Federation.MaxConcurrentUploads))
         {
@@ -98,12 +112,13 @@ public sealed class ExactAggregator : Aggregator, IDisposable
     /// <inheritdoc/>
     public override async ValueTask<StateDict> CompleteAsync(CancellationToken abort)
     {
+        RequireOneKind();
         var global = Federation.Model;
         var model = await Federation.Compute.RunAsync(() =>
         {
-            var result = Kind == DataKind.Weights ? global.Clone() : new StateDict(global.Layout);
+            var result = _kind == DataKind.WeightDiff ? new StateDict(global.Layout) : global.Clone();
             _mean!.Complete(Batch(), result);
-            if (Kind == DataKind.WeightDiff) result.AddInPlace(global);
+            if (_kind == DataKind.WeightDiff) result.AddInPlace(global);
             CompleteIntegers(result);
             return result;
         });
@@ -128,7 +143,22 @@ public sealed class ExactAggregator : Aggregator, IDisposable
 
     private bool IsExcluded(TensorSpec tensor) => Exclude?.IsMatch(tensor.Name) == true;
 
-    private bool IsByWeight(TensorSpec tensor) => Kind == DataKind.WeightDiff && tensor.DType != DType.Bool && !tensor.DType.IsFloatingPoint();
+    private static bool IsByWeight(TensorSpec tensor) => tensor.DType != DType.Bool && !tensor.DType.IsFloatingPoint();
+
+    private void RequireOneKind()
+    {
+        if (_kinds.Values.Distinct().Count() <= 1) return;
+        DropWaiting();
+        throw new FlareException(ErrorIds.Aggregation,
+            $"The round has no mean: {Named(DataKind.Weights)} sent Weights, and {Named(DataKind.WeightDiff)} sent WeightDiff. Have all sites send "
+            + $"one of them, or set {nameof(Kind)} (FedAvg.{nameof(Kind)}, or the aggregator's own) to refuse the other.");
+
+        string Named(DataKind kind)
+        {
+            string[] sites = [.. _kinds.Where(k => k.Value == kind).Select(k => k.Key)];
+            return string.Join(", ", sites.Take(10)) + (sites.Length > 10 ? $" and {sites.Length - 10} more" : "");
+        }
+    }
 
     /// <summary>What the waiting contributions say of the integer tensors, as weights. Copies, of the integers only.</summary>
     private (StateDict, double)[] IntegerBatch() => _integers is null ? [] :
@@ -136,7 +166,7 @@ public sealed class ExactAggregator : Aggregator, IDisposable
         .. _waiting.Select(c =>
         {
             var weights = c.Tensors.Select(t => _integers.Layout.IndexOf(t.Name) >= 0);
-            weights.AddInPlace(Federation.Model.Select(t => weights.Layout.IndexOf(t.Name) >= 0));
+            if (_kind == DataKind.WeightDiff) weights.AddInPlace(Federation.Model.Select(t => weights.Layout.IndexOf(t.Name) >= 0));
             return (Weights: weights, Weight: WeightOf(c));
         }).Where(c => c.Weights.Count > 0),
     ];

@@ -12,7 +12,7 @@ public class PlaintextNeededTests
         {
             AssertRefused(new MedianOfSites(), "MedianOfSites");
             AssertRefused(new FedAvg { Aggregator = new ExactAggregator() }, "FedAvg");
-            AssertRefused(new Momentum(), "Momentum");
+            AssertRefused(new FedAvg { Optimizer = new ServerMomentum() }, "FedAvg");
         }
     }
 
@@ -62,10 +62,5 @@ public class PlaintextNeededTests
     private sealed class MedianOfSites : Controller
     {
         protected override Task RunAsync(ControllerContext federation, CancellationToken abort) => Task.CompletedTask;
-    }
-
-    private sealed class Momentum : ScatterAndGather
-    {
-        protected override StateDict UpdateModel(ControllerContext federation, int round, StateDict aggregate) => aggregate;
     }
 }

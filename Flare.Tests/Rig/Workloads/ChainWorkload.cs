@@ -13,7 +13,7 @@ internal static class ChainWorkload
         Sites = 3,
         Controllers = () =>
         [
-            new FedAvg { Rounds = Rounds, Grace = TimeSpan.FromSeconds(1), TrainTimeout = TimeSpan.FromSeconds(20), Validation = ValidationMode.BeforeTraining, ValidationTimeout = TimeSpan.FromSeconds(2) },
+            new FedAvg { Rounds = Rounds, MinSites = 1, Grace = TimeSpan.FromSeconds(1), TrainTimeout = TimeSpan.FromSeconds(20), Validation = ValidationMode.BeforeTraining, ValidationTimeout = TimeSpan.FromSeconds(2) },
             new RelayWorkload.Cyclic(Rounds),
         ],
         Check = Check,

@@ -19,7 +19,7 @@ internal static class EventsWorkload
         {
             Sites = 3,
             Executor = site => new Trainer(site.Name),
-            Controllers = () => [new FedAvg { Rounds = Rounds, Grace = TimeSpan.FromSeconds(1), TrainTimeout = TimeSpan.FromSeconds(20), Validation = ValidationMode.None }],
+            Controllers = () => [new FedAvg { Rounds = Rounds, MinSites = 1, Grace = TimeSpan.FromSeconds(1), TrainTimeout = TimeSpan.FromSeconds(20), Validation = ValidationMode.None }],
             ConfigureSite = (site, info) => site.AddComponent(new Pinger(info.Name, ++starts, EventTypes.BeforeTaskExecution, failures)),
             ConfigureServer = options => options with { Components = [.. options.Components, new Pinger("server", ++starts, EventTypes.RoundStarted, failures)] },
             Check = run => Fold.Check(run, Rounds, Fold.Average).Concat(failures),

@@ -73,18 +73,18 @@ public class AggregatorLifetimeTests
     [Test]
     public void Only_workflows_that_chose_nothing_of_their_own_take_an_extensions_aggregator()
     {
-        Assert.That(new FedAvg().OnlyAggregates);
-        Assert.That(new FedAvg { Aggregator = new ExactAggregator() }.OnlyAggregates, Is.False);
-        Assert.That(new Halving().OnlyAggregates, Is.False);
-    }
-
-    private sealed class Halving : ScatterAndGather
-    {
-        protected override StateDict UpdateModel(ControllerContext federation, int round, StateDict aggregate) => aggregate * 0.5;
+        Assert.That(new FedAvg().PlaintextAccess, Is.EqualTo(PlaintextAccess.None));
+        Assert.That(new FedAvg { Aggregator = new ExactAggregator() }.PlaintextAccess, Is.EqualTo(PlaintextAccess.Sums));
+        Assert.That(new FedAvg { Optimizer = new ServerMomentum() }.PlaintextAccess, Is.EqualTo(PlaintextAccess.Sums));
+        Assert.That(new FedAvg { Sets = [new("control")] }.PlaintextAccess, Is.EqualTo(PlaintextAccess.Sums));
+        Assert.That(new FedAvg { Aggregator = new CoordinateMedian() }.PlaintextAccess, Is.EqualTo(PlaintextAccess.SingleUpdates));
+        Assert.That(new FedAvg { Aggregator = new CoordinateMedian(), Sets = [new("control") { Aggregator = new ExactAggregator() }] }.PlaintextAccess,
+            Is.EqualTo(PlaintextAccess.SingleUpdates));
     }
 
     private sealed class Counting : Aggregator, IDisposable
     {
+        public override bool NeedsSingleUpdates => true;
         public int Rounds { get; private set; }
         public int Disposals { get; private set; }
         public override void Begin(ControllerContext federation, int round) => Rounds++;

@@ -1,0 +1,45 @@
+namespace Flare.Workflows;
+
+/// <summary>
+/// The round's sites measure the model on their own data, as they answer the task <c>validate</c>. A site that answers it
+/// with <see cref="ReturnCode.TaskUnknown"/> or <see cref="ReturnCode.TaskUnsupported"/> is not asked again in this run.
+/// </summary>
+public sealed class SiteEvaluation : Evaluation
+{
+    private readonly HashSet<string> _cannotMeasure = new(StringComparer.Ordinal);
+    private bool _toldThatNoneMeasures;
+
+    /// <summary>How long sites have; those that take longer are left out of the metrics. 5 min unless set.</summary>
+    public TimeSpan Timeout { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <inheritdoc/>
+    public override void Begin()
+    {
+        _cannotMeasure.Clear();
+        _toldThatNoneMeasures = false;
+    }
+
+    /// <inheritdoc/>
+    public override async Task<Measurement> MeasureAsync(
+        ControllerContext federation, int round, StateDict model, IReadOnlyList<string> sites, CancellationToken abort)
+    {
+        ArgumentNullException.ThrowIfNull(federation);
+        ArgumentNullException.ThrowIfNull(sites);
+        var metrics = new MetricsMean();
+        string[] able = [.. sites.Where(t => !_cannotMeasure.Contains(t))];
+        if (able.Length > 0)
+        {
+            var options = new BroadcastOptions { Targets = able, MinResponses = 0, Grace = Timeout, Timeout = Timeout };
+            var responses = federation.BroadcastAsync(FlareTask.Validate(round, model), options, abort);
+            await foreach (var contribution in responses) metrics.Add(contribution);
+            foreach (var site in responses.Sites)
+                if (site.Code is ReturnCode.TaskUnknown or ReturnCode.TaskUnsupported) _cannotMeasure.Add(site.Site);
+        }
+        if (!_toldThatNoneMeasures && sites.All(_cannotMeasure.Contains))
+        {
+            _toldThatNoneMeasures = true;
+            Log.NobodyMeasures(federation.Logger, round, sites.Count);
+        }
+        return metrics.Result();
+    }
+}

@@ -1,0 +1,133 @@
+namespace Flare.Workflows;
+
+/// <summary>
+/// Rounds of: choose sites, send them the global model, fold what they trained, make the new global model of it, measure it,
+/// commit (FLARE: ScatterAndGather). Each of these is a part that can be replaced: <see cref="Sampling"/>,
+/// <see cref="RoundTask"/>, <see cref="Aggregator"/>, <see cref="Sets"/>, <see cref="Optimizer"/>, <see cref="Evaluation"/>,
+/// <see cref="Selection"/>. An algorithm is a choice of parts; FedAvg is this with its defaults.
+/// </summary>
+public partial class ScatterAndGather : Controller
+{
+    private static readonly Dictionary<string, ResultContract> NoSets = [];
+
+    private List<RunningSet> _sets = [];
+    private Evaluation _evaluation = new SiteEvaluation();
+
+    /// <inheritdoc/>
+    protected sealed override async Task RunAsync(ControllerContext federation, CancellationToken abort)
+    {
+        ArgumentNullException.ThrowIfNull(federation);
+        _evaluation = Evaluation ?? new SiteEvaluation { Timeout = ValidationTimeout };
+        _evaluation.Begin();
+        var notes = new RoundNotes(federation);
+        _sets = [RunningSet.OfModel(federation, Aggregator, () => new ExactAggregator { Kind = Kind }, Optimizer)];
+        try
+        {
+            foreach (var set in Sets) _sets.Add(RunningSet.Of(federation, set));
+            notes.Look(federation.Model, Selection);
+            federation.Fire(EventTypes.InitialModelLoaded, federation.LastCommittedRound, federation.Model);
+            federation.Fire(EventTypes.TrainingStarted);
+            for (var round = federation.LastCommittedRound + 1; round <= Rounds; round++)
+            {
+                if (federation.LastReport is { } last && StopWhen?.Invoke(last) == true) return;
+                await RunRoundAsync(federation, round, notes, abort);
+            }
+        }
+        finally
+        {
+            foreach (var set in _sets) set.Dispose();
+            _sets = [];
+        }
+    }
+
+    private async Task RunRoundAsync(ControllerContext federation, int round, RoundNotes notes, CancellationToken abort)
+    {
+        federation.Context.Set(ContextKeys.CurrentRound, round);
+        federation.Fire(EventTypes.RoundStarted);
+        var sites = Sampler.Choose(federation, round);
+        var (incoming, initial) = (federation.Model, new MetricsMean());
+        do await GatherAsync(federation, round, sites, initial, notes, abort);
+        while (_sets.Any(s => s.Aggregator.MustRepeat));
+
+        federation.Fire(EventTypes.BeforeAggregation);
+        var aggregates = new List<StateDict>();
+        foreach (var set in _sets) aggregates.Add(await set.Aggregator.CompleteAsync(abort));
+        federation.Fire(EventTypes.AfterAggregation);
+
+        federation.Fire(EventTypes.BeforeShareableToLearnable);
+        var model = await _sets[0].UpdateAsync(aggregates[0]);
+        for (var i = 1; i < _sets.Count; i++) federation.State.Tensors[_sets[i].Name] = await _sets[i].UpdateAsync(aggregates[i]);
+        federation.Fire(EventTypes.AfterShareableToLearnable, round, model);
+
+        var (metrics, isBest) = (Measurement.None, false);
+        if (Validation == ValidationMode.BeforeTraining)
+        {
+            metrics = initial.Result();
+            isBest = Consider(federation, incoming, round, round - 1, metrics, notes);
+        }
+        if (Validation == ValidationMode.AfterAggregation || (Validation == ValidationMode.BeforeTraining && round == Rounds))
+        {
+            // What a round reports is of one model: the last round's own, though the one before it may have been considered just now.
+            metrics = await _evaluation.MeasureAsync(federation, round, model, sites, abort);
+            isBest = Consider(federation, model, round, round, metrics, notes);
+        }
+        var result = new RoundResult { Metrics = WithAggregators(metrics.Metrics), IsBest = isBest, Warnings = notes.TakeAll() };
+        await federation.CommitAsync(round, model, result, abort);
+    }
+
+    private async Task GatherAsync(
+        ControllerContext federation, int round, IReadOnlyList<string> sites, MetricsMean initial, RoundNotes notes, CancellationToken abort)
+    {
+        foreach (var set in _sets) set.Begin(round);
+        var options = new BroadcastOptions { Targets = sites, MinResponses = MinSites, Grace = Grace, Timeout = TrainTimeout };
+        var answers = federation.BroadcastAsync(CreateTask(federation, round), options, abort);
+        await foreach (var contribution in answers)
+        {
+            federation.Fire(EventTypes.BeforeContributionAccept, contribution);
+            foreach (var set in _sets)
+            {
+                if (contribution.IsRejected) break; // by a component, or by the aggregator of the model
+                if (set != _sets[0]) contribution.MarkUsed(); // folded already: no set may refuse it any more
+                await set.Aggregator.AcceptAsync(contribution.For(set.Name), abort);
+            }
+            if (!contribution.IsRejected)
+            {
+                contribution.MarkUsed();
+                initial.Add(contribution);
+            }
+            federation.Fire(EventTypes.AfterContributionAccept, contribution);
+        }
+        notes.Look(round, answers.Sites);
+    }
+
+    private FlareTask CreateTask(ControllerContext federation, int round)
+    {
+        var data = RoundTask.CreateData(federation, round);
+        foreach (var set in _sets.Skip(1)) data = data.WithSet(set.Name, Dxo.Weights(set.Global));
+        var message = data.ToShareable();
+        message.Headers[HeaderNames.NumRounds] = Rounds;
+        message.Headers[HeaderNames.ValidateFirst] = Validation == ValidationMode.BeforeTraining;
+        var sets = _sets.Count == 1 ? NoSets : _sets.Skip(1).ToDictionary(s => s.Name, s => s.Contract);
+        return new(RoundTask.Name, round, message.WithCookie(HeaderNames.CurrentRound, round))
+        {
+            Contract = _sets[0].Contract with { Sets = sets },
+        };
+    }
+
+    private bool Consider(
+        ControllerContext federation, StateDict model, int round, int modelRound, Measurement measurement, RoundNotes notes)
+    {
+        notes.Look(round, measurement, Selection);
+        if (Selection?.Consider(federation, modelRound, model, measurement.Metrics) != true) return false;
+        federation.Fire(EventTypes.GlobalBestModelAvailable, modelRound, model);
+        return true;
+    }
+
+    private IReadOnlyDictionary<string, double> WithAggregators(IReadOnlyDictionary<string, double> metrics)
+    {
+        if (_sets.All(s => s.Aggregator.RoundMetrics.Count == 0)) return metrics;
+        var all = new Dictionary<string, double>(metrics, StringComparer.Ordinal);
+        foreach (var (name, value) in _sets.SelectMany(s => s.Aggregator.RoundMetrics)) all[name] = value;
+        return all;
+    }
+}

@@ -11,8 +11,10 @@ internal sealed class FedAdam(double rate, double beta1 = 0.9, double beta2 = 0.
         var (first, second) = (state.Take("m", parameters.Layout), state.Take("v", parameters.Layout));
         for (var t = 0; t < parameters.Count; t++)
         {
-            var (w, d) = (parameters[t].AsSpan<float>(), delta[t].AsReadOnlySpan<float>());
-            var (m, v) = (first[t].AsSpan<float>(), second[t].AsSpan<float>());
+            var w = parameters[t].AsSpan<float>();
+            var d = delta[t].AsReadOnlySpan<float>();
+            var m = first[t].AsSpan<float>();
+            var v = second[t].AsSpan<float>();
             for (var i = 0; i < w.Length; i++)
             {
                 m[i] = (float)(beta1 * m[i] + (1 - beta1) * d[i]);
@@ -92,7 +94,7 @@ public class FedAdamTests
             .UseSeed(1));
         var rounds = await federation.RunToEndAsync(Network(1).StateDict());
         Assert.That(rounds.SelectMany(r => r.Warnings), Is.Empty);
-        Assert.That(rounds[^1].Metrics["accuracy"], Is.GreaterThan(0.95));
+        Assert.That(rounds.Select(r => r.Metrics["accuracy"]), Is.All.GreaterThan(0.85), "no round names one class alone");
         Assert.That(federation.Model["bn0.running_var"].AsReadOnlySpan<float>().ToArray(), Is.All.GreaterThan(0));
     }
 }

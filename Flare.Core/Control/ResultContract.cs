@@ -47,7 +47,8 @@ public sealed record ResultContract
             return $"it carries the set '{other}', which the task does not ask for; expected are {SetNames}";
         if ((this with { Sets = NoSets }).CheckMember(contribution, Dxo.ModelSet) is { } refusal) return refusal;
         foreach (var (name, contract) in Sets)
-            if (contract.CheckMember(contribution, name) is { } reason) return $"of its set '{name}': {reason}";
+            if (contract.CheckMember(contribution, name) is { } reason)
+                return data.TryGetSet(name, out _) ? $"of its set '{name}': {reason}" : reason;
         return null;
     }
 

@@ -36,7 +36,7 @@ public class ErrorTests
         new TestCaseData((StateDict m) => Poisoned(m, "first", float.NegativeInfinity), new[] { "'first'", "infinity", "learning rate" }) { TestName = "Infinity" },
         new TestCaseData((StateDict _) => Dxo.WeightDiff(StateDict.Create(("first", [1f, 2f, 3f]), ("head", [4f]))).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(), new[] { "'second' is missing", "layout", "send the tensors that the task brought" }) { TestName = "Name" },
         new TestCaseData((StateDict _) => Dxo.WeightDiff(StateDict.Create(("first", [1f, 2f]), ("second", [4f]))).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(), new[] { "first", "layout", "send the tensors that the task brought" }) { TestName = "Shape" },
-        new TestCaseData((StateDict m) => Dxo.Weights(m.Clone()).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(), new[] { "kind Weights", "WeightDiff is expected", "have the executor answer" }) { TestName = "Kind" },
+        new TestCaseData((StateDict m) => Dxo.Metrics(("a", 1)).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(), new[] { "kind Metrics", "WeightDiff or Weights is expected", "have the executor answer" }) { TestName = "Kind" },
         new TestCaseData((StateDict m) => Dxo.WeightDiff(new StateDict(m.Layout)).ToShareable(), new[] { "no training steps", ".WithMeta(MetaKey.NumStepsCurrentRound, n)" }) { TestName = "No steps" },
         new TestCaseData((StateDict m) => Sites.Diff(m, 1, steps: 0), new[] { "0 training steps", ".WithMeta(MetaKey.NumStepsCurrentRound, n)", "at least 1" }) { TestName = "Zero steps" },
         new TestCaseData((StateDict m) => Sites.Diff(m, 1, steps: -5), new[] { "-5 training steps", "at least 1" }) { TestName = "Negative steps" },
@@ -206,11 +206,11 @@ public class ErrorTests
     public async Task Everything_wrong_with_a_configuration_is_listed_at_once()
     {
         var failure = Assert.Throws<FlareException>(() => Federation.InProcess(f => f
-            .UseController(new FedAvg { Rounds = 0, SitesPerRound = 0, Grace = TimeSpan.FromSeconds(-1), TrainTimeout = TimeSpan.Zero, ValidationTimeout = TimeSpan.Zero })
+            .UseController(new FedAvg { Rounds = 0, SitesPerRound = 0, MinSites = 0, Grace = TimeSpan.FromSeconds(-1), TrainTimeout = TimeSpan.Zero, ValidationTimeout = TimeSpan.Zero })
             .UseLimits(new RuntimeLimits { MaxConcurrentUploads = 0, SmallResultBytes = -1, AbortGrace = TimeSpan.Zero, SiteLease = TimeSpan.FromSeconds(1) })
             .AddCheck(_ => ["the key file is missing"])))!;
         Assert.That(failure.ErrorId, Is.EqualTo(ErrorIds.Configuration));
-        foreach (var part in new[] { "no sites", "Rounds is 0", "SitesPerRound is 0", "MinSites is 1", "Grace is", "TrainTimeout is", "ValidationTimeout is", "MaxConcurrentUploads is 0", "SmallResultBytes is -1", "AbortGrace is", "SiteLease", "the key file is missing", "FedAvg: " })
+        foreach (var part in new[] { "no sites", "Rounds is 0", "SitesPerRound is 0", "MinSites is 0", "Grace is", "TrainTimeout is", "ValidationTimeout is", "MaxConcurrentUploads is 0", "SmallResultBytes is -1", "AbortGrace is", "SiteLease", "the key file is missing", "FedAvg: " })
             Assert.That(failure.Message, Does.Contain(part));
         Assert.That(Assert.Throws<FlareException>(() => Federation.InProcess(f => f.AddSites(1, _ => Sites.Adding(1))))!.Message, Does.Contain("no workflow").And.Contain("UseController"));
         Assert.That(Assert.Throws<FlareException>(() => Federation.InProcess(f => f.AddSites(3, _ => Sites.Adding(1)).UseController(new FedAvg { SitesPerRound = 4, MinSites = 4 })))!.Message,

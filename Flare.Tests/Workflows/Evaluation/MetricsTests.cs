@@ -43,7 +43,7 @@ public class MetricsTests
         var workflow = new FedAvg { Rounds = 1, MinSites = 1, Validation = mode };
         var run = await Sites.RunAsync(workflow, Sites.Model(0), new Measuring(_ => 0.9, 1), new Measuring(_ => 0, -3));
         var outcome = run.Rounds[0].Sites.First(s => s.Site == "site-2" && s.Status == SiteStatus.Rejected);
-        Assert.That((outcome.Task, outcome.Reason), Is.EqualTo((task, "it states -3 as the weight of its metrics; say on how many samples they were measured, 0 if on none")));
+        Assert.That((outcome.Task, outcome.Reason), Is.EqualTo((task, "it states -3 as the weight of its metrics; say on how many samples they were measured, 0 if on none [FLARE1002]")));
         Assert.That(run.Rounds[0].Metrics["accuracy"], Is.EqualTo(0.9));
     }
 

@@ -107,7 +107,7 @@ public class HtmlReportTests
     public async Task Nothing_that_sites_say_is_markup()
     {
         const string script = "<script>alert('\"&')</script>";
-        var workflow = new FedAvg { Rounds = 1, Selection = null };
+        var workflow = new FedAvg { Rounds = 1, MinSites = 1, Selection = null };
         await using var federation = Federation.InProcess(f => f
             .AddSite("good" + script, _ => new Scripted((task, input, _, _) => ValueTask.FromResult(task == TaskNames.Train
                 ? Sites.Diff(Dxo.From(input).Tensors, 1)

@@ -18,11 +18,11 @@ internal static class MetricNames
     public static bool Falls(string name) => Words(name).Any(Falling.Contains);
 
     /// <summary>
-    /// Whether a number can be this metric. A share is from 0 to 100, in percent or not, give or take its rounding; and whatever it is, nobody measures
+    /// Whether a number can be this metric. A share is at most 100, in percent or not, give or take its rounding; and whatever it is, nobody measures
     /// 10^100. One such number would be the best for good.
     /// </summary>
     public static bool IsPlausible(string name, double value) =>
-        Math.Abs(value) <= 1e100 && (value is >= -0.5 and <= 101 || !Words(name).Any(Shares.Contains) || Falls(name));
+        Math.Abs(value) <= 1e100 && (Math.Abs(value) <= 101 || !Words(name).Any(Shares.Contains) || Falls(name));
 
     /// <summary>The words of a name: <c>val_loss</c>, <c>valLoss</c>, <c>val/loss</c> and <c>val loss</c> have the same two.</summary>
     private static IEnumerable<string> Words(string name)

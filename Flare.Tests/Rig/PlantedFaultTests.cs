@@ -103,6 +103,8 @@ public class PlantedFaultTests
     {
         private readonly ExactAggregator _exact = new();
 
+        public override bool NeedsSingleUpdates => false;
+
         public override ResultContract Refine(ResultContract contract) => _exact.Refine(contract);
         public override void Begin(ControllerContext federation, int round) => _exact.Begin(federation, round);
         public override ValueTask<StateDict> CompleteAsync(CancellationToken abort) => _exact.CompleteAsync(abort);

@@ -78,7 +78,7 @@ public partial class ReportJsonTests
         var json = JsonNode.Parse(JsonSerializer.Serialize(Report(), JsonSerializerOptions.Web))!.AsObject();
         Assert.That(json.Select(p => p.Key), Is.EquivalentTo(new[]
         {
-            "number", "workflow", "targets", "accepted", "metrics", "sites", "elapsed", "lateResults", "duplicateResults", "isBest", "modelSha256",
+            "number", "workflow", "targets", "accepted", "metrics", "sites", "elapsed", "lateResults", "duplicateResults", "isBest", "modelSha256", "warnings",
         }));
         var site = json["sites"]![0]!;
         Assert.That((string?)site["status"], Is.EqualTo("Accepted"));

@@ -8,7 +8,7 @@ public class KindTests
 {
     private static readonly float[] Values = [0.1f, 3e-7f, 12345.678f];
 
-    private static Executor Weights(float amount, long steps = 1, Task? gate = null) => new Scripted(async (_, input, _, abort) =>
+    private static Scripted Weights(float amount, long steps = 1, Task? gate = null) => new Scripted(async (_, input, _, abort) =>
     {
         if (gate is not null) await gate.WaitAsync(abort);
         var trained = Dxo.From(input).Tensors.Clone();

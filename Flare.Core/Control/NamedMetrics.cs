@@ -10,7 +10,7 @@ internal sealed class NamedMetrics(IReadOnlyDictionary<string, double> metrics) 
         ? value
         : throw new KeyNotFoundException(metrics.Count == 0
             ? $"The round has no metrics, so no '{key}'. Sites measure the model when they answer the task '{TaskNames.Validate}': a Learner does by overriding ValidateAsync."
-            : $"The round has no metric '{key}'. There are: {string.Join(", ", metrics.Keys)}.{NearMiss.Hint(key, metrics.Keys)}");
+            : $"The round has no metric '{key}'. There are: {string.Join(", ", metrics.Keys)}.{DidYouMean.Question(key, metrics.Keys)}");
 
     public IEnumerable<string> Keys => metrics.Keys;
     public IEnumerable<double> Values => metrics.Values;

@@ -7,6 +7,17 @@ internal static class DidYouMean
     public static string Suggest(string name, IEnumerable<string> known) =>
         Nearest(name, known) is { } near ? $" (did you mean '{near}'?)" : "";
 
+    /// <summary>
+    /// <c>" Did you mean 'accuracy'?"</c>, or nothing: for names that people shorten, too, such as <c>acc</c>.
+    /// </summary>
+    public static string Question(string name, IEnumerable<string> known)
+    {
+        string[] names = [.. known];
+        var near = Nearest(name, names) ?? names.Order(StringComparer.Ordinal).FirstOrDefault(k =>
+            name.Length >= 3 && k.Length > name.Length && k.StartsWith(name, StringComparison.OrdinalIgnoreCase));
+        return near is null ? "" : $" Did you mean '{near}'?";
+    }
+
     /// <summary>The nearest of the names: equal but for case, or a few letters away. Null where none is near.</summary>
     public static string? Nearest(string name, IEnumerable<string> known)
     {

@@ -14,7 +14,6 @@ public sealed class UnitFederation : ControllerContext
     private readonly List<string> _events = [];
     private StateDict _model;
     private int _lastCommittedRound;
-    private long _lastAssignment;
 
     /// <summary>A federation with a model and sites.</summary>
     /// <param name="model">The global model; frozen by this call.</param>
@@ -85,16 +84,15 @@ public sealed class UnitFederation : ControllerContext
     /// <param name="site">Who contributes.</param>
     /// <param name="answer">The data; frozen by this call.</param>
     /// <param name="task">What it answers; the training of <see cref="Model"/> in round 1 if left out.</param>
-    /// <exception cref="InvalidOperationException">The contract refuses it; the message has the reason.</exception>
+    /// <exception cref="FlareException">The contract refuses it; the message has the reason.</exception>
     public Contribution Contribution(string site, Dxo answer, FlareTask? task = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(site);
         ArgumentNullException.ThrowIfNull(answer);
         task ??= FlareTask.Train(1, Model);
-        var token = new TaskToken(JobId, 1, task.Round, ++_lastAssignment);
-        var contribution = new Contribution(site, token, task, answer.ToShareable().Freeze(), reason => _refusals[site] = reason);
-        return (task.Contract.CheckShape(contribution) ?? task.Contract.CheckValues(contribution)) is { } refusal
-            ? throw new InvalidOperationException($"The contract refuses the contribution of {site}: {refusal}.")
+        var contribution = TestContribution.Of(site, answer, task.Round, task, reason => _refusals[site] = reason);
+        return task.Contract.CheckValues(contribution) is { } refusal
+            ? throw new FlareException(ErrorIds.MalformedMessage, $"The contribution of {site} would be refused: {refusal}.")
             : contribution;
     }
 

@@ -60,7 +60,7 @@ public sealed record ModelSelection(string Metric, bool? HigherIsBetter = null)
     /// <summary>What to say where a measured model has no such metric.</summary>
     internal string Missing(IReadOnlyDictionary<string, double> metrics) =>
         $"No site states the metric '{Metric}' by which the best model is chosen, so none is kept. "
-        + (metrics.Count == 0 ? "There is none at all." : $"There are: {string.Join(", ", metrics.Keys.Order(StringComparer.Ordinal).Take(10))}.{NearMiss.Hint(Metric, metrics.Keys)}")
+        + (metrics.Count == 0 ? "There is none at all." : $"There are: {string.Join(", ", metrics.Keys.Order(StringComparer.Ordinal).Take(10))}.{DidYouMean.Question(Metric, metrics.Keys)}")
         + " Set the workflow's Selection";
 
     // A journal of before the name was kept has the best of the only metric that its workflows chose by.

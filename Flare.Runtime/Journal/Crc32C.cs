@@ -22,12 +22,14 @@ internal struct Crc32C
     }
 
     /// <summary>Takes more bytes in.</summary>
-    public void Append(ReadOnlySpan<byte> bytes)
+    public void Append(ReadOnlySpan<byte> bytes) => Value = ~Raw(~Value, bytes);
+
+    /// <summary>The remainder alone, without the inversions at begin and end: linear in its state and its bytes.</summary>
+    public static uint Raw(uint state, ReadOnlySpan<byte> bytes)
     {
-        var crc = ~Value;
         for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..])
-            crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
-        foreach (var b in bytes) crc = BitOperations.Crc32C(crc, b);
-        Value = ~crc;
+            state = BitOperations.Crc32C(state, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
+        foreach (var b in bytes) state = BitOperations.Crc32C(state, b);
+        return state;
     }
 }

@@ -68,10 +68,10 @@ internal static class JournalLog
             if (!TryRecord(log[soundLength..], out var type, out var payload))
             {
                 // Only damage before a sound record is told from a torn append, whose bytes nobody was promised.
-                for (var next = soundLength + 1; next < log.Length; next++)
-                    if (TryRecord(log[next..], out _, out _))
-                        throw Damaged(location, soundLength, $"the record there does not match its checksum, and a sound one follows at {next}");
-                break;
+                var next = JournalRecordSearch.FindAfter(log, soundLength);
+                if (next < 0) break;
+                throw Damaged(location, soundLength,
+                    $"the record there does not match its checksum, and a sound one follows at {next}");
             }
             if (!Enum.IsDefined(type)) throw Newer(location, $"holds a record of the type {(byte)type}, which this version of Flare does not know");
             try

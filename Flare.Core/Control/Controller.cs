@@ -1,8 +1,9 @@
 namespace Flare;
 
 /// <summary>
-/// A workflow (FLARE: Controller): one asynchronous method at the server that reads like the algorithm's pseudo-code. It runs on the job's
-/// loop, so its state needs no locks; heavy arithmetic goes through <see cref="ControllerContext.Compute"/>.
+/// A workflow (FLARE: Controller): one asynchronous method at the server that reads like the algorithm's pseudo-code.
+/// It runs on the job's loop, so its state needs no locks; heavy arithmetic goes through
+/// <see cref="ControllerContext.Compute"/>.
 /// </summary>
 public abstract class Controller : FLComponent
 {
@@ -17,7 +18,15 @@ public abstract class Controller : FLComponent
     /// </summary>
     public virtual PlaintextAccess PlaintextAccess => PlaintextAccess.SingleUpdates;
 
-    /// <summary>Runs the workflow to its end. After a resume <see cref="ControllerContext.LastCommittedRound"/> says where to go on.</summary>
+    /// <summary>
+    /// How many rounds the workflow commits at most, null where that is open. A journal that holds more is refused
+    /// before the job counts as complete; one that is complete with fewer says that nothing will be trained. Null
+    /// unless overridden.
+    /// </summary>
+    protected internal virtual int? PlannedRounds => null;
+
+    /// <summary>Runs the workflow to its end. After a resume <see cref="ControllerContext.LastCommittedRound"/> says
+    /// where to go on.</summary>
     /// <param name="federation">The sites, the model, and the verbs.</param>
     /// <param name="abort">Cancelled when the job is aborted.</param>
     protected abstract Task RunAsync(ControllerContext federation, CancellationToken abort);
@@ -35,10 +44,12 @@ public abstract class Controller : FLComponent
 
     internal Task StartAsync(ControllerContext federation, CancellationToken abort) => RunAsync(federation, abort);
 
-    /// <summary>Components of the workflow's own, such as its aggregator, that see the server's events as the workflow itself does. Asked when the job starts.</summary>
+    /// <summary>Components of the workflow's own, such as its aggregator, that see the server's events as the workflow
+    /// itself does. Asked when the job starts.</summary>
     protected internal virtual IEnumerable<FLComponent> Components => [];
 
-    /// <summary>What is wrong with the workflow's settings; nothing where all is well. Asked when the federation is built.</summary>
+    /// <summary>What is wrong with the workflow's settings; nothing where all is well. Asked when the federation is
+    /// built.</summary>
     /// <param name="sites">How many sites the federation has.</param>
     protected internal virtual IEnumerable<string> Validate(int sites) => [];
 }

@@ -6,7 +6,7 @@ namespace Flare;
 /// What happened in a committed round. <see cref="System.Text.Json"/> writes it and reads what it wrote, enumerations as names, with
 /// whatever options and with source generation, too.
 /// </summary>
-public sealed record RoundReport
+public sealed partial record RoundReport
 {
     /// <summary>The round, counted from 1.</summary>
     public required int Number { get; init; }
@@ -14,15 +14,17 @@ public sealed record RoundReport
     /// <summary>The name of the workflow whose round it is.</summary>
     public string Workflow { get; init; } = "";
 
-    /// <summary>How many sites the round's task was sent to (the first task of the round, and further ones of its name).</summary>
+    /// <summary>How many sites the round's task was sent to (the first task of the round, and further ones of its
+    /// name).</summary>
     public required int Targets { get; init; }
 
     /// <summary>How many of them answered with a contribution that was used.</summary>
     public required int Accepted { get; init; }
 
     /// <summary>
-    /// The quality of a model, as the workflow measured it, such as <c>accuracy</c>; empty where it did not. It is the round's own model, unless the
-    /// workflow was told to measure the one that the round began with, as by <c>ValidationMode.BeforeTraining</c>.
+    /// The quality of a model, as the workflow measured it, such as <c>accuracy</c>; empty where it did not. It is the
+    /// round's own model, unless the workflow was told to measure the one that the round began with, as by
+    /// <c>ValidationMode.BeforeTraining</c>.
     /// </summary>
     [JsonNumberHandling(JsonNumberHandling.AllowNamedFloatingPointLiterals)]
     public required IReadOnlyDictionary<string, double> Metrics
@@ -32,8 +34,8 @@ public sealed record RoundReport
     }
 
     /// <summary>
-    /// How each of the round's tasks ended for each site. A report that was read back from a journal has, where there were more than 1,000
-    /// of them, only the first 1,000 that were not used.
+    /// How each of the round's tasks ended for each site. A report that was read back from a journal has, where there
+    /// were more than 1,000 of them, only the first 1,000 that were not used.
     /// </summary>
     public required IReadOnlyList<SiteOutcome> Sites
     {
@@ -41,7 +43,10 @@ public sealed record RoundReport
         init => field = value ?? throw new ArgumentNullException(nameof(value));
     }
 
-    /// <summary>From the round's first task, or the last commit, to this commit.</summary>
+    /// <summary>
+    /// From the round's first task, or the last commit, until the round was ready to be committed. What the commit then
+    /// waits for whoever reads the rounds is not in it.
+    /// </summary>
     public required TimeSpan Elapsed { get; init; }
 
     /// <summary>Results that came after their task had ended; dropped.</summary>
@@ -62,7 +67,8 @@ public sealed record RoundReport
     /// <summary>SHA-256 of the round's model, where the job keeps a journal; else null.</summary>
     public string? ModelSha256 { get; init; }
 
-    /// <summary>One line for people, such as <c>round 3: 5 of 8 sites, 0.48 s, accuracy 0.953, loss 0.21 (best so far)</c>.</summary>
+    /// <summary>One line for people, such as <c>round 3: 5 of 8 sites, 0.48 s, accuracy 0.953, loss 0.21 (best so
+    /// far)</c>.</summary>
     public override string ToString()
     {
         var metrics = Metrics.OrderBy(m => m.Key, StringComparer.Ordinal).Select(m => $", {m.Key} {Readable.Number(m.Value)}");
@@ -73,13 +79,15 @@ public sealed record RoundReport
     private const int MostOutcomes = 1000;
     private const int MostStacks = 16;
 
-    /// <summary>The report with none but the first of the sites whose answer was not used, and without their stacks.</summary>
+    /// <summary>The report with none but the first of the sites whose answer was not used, and without their
+    /// stacks.</summary>
     internal RoundReport Thinned() => this with
     {
         Sites = [.. Sites.Where(s => s.Status != SiteStatus.Accepted).Take(MostOutcomes).Select(s => s with { Error = s.Error is { } e ? e with { Stack = "" } : null })],
     };
 
-    /// <summary>The report as it is journalled: thinned out if it is of more than a thousand outcomes, and with no more than the first stacks.</summary>
+    /// <summary>The report as it is journalled: thinned out if it is of more than a thousand outcomes, and with no more
+    /// than the first stacks.</summary>
     internal FlareMap ToMap()
     {
         if (Sites.Count > MostOutcomes) return Thinned().AllToMap();

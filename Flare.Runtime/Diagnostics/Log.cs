@@ -29,8 +29,42 @@ internal static partial class Log
     [LoggerMessage(9, LogLevel.Information, "Job {Job} starts: epoch {Epoch}, seed {Seed}, {Sites} sites, upload permits {Permits}")]
     public static partial void JobStarts(ILogger logger, string job, int epoch, ulong seed, int sites, int permits);
 
-    [LoggerMessage(10, LogLevel.Information, "Job {Job} resumes after round {Round}")]
-    public static partial void JobResumes(ILogger logger, string job, int round);
+    [LoggerMessage(10, LogLevel.Information,
+        "Job {Job} resumes with workflow {Workflow}, number {Index} of {Workflows}, after its round {Round}")]
+    public static partial void JobResumes(
+        ILogger logger, string job, string workflow, int index, int workflows, int round);
+
+    [LoggerMessage(21, LogLevel.Information,
+        "Job {Job} is complete, with {Rounds} rounds: nothing will be trained, its rounds are only told again")]
+    public static partial void JobIsComplete(ILogger logger, string job, int rounds);
+
+    [LoggerMessage(22, LogLevel.Warning,
+        "Job {Job} waits since {Seconds:F0} s for its journal's storage to answer: {What}. Check the disk or the " +
+        "network")]
+    public static partial void StorageIsSilent(ILogger logger, string job, double seconds, string what);
+
+    [LoggerMessage(23, LogLevel.Warning,
+        "Round {Round} of job {Job} is ready since {Seconds:F0} s and is committed once whoever reads the rounds " +
+        "asks for the next one. " +
+        "Come back to the stream sooner, leave it, or dispose of the federation")]
+    public static partial void ReaderIsAway(ILogger logger, int round, string job, double seconds);
+
+    [LoggerMessage(24, LogLevel.Warning,
+        "The workflow {Workflow} ended without having committed a round: the global model is what it was before. " +
+        "A workflow that means to change it calls CommitAsync")]
+    public static partial void NothingCommitted(ILogger logger, string workflow);
+
+    [LoggerMessage(25, LogLevel.Information, "Job {Job} is done: {Numbers}")]
+    public static partial void JobDone(ILogger logger, string job, string numbers);
+
+    [LoggerMessage(26, LogLevel.Information, "Job {Job} was aborted: {Numbers}")]
+    public static partial void JobAborted(ILogger logger, string job, string numbers);
+
+    [LoggerMessage(27, LogLevel.Error, "Job {Job} failed: {Numbers}. {Reason}")]
+    public static partial void JobFailed(ILogger logger, string job, string numbers, string reason);
+
+    [LoggerMessage(28, LogLevel.Warning, "{Warning}")]
+    public static partial void ResumeWarning(ILogger logger, string warning);
 
     [LoggerMessage(11, LogLevel.Warning, "{Count} sites did not confirm the end of job {Job} within {Seconds} s")]
     public static partial void DrainIncomplete(ILogger logger, int count, string job, double seconds);

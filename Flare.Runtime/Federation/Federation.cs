@@ -6,8 +6,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Flare;
 
 /// <summary>
-/// A federation of sites that train one model, in this process: server and sites on one loop, executors side by side on the thread pool,
-/// messages without copies. It runs once.
+/// A federation of sites that train one model, in this process: server and sites on one loop, executors side by side on
+/// the thread pool, messages without copies. It runs once.
 /// </summary>
 public sealed class Federation : IAsyncDisposable
 {
@@ -18,9 +18,7 @@ public sealed class Federation : IAsyncDisposable
     private readonly IReadOnlyList<(FilterPlace Place, Filter Filter, string[] Tasks)> _serverFilters;
     private readonly IReadOnlyDictionary<Type, (object Feature, bool Owned)> _features;
     private readonly CancellationTokenSource _stop = new();
-    private readonly List<RoundReport> _rounds = [];
-    private int _outcomes;
-    private int _thinned;
+    private readonly RoundHistory _rounds = new(OutcomesKept);
     private JobServer? _server;
     private JobLoop? _loop;
     private FlareException? _oversight;
@@ -35,7 +33,8 @@ public sealed class Federation : IAsyncDisposable
 
     /// <summary>Builds a federation whose server and sites live in this process.</summary>
     /// <param name="configure">Adds sites and a workflow; see <see cref="FederationBuilder"/>.</param>
-    /// <exception cref="FlareException">The configuration is incomplete or contradicts itself; the message lists everything that is wrong.</exception>
+    /// <exception cref="FlareException">The configuration is incomplete or contradicts itself; the message lists
+    /// everything that is wrong.</exception>
     public static Federation InProcess(Action<FederationBuilder> configure)
     {
         ArgumentNullException.ThrowIfNull(configure);
@@ -44,7 +43,11 @@ public sealed class Federation : IAsyncDisposable
         return builder.Build();
     }
 
-    /// <summary>The global model: that of the last committed round. Frozen; clone it to change it.</summary>
+    /// <summary>
+    /// The global model: that of the last committed round. Frozen; clone it to change it. In the loop over
+    /// <see cref="RunAsync"/> it is the round's own, and so it is after the loop was left, since the next round is
+    /// committed once the loop asks for it.
+    /// </summary>
     /// <exception cref="InvalidOperationException">The federation has not run.</exception>
     public StateDict Model => Server.Model;
 
@@ -53,10 +56,11 @@ public sealed class Federation : IAsyncDisposable
     public RunState State => Server.CommittedState;
 
     /// <summary>
-    /// The reports of the rounds so far. Memory stays flat however many rounds and sites there are: beyond
-    /// <see cref="OutcomesKept"/> outcomes the older reports keep only sites whose answer was not used, at most 1,000 each.
+    /// The reports of the rounds so far, without their models; any thread may read what this returns, at any time.
+    /// Memory stays flat however many rounds and sites there are: beyond <see cref="OutcomesKept"/> outcomes the older
+    /// reports keep only sites whose answer was not used, at most 1,000 each.
     /// </summary>
-    public IReadOnlyList<RoundReport> Rounds => _rounds;
+    public IReadOnlyList<RoundReport> Rounds => _rounds.All;
 
     /// <summary>How many sites' outcomes <see cref="Rounds"/> holds before it thins out the oldest reports.</summary>
     public const int OutcomesKept = 100_000;
@@ -64,8 +68,13 @@ public sealed class Federation : IAsyncDisposable
     private JobServer Server => _server ?? throw new InvalidOperationException("The federation has not run yet: enumerate RunAsync first.");
 
     /// <summary>
-    /// Runs the federation and reports every round once it is committed. Leaving the stream early aborts the run; so does the token, and the
-    /// stream then ends with <see cref="OperationCanceledException"/>.
+    /// Runs the federation and reports every round once it is committed. Leaving the stream early aborts the run; so
+    /// does the token, and the stream then ends with <see cref="OperationCanceledException"/>.
+    /// <para>The server does not run ahead of who reads: it trains the next round meanwhile, but commits it only once
+    /// the next report is asked for. So <see cref="RoundReport.Model"/>, <see cref="Model"/> and the journal are those
+    /// of the report at hand, however long it is looked at, and a stream that is left ends the job with just that
+    /// round. To let the server go on, copy what you need and come back; a reader that stays away for 30 s is named in
+    /// the log.</para>
     /// </summary>
     /// <param name="initialModel">The first global model. It is frozen and shared with all sites.</param>
     /// <param name="abort">Aborts the run; executors are told at once.</param>
@@ -81,9 +90,9 @@ public sealed class Federation : IAsyncDisposable
         Start(initialModel);
         try
         {
-            await foreach (var report in _server!.Reports.ReadAllAsync(CancellationToken.None))
+            await foreach (var report in _server!.ReadReportsAsync())
             {
-                Keep(report);
+                _rounds.Add(report);
                 yield return report;
             }
         }
@@ -100,7 +109,7 @@ public sealed class Federation : IAsyncDisposable
     public async Task<IReadOnlyList<RoundReport>> RunToEndAsync(StateDict initialModel, CancellationToken abort = default)
     {
         await foreach (var _ in RunAsync(initialModel, abort)) { }
-        return [.. _rounds];
+        return Rounds;
     }
 
     /// <summary>
@@ -166,19 +175,6 @@ public sealed class Federation : IAsyncDisposable
         }
     }
 
-    private void Keep(RoundReport report)
-    {
-        _rounds.Add(report);
-        _outcomes += report.Sites.Count;
-        for (; _outcomes > OutcomesKept && _thinned < _rounds.Count - 1; _thinned++)
-        {
-            var old = _rounds[_thinned];
-            var thin = old.Thinned();
-            _outcomes -= old.Sites.Count - thin.Sites.Count;
-            _rounds[_thinned] = thin;
-        }
-    }
-
     private async Task StopAsync()
     {
         if (_loop is not null && SynchronizationContext.Current == _loop)
@@ -231,6 +227,7 @@ public sealed class Federation : IAsyncDisposable
             Compute = compute,
             Logger = logger,
             Limits = _settings.Limits,
+            WaitsForReader = true,
         };
         foreach (var (place, filter, tasks) in _serverFilters) options.AddFilter(place, filter, tasks);
         _server = new JobServer(options);

@@ -1,11 +1,12 @@
 namespace Flare;
 
-/// <summary>The runtime's limits and intervals, each with the default that a federation has unless it says otherwise.</summary>
+/// <summary>The runtime's limits and intervals, each with the default that a federation has unless it says
+/// otherwise.</summary>
 public sealed record RuntimeLimits
 {
     /// <summary>
-    /// How many large results the server takes at once, at least 1; further ones wait at their sites. The server's memory is a constant
-    /// number of models, whatever the number of sites. 8 unless set.
+    /// How many large results the server takes at once, at least 1; further ones wait at their sites. The server's
+    /// memory is a constant number of models, whatever the number of sites. 8 unless set.
     /// </summary>
     public int MaxConcurrentUploads { get; init; } = 8;
 
@@ -16,21 +17,25 @@ public sealed record RuntimeLimits
     public long SmallResultBytes { get; init; } = 16 * 1024;
 
     /// <summary>
-    /// How many federated events may wait for one peer to confirm them; at least 1. When so many do, further ones are dropped, with a warning in the
-    /// log: events are for watching, and must not take the memory of a job whose peer is away. 10,000 unless set.
+    /// How many federated events may wait for one peer to confirm them; at least 1. When so many do, further ones are
+    /// dropped, with a warning in the log: events are for watching, and must not take the memory of a job whose peer is
+    /// away. 10,000 unless set.
     /// </summary>
     public int MaxPendingEvents { get; init; } = 10_000;
 
-    /// <summary>On links that lose messages: how long to wait for an answer before repeating a message. 200 ms unless set.</summary>
+    /// <summary>On links that lose messages: how long to wait for an answer before repeating a message. 200 ms unless
+    /// set.</summary>
     public TimeSpan RetryInterval { get; init; } = TimeSpan.FromMilliseconds(200);
 
     /// <summary>On links that lose messages: how often a silent site shows that it is alive. 1 s unless set.</summary>
     public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromSeconds(1);
 
-    /// <summary>How long a site may be silent before it counts as lost, and the tasks it holds with it. 30 s unless set.</summary>
+    /// <summary>How long a site may be silent before it counts as lost, and the tasks it holds with it. 30 s unless
+    /// set.</summary>
     public TimeSpan SiteLease { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How long a task waits before the log says, and then again and again, for whom. 30 s unless set.</summary>
+    /// <summary>How long a task, or a commit, waits before the log says, and then again and again, for whom. 30 s unless
+    /// set.</summary>
     public TimeSpan ReminderInterval { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How long an executor has to stop after its token was cancelled, before it is abandoned. 5 s unless set.</summary>
@@ -39,12 +44,25 @@ public sealed record RuntimeLimits
     /// <summary>How long the end of a job waits for its sites. 10 s unless set.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
+    /// <summary>
+    /// How long a job that was told to end waits for a journal's storage that does not answer, such as a network's
+    /// folder; the job then ends without its answer, and says so. A job that goes on waits for it, and says so in the
+    /// log each time this has passed. 30 s unless set.
+    /// </summary>
+    public TimeSpan StorageGrace { get; init; } = TimeSpan.FromSeconds(30);
+
     internal IEnumerable<string> Errors()
     {
         if (MaxConcurrentUploads < 1) yield return $"{nameof(MaxConcurrentUploads)} is {MaxConcurrentUploads}; it must be at least 1";
         if (MaxPendingEvents < 1) yield return $"{nameof(MaxPendingEvents)} is {MaxPendingEvents}; it must be at least 1";
         if (SmallResultBytes < 0) yield return $"{nameof(SmallResultBytes)} is {SmallResultBytes}; it must not be negative";
-        foreach (var (name, value) in new[] { (nameof(RetryInterval), RetryInterval), (nameof(HeartbeatInterval), HeartbeatInterval), (nameof(SiteLease), SiteLease), (nameof(AbortGrace), AbortGrace), (nameof(DrainTimeout), DrainTimeout), (nameof(ReminderInterval), ReminderInterval) })
+        (string, TimeSpan)[] times =
+        [
+            (nameof(RetryInterval), RetryInterval), (nameof(HeartbeatInterval), HeartbeatInterval),
+            (nameof(SiteLease), SiteLease), (nameof(AbortGrace), AbortGrace), (nameof(DrainTimeout), DrainTimeout),
+            (nameof(ReminderInterval), ReminderInterval), (nameof(StorageGrace), StorageGrace),
+        ];
+        foreach (var (name, value) in times)
             if (value <= TimeSpan.Zero) yield return $"{name} is {value}; it must be positive";
         if (SiteLease <= HeartbeatInterval) yield return $"{nameof(SiteLease)} ({SiteLease}) must be longer than {nameof(HeartbeatInterval)} ({HeartbeatInterval})";
     }

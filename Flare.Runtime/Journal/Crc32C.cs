@@ -4,8 +4,8 @@ using System.Numerics;
 namespace Flare.Runtime;
 
 /// <summary>
-/// CRC-32C (Castagnoli, RFC 3720 appendix B.4), which processors compute about as fast as memory is read. It finds accidents; it is no
-/// signature.
+/// CRC-32C (Castagnoli, RFC 3720 appendix B.4), which processors compute about as fast as memory is read. It finds
+/// accidents; it is no signature.
 /// </summary>
 internal struct Crc32C
 {
@@ -24,7 +24,8 @@ internal struct Crc32C
     /// <summary>Takes more bytes in.</summary>
     public void Append(ReadOnlySpan<byte> bytes) => Value = ~Raw(~Value, bytes);
 
-    /// <summary>The remainder alone, without the inversions at begin and end: linear in its state and its bytes.</summary>
+    /// <summary>The remainder alone, without the inversions at begin and end: linear in its state and its
+    /// bytes.</summary>
     public static uint Raw(uint state, ReadOnlySpan<byte> bytes)
     {
         for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..])

@@ -1,8 +1,9 @@
 namespace Flare.Runtime;
 
 /// <summary>
-/// What so many bytes more do to a CRC-32C's remainder, without looking at them: a multiplication by a power of x modulo the polynomial
-/// (as zlib's crc32_combine). So the checksum of any part of a buffer follows from the remainders at its two ends.
+/// What so many bytes more do to a CRC-32C's remainder, without looking at them: a multiplication by a power of x
+/// modulo the polynomial (as zlib's crc32_combine). So the checksum of any part of a buffer follows from the remainders
+/// at its two ends.
 /// </summary>
 internal static class Crc32CShift
 {

@@ -16,9 +16,10 @@ public sealed class DirectoryJournalStorage : IJournalStorage
 
     private readonly ComputeScheduler _scheduler;
     private readonly FileStream _lock;
+    private readonly DiskFlush _flush;
 
-    private DirectoryJournalStorage(string path, ComputeScheduler scheduler, FileStream lockFile) =>
-        (Location, _scheduler, _lock) = (path, scheduler, lockFile);
+    private DirectoryJournalStorage(string path, ComputeScheduler scheduler, DiskFlush flush, FileStream lockFile) =>
+        (Location, _scheduler, _flush, _lock) = (path, scheduler, flush, lockFile);
 
     /// <inheritdoc/>
     public string Location { get; }
@@ -28,25 +29,26 @@ public sealed class DirectoryJournalStorage : IJournalStorage
     /// <param name="scheduler">Takes the disk's work off the loop; the thread pool if left out.</param>
     /// <exception cref="FlareException">Another process, or another part of this one, has the folder open.</exception>
     /// <exception cref="IOException">The folder cannot be created or written.</exception>
-    public static Task<DirectoryJournalStorage> OpenAsync(string path, ComputeScheduler? scheduler = null)
+    public static Task<DirectoryJournalStorage> OpenAsync(string path, ComputeScheduler? scheduler = null) =>
+        OpenAsync(path, scheduler, DiskFlush.Real);
+
+    internal static Task<DirectoryJournalStorage> OpenAsync(string path, ComputeScheduler? scheduler, DiskFlush flush)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
         path = Path.GetFullPath(path);
         scheduler ??= ComputeScheduler.ThreadPool;
-        return scheduler.RunAsync(() =>
+        // Nothing is deleted here: nobody has looked yet whether the folder holds a journal, and whose.
+        return scheduler.RunAsync(() => new DirectoryJournalStorage(path, scheduler, flush, Lock(path, flush)));
+    }
+
+    /// <inheritdoc/>
+    public Task DiscardUnfinishedAsync(Func<string, bool> isOwn)
+    {
+        ArgumentNullException.ThrowIfNull(isOwn);
+        return _scheduler.RunAsync(() =>
         {
-            var lockFile = Lock(path);
-            try
-            {
-                // What a crash left half-written was never part of the journal.
-                foreach (var file in Directory.EnumerateFiles(path, "*" + TemporaryEnding).Where(IsTemporary)) File.Delete(file);
-                return new DirectoryJournalStorage(path, scheduler, lockFile);
-            }
-            catch
-            {
-                lockFile.Dispose();
-                throw;
-            }
+            foreach (var file in Directory.EnumerateFiles(Location, "*" + TemporaryEnding).Where(IsTemporary))
+                if (isOwn(Path.GetFileName(file)[..^TemporaryEnding.Length])) File.Delete(file);
         });
     }
 
@@ -73,7 +75,7 @@ public sealed class DirectoryJournalStorage : IJournalStorage
         {
             using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Write, FileShare.Read);
             RandomAccess.Write(file, bytes.Span, RandomAccess.GetLength(file));
-            RandomAccess.FlushToDisk(file);
+            _flush.File(file, path);
         });
     }
 
@@ -86,7 +88,7 @@ public sealed class DirectoryJournalStorage : IJournalStorage
             using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Write, FileShare.Read);
             ArgumentOutOfRangeException.ThrowIfGreaterThan(length, RandomAccess.GetLength(file));
             RandomAccess.SetLength(file, length);
-            RandomAccess.FlushToDisk(file);
+            _flush.File(file, path);
         });
     }
 
@@ -104,11 +106,12 @@ public sealed class DirectoryJournalStorage : IJournalStorage
                 using (var file = new FileStream(temporary, FileMode.Create, FileAccess.Write, FileShare.None))
                 {
                     result = write(file);
-                    file.Flush(flushToDisk: true);
+                    file.Flush();
+                    _flush.File(file.SafeFileHandle, temporary);
                 }
                 File.Move(temporary, path, overwrite: true);
                 moved = true;
-                DirectoryFlush.Flush(Location);
+                _flush.Folder(Location);
                 return result;
             }
             finally
@@ -128,13 +131,13 @@ public sealed class DirectoryJournalStorage : IJournalStorage
     /// <summary>Frees the folder for others.</summary>
     public ValueTask DisposeAsync() => _lock.DisposeAsync();
 
-    private static FileStream Lock(string path)
+    private static FileStream Lock(string path, DiskFlush flush)
     {
         // What is in a folder is only as durable as the folder's own entry above it.
         var parents = new Stack<string>();
         for (var missing = path; !Directory.Exists(missing) && Path.GetDirectoryName(missing) is { } parent; missing = parent) parents.Push(parent);
         Directory.CreateDirectory(path);
-        foreach (var parent in parents) DirectoryFlush.Flush(parent);
+        foreach (var parent in parents) flush.Folder(parent);
         var lockPath = Path.Combine(path, LockFileName);
         try
         {

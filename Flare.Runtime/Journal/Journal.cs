@@ -23,6 +23,7 @@ internal sealed class Journal : IAsyncDisposable
     private JournalPosition _position;
     private long _lastNumber;
     private long _length;
+    private long _maxLength;
     private bool _busy;
     private bool _broken;
     private bool _disposed;
@@ -47,13 +48,15 @@ internal sealed class Journal : IAsyncDisposable
     /// <summary>Opens a job's journal, or begins one, and records the server's start.</summary>
     /// <param name="storage">Where it lies. The journal takes it over and disposes it, also if it cannot be opened.</param>
     /// <param name="identity">The job.</param>
+    /// <param name="maxLength">The most bytes that the log may have.</param>
     /// <exception cref="FlareException">The journal is another job's, of a newer version, or damaged beyond what a crash can do.</exception>
     /// <exception cref="IOException">The storage failed.</exception>
-    public static async Task<Journal> OpenAsync(IJournalStorage storage, JournalIdentity identity)
+    public static async Task<Journal> OpenAsync(
+        IJournalStorage storage, JournalIdentity identity, long maxLength = JournalLog.MaxLength)
     {
         try
         {
-            return await ReadAsync(storage, identity);
+            return await ReadAsync(storage, identity, maxLength);
         }
         catch
         {
@@ -126,7 +129,7 @@ internal sealed class Journal : IAsyncDisposable
         await _storage.DisposeAsync();
     }
 
-    private static async Task<Journal> ReadAsync(IJournalStorage storage, JournalIdentity identity)
+    private static async Task<Journal> ReadAsync(IJournalStorage storage, JournalIdentity identity, long maxLength)
     {
         var names = await storage.ListAsync();
         if (!names.Contains(LogName)) await CreateAsync(storage, identity, names);
@@ -135,16 +138,35 @@ internal sealed class Journal : IAsyncDisposable
         List<string> warnings = [];
         RequireSameJob(identity, history.Identity, storage.Location, warnings);
 
-        var snapshots = new JournalSnapshots(storage, names);
+        var isTorn = length < log.Length;
+        var kept = history.Commits.TakeLast(KeptCommits).ToList();
+        if (history.Files.Orphans(names, kept, isTorn) is { } orphans)
+            warnings.Add($"The journal in '{storage.Location}' {orphans}");
+        var snapshots = new JournalSnapshots(storage, names, history.Files.IsOwn);
         var recovered = await RecoverAsync(history, snapshots, storage.Location, warnings);
+        if (recovered is not null && identity.Workflows != history.Identity.Workflows)
+            recovered = recovered with { HasOtherWorkflows = true };
+        if (length > maxLength / 4 * 3)
+            warnings.Add($"The log of the journal in '{storage.Location}' has {length:N0} bytes of the " +
+                $"{maxLength:N0} that it can have, " +
+                $"{length / Math.Max(1, history.LastNumber):N0} a round. When it is full, the next commit fails and " +
+                $"ends the job; its model " +
+                "stays, and another job can begin with it.");
 
         // Nothing is changed before all was found good.
-        if (length < log.Length)
+        if (isTorn)
         {
-            warnings.Add($"The journal in '{storage.Location}' ended in {log.Length - length} bytes of a record that a crash cut short; they were removed. Nobody was told of what it said.");
+            warnings.Add($"The journal in '{storage.Location}' ended in {log.Length - length} bytes that are no " +
+                $"whole record, or not as it " +
+                "was written; they were removed. A server that died while it wrote them leaves this, and told " +
+                "nobody of what they said. " +
+                "If none did, the disk has damaged the last record, and what was announced with it is lost. Check " +
+                "the disk.");
             await storage.TruncateAsync(LogName, length);
         }
-        var journal = new Journal(storage, snapshots, history, recovered, warnings) { _length = length };
+        await storage.DiscardUnfinishedAsync(name => name == LogName || history.Files.IsOwn(name));
+        var journal = new Journal(storage, snapshots, history, recovered, warnings) { _length = length, _maxLength =
+            maxLength };
         await journal.AppendAsync(JournalRecordType.ServerStarted, new() { ["epoch"] = journal.Epoch, ["after"] = history.Commits.LastOrDefault()?.Number ?? 0 });
         return journal;
     }
@@ -166,7 +188,7 @@ internal sealed class Journal : IAsyncDisposable
 
     private static byte[] ReadLog(Stream stream, string location)
     {
-        if (stream.Length > JournalLog.MaxLength) throw JournalLog.Damaged(location, JournalLog.MaxLength, $"it has {stream.Length:N0} bytes, more than a journal grows to");
+        JournalLog.RequireLength(stream.Length, location);
         var log = new byte[stream.Length];
         stream.ReadExactly(log);
         return log;
@@ -203,7 +225,9 @@ internal sealed class Journal : IAsyncDisposable
             break;
         }
         if (damaged.Count == candidates.Count && damaged.Count > 0)
-            throw new FlareException(ErrorIds.Journal, $"The journal in '{location}' cannot be resumed: of the last commits' snapshots, {string.Join(" and ", damaged)} are missing or damaged. Restore them from a backup, or start the job anew with an empty folder.");
+            throw new FlareException(ErrorIds.Journal, $"The journal in '{location}' cannot be resumed: of the last commits' " +
+                $"snapshots, {string.Join(" and ", damaged)} are missing or damaged. Restore them from a backup, or start the " +
+                $"job anew with an empty folder.{string.Concat(warnings.Select(w => $" {w}"))}");
         return new()
         {
             Workflow = history.Position.Workflow,
@@ -219,8 +243,10 @@ internal sealed class Journal : IAsyncDisposable
     {
         _buffer.ResetWrittenCount();
         JournalLog.WriteRecord(_buffer, type, payload);
-        if (_buffer.WrittenCount > JournalLog.MaxLength - _length)
-            throw new FlareException(ErrorIds.Journal, $"The journal in '{_storage.Location}' would grow above {JournalLog.MaxLength:N0} bytes, of which reports are the most. Begin another job with this one's model, in an empty folder.");
+        if (_buffer.WrittenCount > _maxLength - _length)
+            throw new FlareException(ErrorIds.Journal, $"The journal in '{_storage.Location}' would grow above " +
+                $"{_maxLength:N0} bytes, " +
+                "of which reports are the most. Begin another job with this one's model, in an empty folder.");
         // Until the call succeeds nobody knows whether the record is there, and how much of it; only opening again can tell.
         _broken = true;
         try

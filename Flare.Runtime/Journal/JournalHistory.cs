@@ -17,6 +17,9 @@ internal sealed class JournalHistory
     /// <summary>The highest number that a commit ever bore, void ones included.</summary>
     public long LastNumber { get; private set; }
 
+    /// <summary>The files that are the journal's.</summary>
+    public JournalFiles Files { get; } = new();
+
     /// <summary>Where the job stands.</summary>
     public JournalPosition Position => _steps.Count > 0 ? _steps[^1].After : default;
 
@@ -79,6 +82,7 @@ internal sealed class JournalHistory
                 if (commit.Number != LastNumber + 1) throw new InvalidOperationException($"Commit {commit.Number} follows commit {LastNumber}.");
                 _steps.Add((Position.AfterRound(commit.Workflow, commit.Round), commit));
                 LastNumber = commit.Number;
+                Files.Add(commit);
                 break;
             case JournalRecordType.WorkflowCompleted:
                 _steps.Add((Position.AfterWorkflow(record.Payload.Int("workflow")), null));

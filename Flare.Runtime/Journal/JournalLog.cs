@@ -10,8 +10,9 @@ namespace Flare.Runtime;
 internal readonly record struct JournalRecord(long Offset, JournalRecordType Type, FlareMap Payload);
 
 /// <summary>
-/// The log's bytes, as docs/journal.md freezes them: a header, then records, each with its length and checksum. Little-endian.
-/// Damage at the end is what a crash during an append leaves, and is left out; damage before a sound record is not, and is refused.
+/// The log's bytes, as docs/journal.md freezes them: a header, then records, each with its length and checksum.
+/// Little-endian. Damage at the end is what a crash during an append leaves, and is left out; damage before a sound
+/// record is not, and is refused.
 /// </summary>
 internal static class JournalLog
 {
@@ -24,7 +25,8 @@ internal static class JournalLog
     /// <summary>A log is read whole; opening and appending refuse to go above this.</summary>
     public const int MaxLength = 1 << 30;
 
-    /// <summary>The log is the server's own, checked by its checksums: larger rounds than one message may carry are welcome.</summary>
+    /// <summary>The log is the server's own, checked by its checksums: larger rounds than one message may carry are
+    /// welcome.</summary>
     private static readonly FlareMapLimits Limits = new() { MaxBytes = 256 << 20, MaxItems = 1 << 24, MaxNames = 1 << 16, MaxTextBytes = 16 << 20 };
 
     private static ReadOnlySpan<byte> Magic => "FLAREJNL"u8;
@@ -56,8 +58,10 @@ internal static class JournalLog
     /// <summary>Reads all records.</summary>
     /// <param name="log">The whole file.</param>
     /// <param name="location">Where it lies, for errors.</param>
-    /// <param name="soundLength">Bytes up to the end of the last sound record; what lies behind is a torn append.</param>
-    /// <exception cref="FlareException">No log, one of a newer version, or damaged otherwise than at its end.</exception>
+    /// <param name="soundLength">Bytes up to the end of the last sound record; what lies behind is a torn
+    /// append.</param>
+    /// <exception cref="FlareException">No log, one of a newer version, or damaged otherwise than at its
+    /// end.</exception>
     public static List<JournalRecord> Read(ReadOnlySpan<byte> log, string location, out int soundLength)
     {
         RequireHeader(log, location);
@@ -90,6 +94,13 @@ internal static class JournalLog
     /// <summary>The error for a log that cannot be trusted.</summary>
     public static FlareException Damaged(string location, long offset, string how, Exception? inner = null) =>
         new(ErrorIds.Journal, $"The journal in '{location}' is damaged at offset {offset} of {Journal.LogName}: {how}. Restore the folder from a backup, or start the job anew with an empty one.", inner);
+
+    /// <summary>Refuses a file that is longer than a log grows to.</summary>
+    public static void RequireLength(long length, string location)
+    {
+        if (length > MaxLength) throw Damaged(location, MaxLength, $"it has {length:N0} bytes, more than a journal " +
+            $"grows to");
+    }
 
     private static void RequireHeader(ReadOnlySpan<byte> log, string location)
     {

@@ -3,14 +3,16 @@ using System.Buffers.Binary;
 namespace Flare.Runtime;
 
 /// <summary>
-/// Looks for a sound record behind one that is not. Every offset may be the begin of one, and what stands there may claim any length: so
-/// checksums are not taken anew for each, but follow from remainders at every 256th byte. Time and memory are linear in the log.
+/// Looks for a sound record behind one that is not. Every offset may be the begin of one, and what stands there may
+/// claim any length: so checksums are not taken anew for each, but follow from remainders at every 256th byte. Time and
+/// memory are linear in the log.
 /// </summary>
 internal static class JournalRecordSearch
 {
     private const int Stride = 256;
 
-    /// <summary>The first offset after the start where a sound record of a known type begins; -1 where there is none.</summary>
+    /// <summary>The first offset after the start where a sound record of a known type begins; -1 where there is
+    /// none.</summary>
     /// <param name="log">The whole log.</param>
     /// <param name="start">Where the record begins that is not sound.</param>
     public static int FindAfter(ReadOnlySpan<byte> log, int start)

@@ -1,13 +1,16 @@
 namespace Flare.Runtime;
 
 /// <summary>Where a job stands whose server died: what its journal holds.</summary>
-internal sealed class JournalRecovery
+internal sealed record JournalRecovery
 {
     /// <summary>The workflow to carry on with: the first that is not complete.</summary>
     public required int Workflow { get; init; }
 
     /// <summary>The last committed round of that workflow; null where it has none yet.</summary>
     public required int? LastRound { get; init; }
+
+    /// <summary>Whether the job was begun with workflows of other names than this start's.</summary>
+    public bool HasOtherWorkflows { get; init; }
 
     /// <summary>Whether the job is done; nothing can be committed then.</summary>
     public required bool IsCompleted { get; init; }

@@ -59,6 +59,10 @@ public sealed class JobServer : IDisposable
     /// <summary>The reports of the rounds, as they are committed. Completes with the job, with its exception if it failed.</summary>
     public ChannelReader<RoundReport> Reports => _rounds.Reports;
 
+    /// <summary>The reports as <see cref="Reports"/> has them, one reader's: by asking for one it lets the next round be
+    /// committed.</summary>
+    internal IAsyncEnumerable<RoundReport> ReadReportsAsync() => _rounds.ReadReportsAsync();
+
     /// <summary>
     /// The names of all sites known now, in the order in which they became known. Sites that join later are not added to it.
     /// </summary>
@@ -95,6 +99,7 @@ public sealed class JobServer : IDisposable
         using var endsTasks = _life.Abort.Register(() => _tasks.CompleteAll(CompletionStatus.Aborted, "the job was aborted"));
         var context = new FLContext(_life.Engine);
         var started = false;
+        var begin = _options.Time.GetTimestamp();
         Exception? failure = null;
         var reason = "the job is done";
         try
@@ -131,7 +136,9 @@ public sealed class JobServer : IDisposable
         {
             failure ??= e; // whoever reads the reports would wait for ever otherwise
         }
-        _rounds.EndReports(failure ?? _life.Panic ?? _life.Fault);
+        failure ??= _life.Panic ?? _life.Fault;
+        _rounds.Numbers.LogEnd(_options, failure, _options.Time.GetElapsedTime(begin));
+        _rounds.EndReports(failure);
     }
 
     /// <summary>Stops at once, as a crash would: nothing more is sent, nothing more is written. Call it on the loop.</summary>

@@ -48,6 +48,10 @@ public sealed record JobServerOptions
     /// <summary>Limits and intervals.</summary>
     public RuntimeLimits Limits { get; init; } = new();
 
+    /// <summary>Whether a round is committed only once its report was asked for, by
+    /// <see cref="JobServer.ReadReportsAsync"/>.</summary>
+    internal bool WaitsForReader { get; init; }
+
     internal FilterChain FiltersOut { get; } = new();
     internal FilterChain FiltersIn { get; } = new();
 

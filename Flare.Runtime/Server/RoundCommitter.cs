@@ -10,6 +10,8 @@ internal sealed class RoundCommitter(JobLife life)
 
     private readonly List<TaskRun> _runs = [];
     private readonly Channel<RoundReport> _reports = Channel.CreateUnbounded<RoundReport>();
+    private readonly ReaderTurns _turns = new(life.Options.Loop);
+    private readonly StorageWatch _storage = new(life);
     private Journal? _journal;
     private long? _started;
     private int _late;
@@ -17,6 +19,9 @@ internal sealed class RoundCommitter(JobLife life)
 
     /// <summary>The reports, as rounds are committed.</summary>
     public ChannelReader<RoundReport> Reports => _reports.Reader;
+
+    /// <summary>What the rounds add up to.</summary>
+    public JobNumbers Numbers { get; } = new();
 
     /// <summary>The global model: the initial one, then that of the last committed round. Frozen.</summary>
     public StateDict Model { get; private set; } = Kept(life.Options.InitialModel);
@@ -72,7 +77,10 @@ internal sealed class RoundCommitter(JobLife life)
     /// <summary>The workflow at hand has ended well; the next one begins with round 1.</summary>
     public async Task CompleteWorkflowAsync()
     {
-        if (_journal is not null) await _journal.CompleteWorkflowAsync(Workflow);
+        var name = life.Options.Controllers[Workflow].Name;
+        if (LastRound == 0) Log.NothingCommitted(life.Options.Logger, name);
+        if (_journal is not null)
+            await _storage.AnswerAsync(_journal.CompleteWorkflowAsync(Workflow), $"the completion of workflow {name}");
         Workflow++;
         (LastRound, LastReport) = (0, null);
         _runs.Clear();
@@ -81,13 +89,25 @@ internal sealed class RoundCommitter(JobLife life)
     /// <summary>All workflows have ended well.</summary>
     public async Task CompleteJobAsync()
     {
-        if (_journal is not null && !IsJobComplete) await _journal.CompleteJobAsync();
+        if (_journal is not null && !IsJobComplete)
+            await _storage.AnswerAsync(_journal.CompleteJobAsync(), "the job's completion");
     }
 
     /// <summary>Closes the journal.</summary>
     public async Task CloseAsync()
     {
-        if (_journal is not null) await _journal.DisposeAsync();
+        if (_journal is not null) await _storage.CloseAsync(_journal);
+    }
+
+    /// <summary>One reader's reports: by asking for one it lets the next round be committed.</summary>
+    public async IAsyncEnumerable<RoundReport> ReadReportsAsync()
+    {
+        while (true)
+        {
+            _turns.Ask();
+            if (!await Reports.WaitToReadAsync(CancellationToken.None)) yield break;
+            if (Reports.TryRead(out var report)) yield return report;
+        }
     }
 
     /// <summary>Ends the stream of reports, with what ended the job.</summary>
@@ -97,7 +117,7 @@ internal sealed class RoundCommitter(JobLife life)
     public async Task OpenAsync()
     {
         if (life.Options.Journal is null) return;
-        _journal = await OpenJournalAsync(life.Options.Journal);
+        _journal = await _storage.OpenAsync(OpenJournalAsync(life.Options.Journal));
         life.Epoch = checked((int)_journal.Epoch);
         foreach (var warning in _journal.Warnings) Log.JournalWarning(life.Options.Logger, warning);
         if (_journal.Recovered is not { } recovered) return;
@@ -109,13 +129,15 @@ internal sealed class RoundCommitter(JobLife life)
             if (name.StartsWith(StatePrefix, StringComparison.Ordinal)) State.Tensors[name[StatePrefix.Length..]] = tensors;
         State.Values = new FlareMap(recovered.Values);
         CommittedState = new RunState(State);
-        foreach (var (workflow, _, map) in recovered.Reports)
+        ResumeCheck.Run(life.Options, recovered);
+        for (var i = 0; i < recovered.Reports.Count; i++)
         {
+            var (workflow, _, map) = recovered.Reports[i];
             var report = RoundReport.FromMap(map);
+            if (i == recovered.Reports.Count - 1) report = report.Of(Model, CommittedState); // the others' are gone
             if (workflow == Workflow) LastReport = report;
-            _reports.Writer.TryWrite(report);
+            Announce(report);
         }
-        Log.JobResumes(life.Options.Logger, life.Options.JobId, LastRound);
     }
 
     private async Task<RoundReport> CommitOneAsync(int round, StateDict model, RoundResult result, CancellationToken abort)
@@ -126,6 +148,12 @@ internal sealed class RoundCommitter(JobLife life)
                 $"Round {round} cannot be committed: round {LastRound} is committed already. Begin at "
                 + $"{nameof(ControllerContext.LastCommittedRound)} + 1.");
         Kept(model); // first: what is looked at must be what is committed
+        foreach (var tensors in State.Tensors.Values) Kept(tensors);
+        var state = new RunState(State);
+        state.Values.Freeze();
+        // Never done before it returns: a workflow that does not await it is found out each time, not now and then.
+        await Task.Yield();
+        if (life.IsDead) throw new OperationCanceledException();
         var isSmall = model.Layout.ByteLength <= life.Limits.SmallResultBytes;
         var bad = isSmall ? model.FirstNonFiniteTensor() : await life.Options.Compute.RunAsync(model.FirstNonFiniteTensor);
         if (bad is not null)
@@ -134,9 +162,7 @@ internal sealed class RoundCommitter(JobLife life)
                 $"The model of round {round} cannot be committed: its tensor '{bad}' holds NaN or an infinity. Lower the server's or "
                 + "the sites' learning rate.");
 
-        foreach (var tensors in State.Tensors.Values) Kept(tensors);
-        var state = new RunState(State);
-        state.Values.Freeze();
+        await ReaderAsync(round, abort);
         var context = new FLContext(life.Engine);
         context.Set(ContextKeys.CurrentRound, round);
         context.Set(ContextKeys.GlobalModel, model);
@@ -147,22 +173,53 @@ internal sealed class RoundCommitter(JobLife life)
             report = report with { ModelSha256 = await life.Options.Compute.RunAsync(model.Sha256) };
             var snapshots = state.Tensors.ToDictionary(t => StatePrefix + t.Key, t => t.Value, StringComparer.Ordinal);
             snapshots[JournalCommit.Model] = model;
-            await _journal.CommitRoundAsync(new JournalCommit
+            var commit = new JournalCommit
             {
                 Workflow = Workflow, Round = round, Snapshots = snapshots, Values = state.Values, Report = report.ToMap(),
-            });
+            };
+            await _storage.AnswerAsync(_journal.CommitRoundAsync(commit), $"the commit of round {round}");
             // A crash while the commit was on its way to the disk: nothing is announced.
             if (life.IsDead) throw new OperationCanceledException();
         }
+        report = report.Of(model, state);
+        Numbers.Count(report);
         (Model, LastRound, LastReport, CommittedState) = (model, round, report, state);
         (_late, _duplicates) = (_late - report.LateResults, _duplicates - report.DuplicateResults);
         _runs.RemoveAll(r => r.Task.Round <= round);
         _started = life.Time.GetTimestamp();
         life.Engine.Fire(EventTypes.AfterLearnablePersist, context);
-        _reports.Writer.TryWrite(report);
+        Announce(report);
         Log.RoundCommitted(life.Options.Logger, round, report.Accepted, report.Targets, report.Elapsed.TotalSeconds);
         life.Engine.Fire(EventTypes.RoundDone, context);
         return report;
+    }
+
+    private void Announce(RoundReport report)
+    {
+        _turns.Told();
+        _reports.Writer.TryWrite(report);
+    }
+
+    // The model of a round is to be had as long as its report is looked at: only then is the next one committed.
+    private async Task ReaderAsync(int round, CancellationToken abort)
+    {
+        if (!life.Options.WaitsForReader || _turns.IsWanted) return;
+        var since = life.Time.GetTimestamp();
+        var reminder = life.After(life.Limits.ReminderInterval, Remind);
+        try
+        {
+            await _turns.WantedAsync(life.Abort, abort);
+        }
+        finally
+        {
+            reminder.Dispose();
+        }
+
+        void Remind()
+        {
+            Log.ReaderIsAway(life.Options.Logger, round, life.Options.JobId, life.Time.GetElapsedTime(since).TotalSeconds);
+            reminder = life.After(life.Limits.ReminderInterval, Remind);
+        }
     }
 
     private RoundReport Report(int round, RoundResult result)

@@ -58,7 +58,15 @@ internal sealed class WorkflowRunner(JobLife life, SiteRegistry sites, Dispatche
         {
             context.End();
         }
-        if (hasEnded) return;
+        if (hasEnded)
+        {
+            if (!rounds.IsCommitting) return;
+            // Nobody can say whether that round holds, and its failure would reach nobody.
+            life.Cancel();
+            throw new InvalidOperationException(
+                $"The workflow {controller.Name} ended while a commit of its was on its way: await " +
+                $"{nameof(ControllerContext.CommitAsync)}.");
+        }
         controller.Abandon();
         Log.WorkflowAbandoned(life.Options.Logger, controller.Name, life.Limits.AbortGrace.TotalSeconds);
         throw new OperationCanceledException(life.Abort);

@@ -85,6 +85,9 @@ public partial class ScatterAndGather
         Sets.Select(s => s.Aggregator).Prepend(Aggregator).OfType<FLComponent>();
 
     /// <inheritdoc/>
+    protected internal override int? PlannedRounds => Rounds;
+
+    /// <inheritdoc/>
     protected internal override IEnumerable<string> Validate(int sites)
     {
         if (Rounds < 1) yield return $"{nameof(Rounds)} is {Rounds}; it must be at least 1";

@@ -30,9 +30,9 @@ internal static partial class Log
     public static partial void JobStarts(ILogger logger, string job, int epoch, ulong seed, int sites, int permits);
 
     [LoggerMessage(10, LogLevel.Information,
-        "Job {Job} resumes with workflow {Workflow}, number {Index} of {Workflows}, after its round {Round}")]
+        "Job {Job} resumes after round {Round} of {Workflow}, workflow {Index} of {Workflows}")]
     public static partial void JobResumes(
-        ILogger logger, string job, string workflow, int index, int workflows, int round);
+        ILogger logger, string job, int round, string workflow, int index, int workflows);
 
     [LoggerMessage(21, LogLevel.Information,
         "Job {Job} is complete, with {Rounds} rounds: nothing will be trained, its rounds are only told again")]

@@ -142,7 +142,7 @@ internal sealed class Journal : IAsyncDisposable
         var kept = history.Commits.TakeLast(KeptCommits).ToList();
         if (history.Files.Orphans(names, kept, isTorn) is { } orphans)
             warnings.Add($"The journal in '{storage.Location}' {orphans}");
-        var snapshots = new JournalSnapshots(storage, names, history.Files.IsOwn);
+        var snapshots = new JournalSnapshots(storage, names, history.Files.IsOwn, history.LastNumber + 1);
         var recovered = await RecoverAsync(history, snapshots, storage.Location, warnings);
         if (recovered is not null && identity.Workflows != history.Identity.Workflows)
             recovered = recovered with { HasOtherWorkflows = true };

@@ -28,12 +28,14 @@ internal sealed class JournalSnapshots
     /// <param name="storage">The storage.</param>
     /// <param name="files">The names of its files.</param>
     /// <param name="isOwn">Whether a file of a snapshot's form is the journal's.</param>
-    public JournalSnapshots(IJournalStorage storage, IEnumerable<string> files, Func<string, bool> isOwn)
+    /// <param name="next">The next commit's number: what bears it may be what a crash left, and is written over.</param>
+    public JournalSnapshots(IJournalStorage storage, IEnumerable<string> files, Func<string, bool> isOwn, long next)
     {
         _storage = storage;
         var snapshots = files.Where(IsSnapshot).ToLookup(isOwn);
         _files = [.. snapshots[true]];
-        _foreign = new(snapshots[false], StringComparer.OrdinalIgnoreCase); // as some file systems compare
+        // As some file systems compare.
+        _foreign = new(snapshots[false].Where(f => NumberOf(f) != next), StringComparer.OrdinalIgnoreCase);
     }
 
     /// <summary>Whether a file's name is one of a snapshot.</summary>
@@ -138,6 +140,8 @@ internal sealed class JournalSnapshots
             }
         }
     }
+
+    private static long NumberOf(string file) => TryParse(file, out _, out var number) ? number : 0;
 
     // Another's file of that name is not written over: one more digit makes another name of the same form.
     private string FreeName(string name, long number)

@@ -5,8 +5,7 @@ internal static class ResumeCheck
 {
     /// <summary>Compares what the journal holds with what this start asks for, before anything of it becomes
     /// final.</summary>
-    /// <exception cref="FlareException">The journal has more rounds than were asked for: the job would end at once, for
-    /// good.</exception>
+    /// <exception cref="FlareException">The journal has more rounds than were asked for.</exception>
     public static void Run(JobServerOptions options, JournalRecovery recovered)
     {
         var last = recovered.LastRound ?? 0;
@@ -17,16 +16,16 @@ internal static class ResumeCheck
         {
             var has = rounds.GetValueOrDefault(i);
             if (asked[i].PlannedRounds > has)
-                Log.ResumeWarning(options.Logger, $"{asked[i].PlannedRounds} rounds of {asked[i].Name} were asked " +
-                    $"for, and nothing of " +
-                    $"them will be trained: in its journal, job {options.JobId} has completed that workflow with " +
-                    $"{has} rounds. What is " +
+                Log.ResumeWarning(
+                    options.Logger,
+                    $"{asked[i].PlannedRounds} rounds of {asked[i].Name} were asked for, and nothing of them will be " +
+                    $"trained: in its journal, job {options.JobId} has completed that workflow with {has} rounds. What is " +
                     "complete stays so; for more rounds begin another job with this one's model, in an empty folder.");
         }
         if (recovered.IsCompleted) Log.JobIsComplete(options.Logger, options.JobId, recovered.Reports.Count);
         else if (recovered.Workflow < asked.Count)
-            Log.JobResumes(options.Logger, options.JobId, asked[recovered.Workflow].Name, recovered.Workflow + 1, asked.Count,
-                last);
+            Log.JobResumes(
+                options.Logger, options.JobId, last, asked[recovered.Workflow].Name, recovered.Workflow + 1, asked.Count);
     }
 
     private static void RequireRoundsToCome(JobServerOptions options, JournalRecovery recovered)
@@ -36,14 +35,13 @@ internal static class ResumeCheck
         const string advice = "Nothing was changed: start it again as it was begun; to end it where it is, ask for " +
             "just as much as it has";
         if (recovered.Workflow < asked.Count && asked[recovered.Workflow].PlannedRounds < last)
-            throw new FlareException(ErrorIds.Journal, $"The journal of job {options.JobId} has " +
-                $"{last} rounds of " +
-                $"{asked[recovered.Workflow].Name}, and this start asks for {asked[recovered.Workflow].PlannedRounds}: the job would " +
-                $"be complete at once, " +
-                $"for good. {advice} ({last} rounds).");
+            throw new FlareException(
+                ErrorIds.Journal,
+                $"The journal of job {options.JobId} has {last} rounds of {asked[recovered.Workflow].Name}, and this start " +
+                $"asks for {asked[recovered.Workflow].PlannedRounds}: the job would be complete at once, for good. " +
+                $"{advice} ({last} rounds).");
         if (recovered.Workflow >= asked.Count && (recovered.LastRound is not null || recovered.HasOtherWorkflows))
             throw new FlareException(ErrorIds.Journal, $"The journal of job {options.JobId} stands at workflow " +
-                $"{recovered.Workflow + 1}, and this " +
-                $"start has {asked.Count}: the job would be complete at once, for good. {advice}.");
+                $"{recovered.Workflow + 1}, and this start has {asked.Count}: the job would be complete at once, for good. {advice}.");
     }
 }

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Flare.Runtime;
 
 /// <summary>Waits for a journal's storage, which may never answer.</summary>
@@ -21,20 +23,19 @@ internal sealed class StorageWatch(JobLife life)
         LoopTimer? patience = null;
         var reminder = new LoopTimer(life.Options.Loop, life.Time, life.Limits.ReminderInterval, Remind);
         _ = WatchAsync();
-        using (life.Abort.Register(() => patience = new(life.Options.Loop, life.Time, grace, () =>
-            over.TrySetResult())))
-            await over.Task;
+        using (life.Abort.Register(BeginGrace)) await over.Task;
         patience?.Dispose();
         reminder.Dispose();
         if (work.IsCompleted) return await work;
 
         _isGivenUp = true;
-        var words = $"The job was told to end, and its journal's storage did not answer within " +
-            $"{grace.TotalSeconds:0.###} s: {what} " +
-            "was not waited for any longer. Whether it has happened shows when the job is resumed. Check the disk " +
-            "or the network.";
+        var words = string.Create(CultureInfo.InvariantCulture, $"{grace.TotalSeconds:0.###} s");
+        words = $"The job was told to end, and its journal's storage did not answer within {words}: {what} was not waited " +
+            "for any longer. Whether it has happened shows when the job is resumed. Check the disk or the network.";
         Log.JournalWarning(life.Options.Logger, words);
         throw new OperationCanceledException(words, new FlareException(ErrorIds.Journal, words), life.Abort);
+
+        void BeginGrace() => patience = new(life.Options.Loop, life.Time, grace, () => over.TrySetResult());
 
         void Remind()
         {

@@ -20,7 +20,7 @@ public class JournalPageTests
                     if (round.Number == 2) break;
             await LookAsync(jobs, output);
             Assert.That(output.ToString(),
-                Does.StartWith("digits is unfinished: 2 rounds, the last round 2: 1 of 1 sites"));
+                Does.StartWith("digits is unfinished: 2 rounds, the last round 2: 1 of 1 site,"));
         }
         finally
         {

@@ -88,7 +88,7 @@ public class ResumeRoundsTests
     {
         await RunAsync(3, 2, 4);
         Assert.That((await RunAsync(99, 2, 4)).Entries.Select(e => e.Message),
-            Has.One.EqualTo("Job digits resumes with workflow FedAvg, number 2 of 2, after its round 1"));
+            Has.One.EqualTo("Job digits resumes after round 1 of FedAvg, workflow 2 of 2"));
     }
 
     [Test]

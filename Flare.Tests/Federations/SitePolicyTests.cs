@@ -45,7 +45,7 @@ public class SitePolicyTests
         Assert.That((error.Type, error.Stack), Is.EqualTo(("System.FormatException", "")));
         var reference = error.Message.Split("reference ")[1];
         Assert.That(reference, Does.StartWith("site-1/"));
-        var entry = log.Entries.Single(e => e.Message.Contains(reference) && e.Level == LogLevel.Error);
+        var entry = log.Entries.Single(e => e.Message.Contains(reference) && e.Exception is not null);
         Assert.That(entry.Exception!.ToString(), Does.Contain("Mustermann").And.Contain(nameof(Parsing.ReadPatients)));
     }
 

@@ -9,7 +9,7 @@ namespace Flare.Tests.Federations;
 public class RoundModelTests
 {
     /// <summary>After round n every weight is n; the quality is best where it is 4.</summary>
-    private static Executor Counting() => new Scripted((task, input, _, _) =>
+    private static Scripted Counting() => new Scripted((task, input, _, _) =>
         ValueTask.FromResult(task == TaskNames.Validate
         ? Dxo.Metrics(("accuracy", -Math.Abs(Dxo.From(input).Tensors.Values()[0] - 4))).ToShareable()
         : Sites.Diff(Dxo.From(input).Tensors, 1)));

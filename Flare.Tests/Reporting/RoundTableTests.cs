@@ -69,9 +69,9 @@ public class RoundTableTests
         var lines = Written(table => table.Add(Report(1) with { Sites = sites }));
         Assert.That(lines[2..], Is.EqualTo(new[]
         {
-            "        site-2: Failed: line \uFFFD[2Jline",
-            "        site-3: Failed: line \uFFFD[2Jline",
-            "        site-4: Failed: line \uFFFD[2Jline",
+            "        site-2: Failed: line \uFFFD[2Jline (task 'train')",
+            "        site-3: Failed: line \uFFFD[2Jline (task 'train')",
+            "        site-4: Failed: line \uFFFD[2Jline (task 'train')",
             "        … and 1,001 more answers",
         }));
     }

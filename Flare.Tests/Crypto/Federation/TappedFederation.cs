@@ -84,7 +84,7 @@ internal sealed class TappedFederation
             SiteRuntime[] sites = [.. Enumerable.Range(0, Sites).Select(site =>
             {
                 var keys = Keys(site);
-                var definition = new SiteDefinition(Name(site), Trainer(site))
+                var definition = new SiteDefinition(Name(site), Trainer(site)).UsePolicy(Flare.SitePolicy.InProcess)
                     .AddOutermostFilter(FilterPlace.SiteIn, new DecryptFilter(SitePolicy(site), keys))
                     .AddOutermostFilter(FilterPlace.SiteOut, new EncryptFilter(SitePolicy(site), keys));
                 return new SiteRuntime(definition, new SiteRuntimeOptions { JobId = Job, Loop = loop, Link = link.ConnectSite(Name(site)) });

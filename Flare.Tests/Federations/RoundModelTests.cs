@@ -116,10 +116,11 @@ public class RoundModelTests
         await using var reader = federation.RunAsync(Sites.Model(0)).GetAsyncEnumerator();
         Assert.That(await reader.MoveNextAsync());
         var patience = TimeSpan.FromSeconds(30);
+        using var enough = new CancellationTokenSource(Patience.Long);
         while (log.Entries.Count(e => e.Id == 23) < 2)
         {
             time.Advance(patience / 3);
-            await Task.Delay(1);
+            await Task.Delay(1, enough.Token);
         }
         Assert.That(log.Entries.Count(e => e.Id == 23 && e.Message.Contains("Round 2 of job job is ready",
             StringComparison.Ordinal)), Is.AtLeast(2));

@@ -32,10 +32,11 @@ public class SilentStorageTests
         await asked.Task.WaitAsync(Patience.Long);
 
         // While the job goes on it waits, and says so.
+        using var enough = new CancellationTokenSource(Patience.Long);
         while (!log.Entries.Any(e => e.Id == 22))
         {
             time.Advance(Grace / 4);
-            await Task.Delay(1);
+            await Task.Delay(1, enough.Token);
         }
         Assert.That(run.IsCompleted, Is.False);
 
@@ -44,7 +45,7 @@ public class SilentStorageTests
         while (!run.IsCompleted)
         {
             time.Advance(Grace / 4);
-            await Task.Yield();
+            await Task.Delay(1, enough.Token);
         }
         var error = Assert.CatchAsync<OperationCanceledException>(() => run)!;
         Assert.That(error.Message, Does.Contain("did not answer within 40 s"));

@@ -53,9 +53,9 @@ public class SimulationLoopTests
     public void Work_that_leaves_the_loop_is_counted_as_it_comes_back()
     {
         var loop = new SimulationLoop(1);
-        loop.Run(async () => await Task.Run(() => { }), Minute);
+        loop.Run(async () => await new FromElsewhere(), Minute);
         Assert.That(loop.Escapes, Is.EqualTo(1));
-        Assert.That(loop.FirstEscape, Does.Contain(nameof(Work_that_leaves_the_loop_is_counted_as_it_comes_back)).Or.Contain("ThreadPool"));
+        Assert.That(loop.FirstEscape, Does.Contain(nameof(FromElsewhere)));
     }
 
     [Test]

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text;
 
 namespace Flare;
@@ -19,7 +20,9 @@ internal static class SiteErrors
             .Where(e => e.Stack.Length > 0 && (told is null || !ReferenceEquals(e.Exception, told)))];
         var text = new StringBuilder();
         foreach (var error in errors.DistinctBy(e => (e.Type, e.Message)).Take(MostStacks))
-            text.Append($"{Environment.NewLine}--- {error.Site}, {error.Task}, round {error.Round}:{Environment.NewLine}{error.Stack}");
+            text.Append(
+                CultureInfo.InvariantCulture,
+                $"{Environment.NewLine}--- {error.Site}, {error.Task}, round {error.Round}:{Environment.NewLine}{error.Stack}");
         return text.ToString();
     }
 }

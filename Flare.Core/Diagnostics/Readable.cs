@@ -22,6 +22,15 @@ public static class Readable
     /// <summary>A measurement to three digits, such as <c>0.953</c>.</summary>
     public static string Number(double value) => value.ToString("G3", CultureInfo.InvariantCulture);
 
+    /// <summary>A number in one of .NET's formats, such as <c>N0</c>, as the invariant culture has it.</summary>
+    /// <param name="value">The number.</param>
+    /// <param name="format">The format.</param>
+    public static string Format(IFormattable value, string format)
+    {
+        ArgumentNullException.ThrowIfNull(value);
+        return value.ToString(format, CultureInfo.InvariantCulture);
+    }
+
     /// <summary>Such as <c>1 tensor</c> or <c>1,024 tensors</c>.</summary>
     /// <param name="count">How many; wide enough for a sum of any <see cref="long"/>s.</param>
     /// <param name="noun">The noun, whose plural ends in s.</param>

@@ -143,6 +143,6 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
         return new(
             ErrorIds.MalformedMessage,
             $"A message lacks the value '{PlainText.Cut(name)}'. It has: {names}"
-            + $"{(Count > most ? $" and {Count - most:N0} more" : "")}.");
+            + $"{(Count > most ? $" and {Readable.Format(Count - most, "N0")} more" : "")}.");
     }
 }

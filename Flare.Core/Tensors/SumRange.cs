@@ -28,7 +28,7 @@ internal sealed class SumRange(StateDict model)
             if (at < 0 || !model.Layout[at].Equals(spec) || _largest.Value[at] + largest <= MostOf(spec.DType)) continue;
             if (Overflows(difference, at))
             {
-                return $"its difference, up to {largest:G3}, would take the model's tensor '{spec.Name}' out of the range of "
+                return $"its difference, up to {Readable.Format(largest, "G3")}, would take the model's tensor '{spec.Name}' out of the range of "
                     + $"{spec.DType}; look at the site's learning rate and data, or have it send Weights";
             }
         }

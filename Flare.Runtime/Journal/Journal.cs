@@ -147,9 +147,9 @@ internal sealed class Journal : IAsyncDisposable
         if (recovered is not null && identity.Workflows != history.Identity.Workflows)
             recovered = recovered with { HasOtherWorkflows = true };
         if (length > maxLength / 4 * 3)
-            warnings.Add($"The log of the journal in '{storage.Location}' has {length:N0} bytes of the " +
-                $"{maxLength:N0} that it can have, " +
-                $"{length / Math.Max(1, history.LastNumber):N0} a round. When it is full, the next commit fails and " +
+            warnings.Add($"The log of the journal in '{storage.Location}' has {Readable.Format(length, "N0")} bytes of the " +
+                $"{Readable.Format(maxLength, "N0")} that it can have, " +
+                $"{Readable.Format(length / Math.Max(1, history.LastNumber), "N0")} a round. When it is full, the next commit fails and " +
                 $"ends the job; its model " +
                 "stays, and another job can begin with it.");
 
@@ -245,7 +245,7 @@ internal sealed class Journal : IAsyncDisposable
         JournalLog.WriteRecord(_buffer, type, payload);
         if (_buffer.WrittenCount > _maxLength - _length)
             throw new FlareException(ErrorIds.Journal, $"The journal in '{_storage.Location}' would grow above " +
-                $"{_maxLength:N0} bytes, " +
+                $"{Readable.Format(_maxLength, "N0")} bytes, " +
                 "of which reports are the most. Begin another job with this one's model, in an empty folder.");
         // Until the call succeeds nobody knows whether the record is there, and how much of it; only opening again can tell.
         _broken = true;

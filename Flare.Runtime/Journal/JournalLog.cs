@@ -98,7 +98,7 @@ internal static class JournalLog
     /// <summary>Refuses a file that is longer than a log grows to.</summary>
     public static void RequireLength(long length, string location)
     {
-        if (length > MaxLength) throw Damaged(location, MaxLength, $"it has {length:N0} bytes, more than a journal " +
+        if (length > MaxLength) throw Damaged(location, MaxLength, $"it has {Readable.Format(length, "N0")} bytes, more than a journal " +
             $"grows to");
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Flare.Runtime;
 
 namespace Flare.Tests.Core.Journaling;
@@ -76,7 +77,7 @@ public class JournalCrashTests
         var disk = new MemoryStorage();
         await using var journal = await Journal.OpenAsync(disk, Job);
         await RunAsync(journal, 0, () => { });
-        return [.. disk.Trace.Select(t => t.Split(' ')).Select(t => t[0] == "append" ? int.Parse(t[2]) : 1)];
+        return [.. disk.Trace.Select(t => t.Split(' ')).Select(t => t[0] == "append" ? int.Parse(t[2], CultureInfo.InvariantCulture) : 1)];
     }
 
     /// <summary>Opens, and takes the job on until the disk dies. Returns the acknowledged steps, those of earlier servers included.</summary>

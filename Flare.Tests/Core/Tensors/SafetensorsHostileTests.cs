@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Buffers.Binary;
 using System.Text;
 
@@ -207,10 +208,10 @@ public class SafetensorsHostileTests
         var number = numbers[random.Next(numbers.Count)];
         var other = random.Next(4) switch
         {
-            0 => random.NextInt64().ToString(),
-            1 => random.Next(1 << 30).ToString(),
+            0 => random.NextInt64().ToString(CultureInfo.InvariantCulture),
+            1 => random.Next(1 << 30).ToString(CultureInfo.InvariantCulture),
             2 => numbers[random.Next(numbers.Count)].Value,
-            _ => (long.TryParse(number.Value, out var value) ? value + random.Next(-2, 3) : 0).ToString(),
+            _ => (long.TryParse(number.Value, out var value) ? value + random.Next(-2, 3) : 0).ToString(CultureInfo.InvariantCulture),
         };
         return Encoding.Latin1.GetBytes(text[..number.Index] + other + text[(number.Index + number.Length)..]);
     }

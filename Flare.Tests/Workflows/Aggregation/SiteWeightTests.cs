@@ -15,7 +15,7 @@ public class SiteWeightTests
             .AddSites(2, _ => Sites.Adding(1))
             .UseController(new FedAvg { MinSites = 2, Aggregator = Weighted("site-2", weight) })))!;
         Assert.That(error.ErrorId, Is.EqualTo(ErrorIds.Configuration));
-        Assert.That(error.Message, Does.Contain($"FedAvg: SiteWeights gives site-2 the weight {weight:R}; it must be from 2^-64 to 2^64").And.Not.Contain("site-1"));
+        Assert.That(error.Message, Does.Contain(FormattableString.Invariant($"FedAvg: SiteWeights gives site-2 the weight {weight:R}; it must be from 2^-64 to 2^64")).And.Not.Contain("site-1"));
     }
 
     [Test]

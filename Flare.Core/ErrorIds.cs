@@ -1,6 +1,8 @@
 namespace Flare;
 
-/// <summary>The stable ids of Flare's errors. Each has a page in docs/errors that says what it means and what to do.</summary>
+/// <summary>
+/// The stable ids of Flare's errors. Each has a page in docs/errors that says what it means and what to do.
+/// </summary>
 public static class ErrorIds
 {
     /// <summary>A safetensors file is malformed or truncated.</summary>

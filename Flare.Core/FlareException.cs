@@ -1,13 +1,16 @@
 namespace Flare;
 
-/// <summary>The base of all errors that Flare itself raises. Misuse of an API throws the usual CLR exceptions instead.</summary>
+/// <summary>
+/// The base of all errors that Flare itself raises. Misuse of an API throws the usual CLR exceptions instead.
+/// </summary>
 public class FlareException : Exception
 {
     /// <summary>Creates an error.</summary>
     /// <param name="errorId">One of <see cref="ErrorIds"/>.</param>
     /// <param name="message">What happened, to what, and what to do.</param>
     /// <param name="inner">The cause, if another exception was.</param>
-    public FlareException(string errorId, string message, Exception? inner = null) : base($"{message} [{errorId}]", inner)
+    public FlareException(string errorId, string message, Exception? inner = null)
+        : base($"{message} [{errorId}]", inner)
     {
         ErrorId = errorId;
         HelpLink = $"docs/errors/{errorId}.md";

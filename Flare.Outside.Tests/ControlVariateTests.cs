@@ -6,8 +6,8 @@ using Flare.Workflows;
 namespace Flare.Outside.Tests;
 
 /// <summary>
-/// The server's half of SCAFFOLD's control variates (Karimireddy et al. 2020), as a user writes it: every site counts the
-/// same, and so many more count nothing as take no part.
+/// The server's half of SCAFFOLD's control variates (Karimireddy et al. 2020), as a user writes it: every site counts
+/// the same, and so many more count nothing as take no part.
 /// </summary>
 internal sealed class ControlSum(int allSites) : Aggregator, IMergeableAggregator
 {
@@ -50,7 +50,8 @@ internal sealed class ControlSum(int allSites) : Aggregator, IMergeableAggregato
     public ValueTask MergeSumAsync(ReadOnlySequence<byte> sum, CancellationToken abort)
     {
         var bytes = sum.ToArray();
-        if (bytes.Length != 8 * _sum.Length) throw new FlareException(ErrorIds.MalformedBytes, $"A sum of {_sum.Length} elements is due.");
+        if (bytes.Length != 8 * _sum.Length)
+            throw new FlareException(ErrorIds.MalformedBytes, $"A sum of {_sum.Length} elements is due.");
         for (var i = 0; i < _sum.Length; i++) _sum[i] += BinaryPrimitives.ReadDoubleLittleEndian(bytes.AsSpan(8 * i));
         return ValueTask.CompletedTask;
     }
@@ -81,11 +82,17 @@ public class ControlVariateTests
         await half.WriteSumAsync(bytes, default);
         await FoldAsync(federation, whole, 2);
         await whole.MergeSumAsync(new(bytes.WrittenMemory), default);
-        Assert.That((await whole.CompleteAsync(default))["w"].AsReadOnlySpan<float>()[0], Is.EqualTo(await FoldAsync(federation, new(4), 1, 2)));
-        Assert.That(() => whole.MergeSumAsync(new(bytes.WrittenMemory[..4]), default).AsTask(), Throws.TypeOf<FlareException>());
+        Assert.That(
+            (await whole.CompleteAsync(default))["w"].AsReadOnlySpan<float>()[0],
+            Is.EqualTo(await FoldAsync(federation, new(4), 1, 2)));
+        Assert.That(
+            () => whole.MergeSumAsync(new(bytes.WrittenMemory[..4]), default)
+            .AsTask(), Throws.TypeOf<FlareException>());
     }
 
-    /// <summary>Trains by the difference of a control variate of its own and the server's, which both go round with the model.</summary>
+    /// <summary>
+    /// Trains by the difference of a control variate of its own and the server's, which both go round with the model.
+    /// </summary>
     private sealed class Scaffolding(float own) : Learner
     {
         protected override ValueTask<Dxo> TrainAsync(Dxo model, FLContext context, CancellationToken abort)
@@ -119,10 +126,12 @@ public class ControlVariateTests
         async () =>
         {
             await using var federation = Federation.InProcess(f => f
-                .AddSite("complete", _ => new Scaffolding(1)).AddSite("plain", _ => new PlainSite()).UseController(Scaffold(sites: 2)));
+                .AddSite("complete", _ => new Scaffolding(1)).AddSite("plain", _ => new PlainSite())
+                .UseController(Scaffold(sites: 2)));
             await federation.RunToEndAsync(Of(0));
         },
-        Throws.TypeOf<TooFewResponsesException>().With.Message.Contains("plain: Rejected: it carries no set 'control'; answer with Dxo.WithSet"));
+        Throws.TypeOf<TooFewResponsesException>().With.Message.Contains(
+            "plain: Rejected: it carries no set 'control'; answer with Dxo.WithSet"));
 
     private sealed class PlainSite : Learner
     {

@@ -21,7 +21,8 @@ public class DecoratorTests
         }
         Assert.That(counting.Tasks, Is.EqualTo(new[] { "train 1", "train 2" }));
         Assert.That((inner.Finalized, inner.Disposed), Is.EqualTo((1, 1)));
-        Assert.That(inner.Events, Has.Exactly(1).EqualTo(EventTypes.StartRun).And.Exactly(1).EqualTo(EventTypes.EndRun));
+        Assert.That(
+            inner.Events, Has.Exactly(1).EqualTo(EventTypes.StartRun).And.Exactly(1).EqualTo(EventTypes.EndRun));
     }
 
     [Test]
@@ -43,7 +44,8 @@ public class DecoratorTests
     {
         var shared = new Told();
         Assert.That(
-            () => Federation.InProcess(f => f.AddSites(2, _ => new Counting(shared)).UseController(new FedAvg { Rounds = 1 })),
+            () => Federation.InProcess(
+                f => f.AddSites(2, _ => new Counting(shared)).UseController(new FedAvg { Rounds = 1 })),
             Throws.TypeOf<FlareException>().With.Message.Contains("site-1 and site-2 share one Told"));
     }
 

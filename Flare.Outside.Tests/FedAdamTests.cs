@@ -43,7 +43,9 @@ public class FedAdamTests
         Assert.That(next["running"].AsReadOnlySpan<float>()[0], Is.EqualTo(7), "a buffer is the aggregate's");
         Assert.That(model["w"].AsReadOnlySpan<float>()[0], Is.EqualTo(1), "the round's own model is left alone");
         using var third = optimizer.Apply(next, Model(3, 9), state);
-        Assert.That(state.Take("m", model.Select(t => t.Name == "w").Layout)["w"].AsReadOnlySpan<float>()[0], Is.GreaterThan(0.3f), "the momentum is kept");
+        Assert.That(
+            state.Take("m", model.Select(t => t.Name == "w").Layout)["w"].AsReadOnlySpan<float>()[0],
+            Is.GreaterThan(0.3f), "the momentum is kept");
     }
 
     [Test]
@@ -84,17 +86,21 @@ public class FedAdamTests
     public async Task Momentum_at_the_server_does_not_ruin_a_network_with_batch_normalisation()
     {
         static Sequential Network(long seed) => new([30], seed,
-            ("bn0", new BatchNorm1d(30)), ("fc1", new Linear(30, 16)), ("bn1", new BatchNorm1d(16)), ("relu", new ReLU()), ("fc2", new Linear(16, 2)));
+            ("bn0", new BatchNorm1d(30)), ("fc1", new Linear(30, 16)), ("bn1", new BatchNorm1d(16)),
+            ("relu", new ReLU()), ("fc2", new Linear(16, 2)));
 
         var data = Datasets.BreastCancer();
         var shards = data.Train.SplitIid(4, seed: 1);
         await using var federation = Federation.InProcess(f => f
-            .AddSites(4, site => new ClassifierTrainer(Network, shards[site.Index]) { LocalEpochs = 2, Validation = data.Test })
+            .AddSites(
+                4, site => new ClassifierTrainer(
+                    Network, shards[site.Index]) { LocalEpochs = 2, Validation = data.Test })
             .UseController(new FedAvg { Rounds = 15, Optimizer = new ServerMomentum { Beta = 0.9 } })
             .UseSeed(1));
         var rounds = await federation.RunToEndAsync(Network(1).StateDict());
         Assert.That(rounds.SelectMany(r => r.Warnings), Is.Empty);
-        Assert.That(rounds.Select(r => r.Metrics["accuracy"]), Is.All.GreaterThan(0.85), "no round names one class alone");
+        Assert.That(
+            rounds.Select(r => r.Metrics["accuracy"]), Is.All.GreaterThan(0.85), "no round names one class alone");
         Assert.That(federation.Model["bn0.running_var"].AsReadOnlySpan<float>().ToArray(), Is.All.GreaterThan(0));
     }
 }

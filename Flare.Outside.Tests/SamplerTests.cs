@@ -19,7 +19,9 @@ public class SamplerTests
     {
         var federation = new UnitFederation(StateDict.Create(("w", [0f])), "a", "b", "c");
         var sampler = new InTurn(2);
-        Assert.That(Enumerable.Range(1, 3).Select(round => string.Join(' ', sampler.Choose(federation, round))), Is.EqualTo(new[] { "a b", "c a", "b c" }));
+        Assert.That(
+            Enumerable.Range(1, 3).Select(round => string.Join(' ', sampler.Choose(federation, round))),
+            Is.EqualTo(new[] { "a b", "c a", "b c" }));
     }
 
     [Test]
@@ -29,11 +31,16 @@ public class SamplerTests
             .AddSites(3, site => new Adding(1))
             .UseController(new FedAvg { Rounds = 3, Sampling = new InTurn(2), Validation = ValidationMode.None }));
         var rounds = await federation.RunToEndAsync(StateDict.Create(("w", [0f])));
-        Assert.That(rounds.Select(r => string.Join(' ', r.Sites.Select(s => s.Site))), Is.EqualTo(new[] { "site-1 site-2", "site-3 site-1", "site-2 site-3" }));
+        Assert.That(
+            rounds.Select(r => string.Join(' ', r.Sites.Select(s => s.Site))),
+            Is.EqualTo(new[] { "site-1 site-2", "site-3 site-1", "site-2 site-3" }));
     }
 
     [Test]
     public void What_a_sampler_chooses_at_most_bounds_the_minimum() => Assert.That(
-        () => Federation.InProcess(f => f.AddSites(3, site => new Adding(1)).UseController(new FedAvg { Sampling = new InTurn(2), MinSites = 3 })),
-        Throws.TypeOf<FlareException>().With.Message.Contains("MinSites is 3; it must be from 1 to the 2 sites of a round"));
+        () => Federation.InProcess(
+            f => f.AddSites(3, site => new Adding(1))
+            .UseController(new FedAvg { Sampling = new InTurn(2), MinSites = 3 })),
+        Throws.TypeOf<FlareException>().With.Message.Contains(
+            "MinSites is 3; it must be from 1 to the 2 sites of a round"));
 }

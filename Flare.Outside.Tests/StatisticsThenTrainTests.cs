@@ -51,7 +51,8 @@ public class StatisticsThenTrainTests
     public async Task A_hospitals_statistics_by_themselves()
     {
         var answer = await new Hospital([30, 40]).ExecuteAsync(
-            "statistics", new Shareable(), TestContexts.ForSite("site-1", "statistics", round: 0), CancellationToken.None);
+            "statistics", new Shareable(), TestContexts.ForSite("site-1", "statistics", round: 0),
+            CancellationToken.None);
         var values = Dxo.From(answer).Values;
         Assert.That((values["sum"].AsNumber(), values["count"].AsNumber()), Is.EqualTo((70, 2)));
     }
@@ -62,7 +63,9 @@ public class StatisticsThenTrainTests
         var answer = await new Adding(1).ExecuteAsync(
             "Train", new Shareable(), TestContexts.ForSite("site-1", "Train"), CancellationToken.None);
         Assert.That(answer.ReturnCode, Is.EqualTo(ReturnCode.TaskUnknown));
-        Assert.That(answer.Error!.Message, Does.Contain("'train', 'validate' and 'submit_model'").And.Contain("did you mean 'train'?"));
+        Assert.That(
+            answer.Error!.Message,
+            Does.Contain("'train', 'validate' and 'submit_model'").And.Contain("did you mean 'train'?"));
     }
 
     private sealed class Hospital(float[] ages) : Learner

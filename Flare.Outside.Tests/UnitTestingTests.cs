@@ -13,7 +13,9 @@ public class UnitTestingTests
             "site-1", "statistics", round: 3, seed: 42, peerProperties: new FlareMap { ["version"] = "2" },
             components: [new Listener(told)]);
         context.Fire("tick");
-        Assert.That((context.Identity, context.Peer, context.TaskName, context.Round), Is.EqualTo(("site-1", "server", "statistics", 3)));
+        Assert.That(
+            (context.Identity, context.Peer, context.TaskName, context.Round),
+            Is.EqualTo(("site-1", "server", "statistics", 3)));
         Assert.That(context.PeerProperties["version"].AsText(), Is.EqualTo("2"));
         Assert.That(context.Seed("noise"), Is.EqualTo(Seeds.Derive(42, "site-1", "statistics", 3, "noise")));
         Assert.That(told, Is.EqualTo(new[] { "tick" }));
@@ -24,7 +26,8 @@ public class UnitTestingTests
     public async Task A_filter_by_itself()
     {
         var message = Dxo.WeightDiff(StateDict.Create(("w", [3f]))).ToShareable().Freeze();
-        var filtered = await new Halving().ProcessAsync(message, TestContexts.ForSite("site-1"), CancellationToken.None);
+        var filtered = await new Halving().ProcessAsync(
+            message, TestContexts.ForSite("site-1"), CancellationToken.None);
         Assert.That(Dxo.From(filtered).Tensors["w"].AsReadOnlySpan<float>().ToArray(), Is.EqualTo(new[] { 1.5f }));
     }
 

@@ -5,8 +5,8 @@ using System.Text;
 namespace Flare.Reporting;
 
 /// <summary>
-/// HTML under construction. The literal parts of an interpolated string are markup, and what is interpolated is text, escaped,
-/// unless it is <see cref="Html"/> itself. Numbers are written in the invariant culture.
+/// HTML under construction. The literal parts of an interpolated string are markup, and what is interpolated is text,
+/// escaped, unless it is <see cref="Html"/> itself. Numbers are written in the invariant culture.
 /// </summary>
 internal sealed class Html
 {
@@ -62,7 +62,9 @@ internal sealed class Html
         {
             foreach (var c in ShownText.Of(text ?? "", lines: true))
             {
-                var entity = c switch { '<' => "&lt;", '>' => "&gt;", '&' => "&amp;", '"' => "&quot;", '\'' => "&#39;", _ => null };
+                var entity =
+                    c switch { '<' => "&lt;", '>' => "&gt;", '&' => "&amp;", '"' => "&quot;", '\'' => "&#39;",
+                        _ => null };
                 if (entity is null) Result._text.Append(c);
                 else Result._text.Append(entity);
             }

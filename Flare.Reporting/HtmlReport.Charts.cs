@@ -20,11 +20,13 @@ public sealed partial class HtmlReport
         List<(string, IReadOnlyList<double>)> lines = [];
         if (known) lines.Add(("federation", [.. Rounds.Select(r => r.Metrics.GetValueOrDefault(metric, double.NaN))]));
         foreach (var (_, label, values) in _references.Where(r => r.Metric == metric)) lines.Add((label, values));
-        AppendFigure(html, known ? $"{metric} by round" : $"{metric} by round: no round has this metric", Chart.Lines(lines));
+        AppendFigure(
+            html, known ? $"{metric} by round" : $"{metric} by round: no round has this metric", Chart.Lines(lines));
     }
 
     private void AppendContributions(Html html) => AppendFigure(html, "contributions by round", Chart.Lines(
-        [("used", [.. Rounds.Select(r => (double)r.Accepted)]), ("asked for", [.. Rounds.Select(r => (double)r.Targets)])],
+        [("used", [.. Rounds.Select(r => (double)r.Accepted)]),
+            ("asked for", [.. Rounds.Select(r => (double)r.Targets)])],
         counts: true));
 
     private void AppendTime(Html html)

@@ -27,7 +27,8 @@ public sealed partial class HtmlReport
             var cells = site.ToLookup(x => x.index, x => x.outcome);
             for (var i = 0; i < shown.Length; i++)
                 AppendCell(html, cells[i].LastOrDefault(), shown[i].Number, Math.Max(1, most));
-            html.Append($"</td><td class=\"sum\">{Readable.Count(Steps(site.Select(x => x.outcome)), "step")}</td></tr>");
+            html.Append(
+                $"</td><td class=\"sum\">{Readable.Count(Steps(site.Select(x => x.outcome)), "step")}</td></tr>");
         }
         html.Append($"</table>");
     }
@@ -36,7 +37,8 @@ public sealed partial class HtmlReport
     private static IEnumerable<SiteOutcome> MainOutcomes(RoundReport round) =>
         round.Sites.Where(s => s.Task == round.Sites[0].Task);
 
-    // A report that was thinned out has lost outcomes that were accepted; its first may be of another task than the round's.
+    // A report that was thinned out has lost outcomes that were accepted; its first may be of another task than the
+    // round's.
     private static bool IsWhole(RoundReport round) =>
         MainOutcomes(round).Count() == round.Targets
         && MainOutcomes(round).Count(s => s.Status == SiteStatus.Accepted) == round.Accepted;

@@ -1,13 +1,14 @@
 namespace Flare.Reporting;
 
 /// <summary>
-/// A run as one HTML page without scripts or outside files: facts, quality, contributions and time by round, what each site
-/// contributed, and what went wrong. The contributions of single sites are shown for rounds whose reports still have them all;
-/// a federation thins out old ones. What sites say is shown as text, whatever it is, and numbers are the same in every culture.
+/// A run as one HTML page without scripts or outside files: facts, quality, contributions and time by round, what each
+/// site contributed, and what went wrong. The contributions of single sites are shown for rounds whose reports still
+/// have them all; a federation thins out old ones. What sites say is shown as text, whatever it is, and numbers are the
+/// same in every culture.
 /// </summary>
 /// <remarks>
-/// The page of a long run stays one that a browser opens: charts are thinned to what can be seen, and tables keep the last rounds,
-/// those with the best models, and the first failures, and say so.
+/// The page of a long run stays one that a browser opens: charts are thinned to what can be seen, and tables keep the
+/// last rounds, those with the best models, and the first failures, and say so.
 /// </remarks>
 public sealed partial class HtmlReport
 {
@@ -38,8 +39,8 @@ public sealed partial class HtmlReport
     }
 
     /// <summary>
-    /// Adds a line to a metric's chart to compare with, such as the same model trained centrally; where no round has the metric, the
-    /// line has a chart of its own that says so. Returns this instance.
+    /// Adds a line to a metric's chart to compare with, such as the same model trained centrally; where no round has
+    /// the metric, the line has a chart of its own that says so. Returns this instance.
     /// </summary>
     /// <param name="metric">The metric, as <see cref="RoundReport.Metrics"/> names it.</param>
     /// <param name="label">What the line is.</param>
@@ -93,8 +94,11 @@ public sealed partial class HtmlReport
         html.Append($"{Html.If(models, $"<th>model</th>")}</tr>");
         foreach (var round in shown)
         {
-            html.Append($"<tr><td>{round.Number}</td><td class=\"one\">{round.Accepted} of {round.Targets}</td><td>{Metrics(round)}</td>");
-            html.Append($"<td class=\"one\">{Readable.Duration(round.Elapsed)}</td><td>{(round.IsBest ? "★" : "")}</td>");
+            html.Append(
+                $"<tr><td>{round.Number}</td><td class=\"one\">{round.Accepted} of "
+                    + $"{round.Targets}</td><td>{Metrics(round)}</td>");
+            html.Append(
+                $"<td class=\"one\">{Readable.Duration(round.Elapsed)}</td><td>{(round.IsBest ? "★" : "")}</td>");
             if (models) html.Append($"<td><code>{round.ModelSha256?[..12]}</code></td>");
             html.Append($"</tr>");
         }

@@ -1,8 +1,9 @@
 namespace Flare.Reporting;
 
 /// <summary>
-/// A component of the server that draws the running round's progress in the terminal's last line: of the sites that were asked to
-/// train, how many have been counted. Add it with <c>AddServerComponent</c>. Where the output is no terminal, it only counts.
+/// A component of the server that draws the running round's progress in the terminal's last line: of the sites that
+/// were asked to train, how many have been counted. Add it with <c>AddServerComponent</c>. Where the output is no
+/// terminal, it only counts.
 /// </summary>
 public sealed class ProgressLine : FLComponent
 {
@@ -16,7 +17,8 @@ public sealed class ProgressLine : FLComponent
 
     /// <summary>A line of a terminal.</summary>
     /// <param name="output">Where to draw; the console unless given.</param>
-    /// <param name="live">Whether it is a terminal, whose last line can be written over; unless given, whether the console is one.</param>
+    /// <param name="live">Whether it is a terminal, whose last line can be written over; unless given, whether the
+    /// console is one.</param>
     public ProgressLine(TextWriter? output = null, bool? live = null)
     {
         _output = output ?? Console.Out;
@@ -26,7 +28,9 @@ public sealed class ProgressLine : FLComponent
     /// <summary>Rounds begun in this process, as opposed to those that a journal told of.</summary>
     public int RoundsStarted { get; private set; }
 
-    /// <summary>Removes the line from the terminal until the next event, so that something else can be written.</summary>
+    /// <summary>
+    /// Removes the line from the terminal until the next event, so that something else can be written.
+    /// </summary>
     public void Clear()
     {
         lock (_lock) Erase();

@@ -4,8 +4,8 @@ using System.Text;
 namespace Flare.Reporting;
 
 /// <summary>
-/// A table of rounds in the terminal: a row a round, and under it whose answers were not used, and why. Not thread-safe, but for
-/// its <see cref="Progress"/>.
+/// A table of rounds in the terminal: a row a round, and under it whose answers were not used, and why. Not
+/// thread-safe, but for its <see cref="Progress"/>.
 /// </summary>
 public sealed class RoundTable
 {
@@ -20,12 +20,15 @@ public sealed class RoundTable
     public RoundTable(TextWriter? output = null, bool? live = null) =>
         (_output, Progress) = (output ?? Console.Out, new ProgressLine(output, live));
 
-    /// <summary>The running round's progress, in the table's last line: a component for <c>AddServerComponent</c>.</summary>
+    /// <summary>
+    /// The running round's progress, in the table's last line: a component for <c>AddServerComponent</c>.
+    /// </summary>
     public ProgressLine Progress { get; }
 
     /// <summary>
-    /// Adds a column. Without any, the table has the first round's metrics: at most four, in alphabetical order, without those of
-    /// single parts, which have a dot in their name (<c>encryption.seconds</c>). Returns this instance.
+    /// Adds a column. Without any, the table has the first round's metrics: at most four, in alphabetical order,
+    /// without those of single parts, which have a dot in their name (<c>encryption.seconds</c>). Returns this
+    /// instance.
     /// </summary>
     /// <param name="heading">The column's heading.</param>
     /// <param name="value">A round's cell; called once for each row, from left to right.</param>
@@ -34,7 +37,8 @@ public sealed class RoundTable
     {
         ArgumentNullException.ThrowIfNull(heading);
         ArgumentNullException.ThrowIfNull(value);
-        if (_begun) throw new InvalidOperationException("The table has rows already: add columns before the first round.");
+        if (_begun)
+            throw new InvalidOperationException("The table has rows already: add columns before the first round.");
         _columns.Add((heading, value));
         return this;
     }
@@ -57,20 +61,25 @@ public sealed class RoundTable
         rows.Append(CultureInfo.InvariantCulture, $"   {round.Elapsed.TotalSeconds,7:F2}{(round.IsBest ? "  *" : "")}");
         rows.AppendLine();
         SiteOutcome[] unused = [.. round.Sites.Where(s => s.Status != SiteStatus.Accepted)];
-        foreach (var outcome in unused.Take(MostOutcomes)) rows.Append("        ").AppendLine(ShownText.Of($"{outcome}"));
+        foreach (var outcome in unused.Take(MostOutcomes))
+            rows.Append("        ").AppendLine(ShownText.Of($"{outcome}"));
         if (unused.Length > MostOutcomes)
-            rows.AppendLine(CultureInfo.InvariantCulture, $"        … and {Readable.Count(unused.Length - MostOutcomes, "more answer")}");
+            rows.AppendLine(
+                CultureInfo.InvariantCulture,
+                $"        … and {Readable.Count(unused.Length - MostOutcomes, "more answer")}");
         Progress.Write(rows.ToString());
     }
 
     private void Begin(StringBuilder rows, RoundReport first)
     {
         if (_columns.Count == 0)
-            foreach (var metric in first.Metrics.Keys.Where(m => !m.Contains('.')).Order(StringComparer.Ordinal).Take(MostMetrics))
+            foreach (var metric in first.Metrics.Keys.Where(m => !m.Contains('.')).Order(StringComparer.Ordinal)
+                .Take(MostMetrics))
                 AddMetric(metric);
         _begun = true;
         rows.Append("round   sites");
-        foreach (var (heading, _) in _columns) rows.Append("   ").Append(ShownText.Of(heading).PadLeft(WidthOf(heading)));
+        foreach (var (heading, _) in _columns)
+            rows.Append("   ").Append(ShownText.Of(heading).PadLeft(WidthOf(heading)));
         rows.AppendLine("   seconds");
     }
 

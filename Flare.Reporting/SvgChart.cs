@@ -1,6 +1,8 @@
 namespace Flare.Reporting;
 
-/// <summary>The two kinds of chart in a report, as SVG. Classes name the colours, which the page's style sets.</summary>
+/// <summary>
+/// The two kinds of chart in a report, as SVG. Classes name the colours, which the page's style sets.
+/// </summary>
 /// <param name="rounds">The numbers of the rounds, from left to right.</param>
 internal sealed class SvgChart(IReadOnlyList<int> rounds)
 {
@@ -10,8 +12,8 @@ internal sealed class SvgChart(IReadOnlyList<int> rounds)
     private const int MostStretches = 120;
 
     /// <summary>
-    /// Lines over rounds, with their legend; a value that is not finite leaves a gap. Of very many rounds, each stretch of a
-    /// line shows its lowest and its highest value, so that no outlier is lost.
+    /// Lines over rounds, with their legend; a value that is not finite leaves a gap. Of very many rounds, each stretch
+    /// of a line shows its lowest and its highest value, so that no outlier is lost.
     /// </summary>
     public Html Lines(IReadOnlyList<(string Label, IReadOnlyList<double> Values)> lines, bool counts = false)
     {
@@ -87,7 +89,9 @@ internal sealed class SvgChart(IReadOnlyList<int> rounds)
         {
             var y = Y(tick, axis);
             svg.Append($"<line class=\"axis\" x1=\"{left:F0}\" x2=\"{Width - Right}\" y1=\"{y:F1}\" y2=\"{y:F1}\"/>");
-            svg.Append($"<text class=\"y\" x=\"{left - 6:F0}\" y=\"{y + 4:F1}\" text-anchor=\"end\">{axis.Label(tick)}</text>");
+            svg.Append(
+                $"<text class=\"y\" x=\"{left - 6:F0}\" y=\"{y + 4:F1}\" "
+                    + $"text-anchor=\"end\">{axis.Label(tick)}</text>");
         }
         var step = (int)ChartAxis.WholeStep(Math.Max(1, rounds.Count) / 10.0);
         for (var i = 0; i < rounds.Count; i++)
@@ -102,7 +106,8 @@ internal sealed class SvgChart(IReadOnlyList<int> rounds)
     // As wide as the longest label needs.
     private static double Left(ChartAxis axis) => 12 + LetterWidth * axis.Ticks.Max(t => axis.Label(t).Length);
 
-    private double X(int index, double left) => left + (index + 0.5) * (Width - left - Right) / Math.Max(1, rounds.Count);
+    private double X(int index, double left) =>
+        left + (index + 0.5) * (Width - left - Right) / Math.Max(1, rounds.Count);
 
     private static double Y(double value, ChartAxis axis) =>
         Height - Bottom - (value - axis.Low) / (axis.High - axis.Low) * (Height - Top - Bottom);

@@ -1,6 +1,8 @@
 namespace Flare.Testing;
 
-/// <summary>Does to a federation what its <see cref="FaultProfile"/> says, and mends everything when its time is over.</summary>
+/// <summary>
+/// Does to a federation what its <see cref="FaultProfile"/> says, and mends everything when its time is over.
+/// </summary>
 internal sealed class Nemesis
 {
     private readonly SimulatedFederation _federation;
@@ -12,7 +14,9 @@ internal sealed class Nemesis
     private readonly SimulatedDisk _disk;
     private bool _isOver;
 
-    public Nemesis(SimulatedFederation federation, FaultProfile faults, TimeSpan until, SimulationLoop loop, SimulatedNetwork network, SimulatedDisk disk)
+    public Nemesis(
+        SimulatedFederation federation, FaultProfile faults, TimeSpan until, SimulationLoop loop,
+        SimulatedNetwork network, SimulatedDisk disk)
     {
         (_federation, _faults, _until, _loop, _network, _disk) = (federation, faults, until, loop, network, disk);
         _random = loop.Random.Fork();
@@ -30,7 +34,8 @@ internal sealed class Nemesis
         Every(_faults.Aborts, _federation.AbortJob);
         _disk.Writing = time =>
         {
-            if (!_isOver && _random.Chance(_faults.CrashDuringWrite)) _loop.After(_random.Between(TimeSpan.Zero, time), CrashServer);
+            if (!_isOver && _random.Chance(_faults.CrashDuringWrite))
+                _loop.After(_random.Between(TimeSpan.Zero, time), CrashServer);
         };
         _loop.After(_until, Stop);
     }

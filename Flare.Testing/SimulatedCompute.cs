@@ -2,7 +2,10 @@ using Flare.Runtime;
 
 namespace Flare.Testing;
 
-/// <summary>Runs heavy work on the loop, after a virtual delay: as far as anybody there can tell, on another thread that is sometimes slow.</summary>
+/// <summary>
+/// Runs heavy work on the loop, after a virtual delay: as far as anybody there can tell, on another thread that is
+/// sometimes slow.
+/// </summary>
 internal sealed class SimulatedCompute : ComputeScheduler
 {
     private readonly SimulationLoop _loop;
@@ -19,7 +22,9 @@ internal sealed class SimulatedCompute : ComputeScheduler
 
     public override async Task<T> RunAsync<T>(Func<ValueTask<T>> work)
     {
-        await Task.Delay(TimeSpan.FromMilliseconds(_random.Chance(0.05) ? _random.NextInt32(400) : _random.NextDouble() * 3), _loop.Time);
+        await Task.Delay(
+            TimeSpan.FromMilliseconds(_random.Chance(0.05) ? _random.NextInt32(400) : _random.NextDouble() * 3),
+            _loop.Time);
         return await work();
     }
 

@@ -4,8 +4,9 @@ using Flare.Runtime;
 namespace Flare.Testing;
 
 /// <summary>
-/// A disk that keeps what a completed call wrote, and does to everything else what <see cref="IJournalStorage"/> allows: a crash tears the append on
-/// its way, a replacement is there or not, deleted files come back. Each <see cref="Open"/> gives a storage over the same content.
+/// A disk that keeps what a completed call wrote, and does to everything else what <see cref="IJournalStorage"/>
+/// allows: a crash tears the append on its way, a replacement is there or not, deleted files come back. Each
+/// <see cref="Open"/> gives a storage over the same content.
 /// </summary>
 [SuppressMessage("Design", "CA1001", Justification = "A storage belongs to the journal that it was opened for.")]
 public sealed class SimulatedDisk
@@ -39,14 +40,19 @@ public sealed class SimulatedDisk
     internal Action<TimeSpan> Writing { get; set; } = static _ => { };
 
     /// <summary>Opens the disk. One storage at a time, as a folder's lock would have it.</summary>
-    /// <exception cref="InvalidOperationException">The storage before was neither disposed of nor lost in a crash.</exception>
+    /// <exception cref="InvalidOperationException">The storage before was neither disposed of nor lost in a
+    /// crash.</exception>
     public IJournalStorage Open()
     {
-        if (_storage is { IsOpen: true }) throw new InvalidOperationException("The disk is open: dispose of its storage, or crash it, before it is opened again.");
+        if (_storage is { IsOpen: true })
+            throw new InvalidOperationException(
+                "The disk is open: dispose of its storage, or crash it, before it is opened again.");
         return _storage = new Storage(this);
     }
 
-    /// <summary>The process, or the machine, dies now: calls on their way fail, and what they wrote is there in part.</summary>
+    /// <summary>
+    /// The process, or the machine, dies now: calls on their way fail, and what they wrote is there in part.
+    /// </summary>
     public void Crash()
     {
         if (_storage is not { IsOpen: true } storage) return;
@@ -76,7 +82,8 @@ public sealed class SimulatedDisk
 
     private sealed class Storage(SimulatedDisk disk) : IJournalStorage
     {
-        private static readonly TimeSpan Shortest = TimeSpan.FromMilliseconds(1); // what a delay can be, and still be one
+        // what a delay can be, and still be one
+        private static readonly TimeSpan Shortest = TimeSpan.FromMilliseconds(1);
 
         public bool IsOpen { get; set; } = true;
 
@@ -102,7 +109,9 @@ public sealed class SimulatedDisk
         {
             Content(name);
             var copy = bytes.ToArray();
-            await WriteAsync("append", done => disk.Tear(name, copy, done), () => disk._files[name] = [.. disk._files[name], .. copy]);
+            await WriteAsync(
+                "append", done => disk.Tear(name, copy, done),
+                () => disk._files[name] = [.. disk._files[name], .. copy]);
         }
 
         public async Task TruncateAsync(string name, long length)
@@ -138,7 +147,8 @@ public sealed class SimulatedDisk
         private async Task WriteAsync(string what, Action<double> tear, Action apply)
         {
             RequireOpen();
-            if (OnItsWay is not null) throw new InvalidOperationException("The storage is at work: its contract is one call at a time.");
+            if (OnItsWay is not null)
+                throw new InvalidOperationException("The storage is at work: its contract is one call at a time.");
             OnItsWay = tear;
             var time = Latency();
             disk.Writing(time);
@@ -164,9 +174,12 @@ public sealed class SimulatedDisk
             RequireOpen();
         }
 
-        private TimeSpan Latency() => disk._random.Between(Shortest, disk.Faults.MaxLatency > Shortest ? disk.Faults.MaxLatency : Shortest);
+        private TimeSpan Latency() =>
+            disk._random.Between(Shortest, disk.Faults.MaxLatency > Shortest ? disk.Faults.MaxLatency : Shortest);
 
-        private byte[] Content(string name) => disk._files.GetValueOrDefault(name) ?? throw new FileNotFoundException($"The simulated disk has no file '{name}'.");
+        private byte[] Content(string name) =>
+            disk._files.GetValueOrDefault(name)
+            ?? throw new FileNotFoundException($"The simulated disk has no file '{name}'.");
 
         private void RequireOpen()
         {

@@ -3,7 +3,9 @@ using Flare.Runtime;
 
 namespace Flare.Testing;
 
-/// <summary>One run of a <see cref="Simulation"/>: starts and stops the processes, and holds the runtime to its promises.</summary>
+/// <summary>
+/// One run of a <see cref="Simulation"/>: starts and stops the processes, and holds the runtime to its promises.
+/// </summary>
 [SuppressMessage("Design", "CA1001", Justification = "A server ends in a crash or by itself.")]
 internal sealed class SimulatedFederation
 {
@@ -39,7 +41,8 @@ internal sealed class SimulatedFederation
         _network.ServerReceives = _uploads.OnServerReceives;
         var slots = plan.ExecutorsAtOnce is { } most ? new ExecutorSlots(most) : null;
         Sites = [.. Enumerable.Range(0, plan.Sites).Select(i => new SimulatedSite(
-            plan, new SiteInfo(i, $"site-{i + 1}"), loop, _network, _uploads, () => _finished.Task.IsCompleted, Fail, slots))];
+            plan, new SiteInfo(i, $"site-{i + 1}"), loop, _network, _uploads, () => _finished.Task.IsCompleted, Fail,
+            slots))];
         _nemesis = new Nemesis(this, faults, plan.AttackTime, loop, _network, _disk);
     }
 
@@ -51,7 +54,8 @@ internal sealed class SimulatedFederation
     {
         var isReliable = _network.Faults.IsReliable;
         StartServer();
-        foreach (var site in Sites) _loop.After(_random.Between(TimeSpan.Zero, TimeSpan.FromSeconds(isReliable ? 0 : 2)), site.Start);
+        foreach (var site in Sites)
+            _loop.After(_random.Between(TimeSpan.Zero, TimeSpan.FromSeconds(isReliable ? 0 : 2)), site.Start);
         _nemesis.Start();
         await _finished.Task;
         _nemesis.Stop();
@@ -93,7 +97,11 @@ internal sealed class SimulatedFederation
     public SimulationResult Result(SimulationEnd end)
     {
         if (end != SimulationEnd.Completed) _failures.Add(DescribeEnd(end));
-        if (_loop.Escapes > 0) _failures.Insert(0, $"{_loop.Escapes} callbacks came from other threads: something left the loop. Look for ConfigureAwait(false), Task.Run, Task.WhenAny and the like, and for the wall clock. The first came from:\n{_loop.FirstEscape}");
+        if (_loop.Escapes > 0)
+            _failures.Insert(
+                0, $"{_loop.Escapes} callbacks came from other threads: something left the loop. Look for "
+                    + $"ConfigureAwait(false), Task.Run, Task.WhenAny and the like, and for the wall clock. The first "
+                    + $"came from:\n{_loop.FirstEscape}");
         _failures.AddRange(_loop.Unhandled.Select(e => $"an exception that nobody awaited: {e}"));
         var result = new SimulationResult
         {
@@ -103,7 +111,9 @@ internal sealed class SimulatedFederation
             Rounds = _ledger.Announced,
             InitialModel = _plan.InitialModel(),
             Model = _model ?? _plan.InitialModel(),
-            Statistics = new(_loop.Now, _loop.Steps, _nemesis.ServerCrashes, _nemesis.SiteCrashes, _nemesis.Partitions, _restarts, Aborts, _disk.Torn, _network.Sent, _network.Dropped, _network.Duplicated, _uploads.Most),
+            Statistics = new(
+                _loop.Now, _loop.Steps, _nemesis.ServerCrashes, _nemesis.SiteCrashes, _nemesis.Partitions, _restarts,
+                Aborts, _disk.Torn, _network.Sent, _network.Dropped, _network.Duplicated, _uploads.Most),
             Log = _loop.Log,
             Reproduction = _plan.Reproduction ?? $"the same simulation with Seed = {_plan.Seed}",
         };
@@ -147,11 +157,15 @@ internal sealed class SimulatedFederation
             _ledger.ServerEnds();
             _finished.TrySetResult();
         }
-        else if ((failure is OperationCanceledException && _aborted is not null) || failure is IOException or FlareException { IsTransient: true } or FlareException { ErrorId: ErrorIds.Journal or ErrorIds.TooFewResponses })
+        else if ((failure is OperationCanceledException && _aborted is not null)
+            || failure is IOException or FlareException { IsTransient: true }
+            or FlareException { ErrorId: ErrorIds.Journal or ErrorIds.TooFewResponses })
         {
             // What is on its way to the disk is waited for; all else is bounded.
-            var bound = _plan.Limits.AbortGrace + _plan.Limits.DrainTimeout + 10 * _disk.Faults.MaxLatency + TimeSpan.FromSeconds(1);
-            if (_aborted is { } aborted && _loop.Now - aborted > bound) Fail($"the job was aborted and took {_loop.Now - aborted} to end, where {bound} would do");
+            var bound = _plan.Limits.AbortGrace + _plan.Limits.DrainTimeout + 10 * _disk.Faults.MaxLatency
+                + TimeSpan.FromSeconds(1);
+            if (_aborted is { } aborted && _loop.Now - aborted > bound)
+                Fail($"the job was aborted and took {_loop.Now - aborted} to end, where {bound} would do");
             _aborted = null;
             _restarts++;
             _lastFailure = failure;
@@ -193,7 +207,9 @@ internal sealed class SimulatedFederation
         return null;
     }
 
-    /// <summary>A job that is complete stays so: opened once more, it has the same rounds and the same model, and its sites end.</summary>
+    /// <summary>
+    /// A job that is complete stays so: opened once more, it has the same rounds and the same model, and its sites end.
+    /// </summary>
     private async Task ReopenAsync()
     {
         var rounds = _ledger.Announced.Count;
@@ -202,7 +218,8 @@ internal sealed class SimulatedFederation
         if (await RunToEndAsync(server) is { } failure) Fail($"the completed job, opened again, failed: {failure}");
         _network.DisconnectServer();
         _ledger.ServerEnds();
-        if (_ledger.Announced.Count != rounds) Fail($"the completed job, opened again, went on with round {_ledger.Announced[^1].Number}");
+        if (_ledger.Announced.Count != rounds)
+            Fail($"the completed job, opened again, went on with round {_ledger.Announced[^1].Number}");
         if (!server.Model.ContentEquals(_model!)) Fail("the completed job, opened again, has another model");
     }
 
@@ -226,9 +243,11 @@ internal sealed class SimulatedFederation
             SimulationEnd.OutOfSteps => "the run takes more steps than it may: something spins",
             _ => "nothing is left to happen, and the job is not over: a wakeup was lost",
         };
-        var server = ServerIsUp ? "the server is up" : _finished.Task.IsCompleted ? "the server is done" : "the server is down";
+        var server = ServerIsUp ? "the server is up" : _finished.Task.IsCompleted ? "the server is done"
+            : "the server is down";
         var last = _lastFailure is null ? "" : $"; the job last failed with: {_lastFailure.Message}";
-        return $"{why}: {_ledger.Announced.Count} rounds were announced, {server}, ended are {Sites.Count(s => s.HasEnded)} of {Sites.Count} sites{last}";
+        return $"{why}: {_ledger.Announced.Count} rounds were announced, {server}, ended are "
+            + $"{Sites.Count(s => s.HasEnded)} of {Sites.Count} sites{last}";
     }
 
     /// <summary>Has the bound on uploads looked at after every message.</summary>

@@ -17,9 +17,10 @@ public enum LinkDirections
 }
 
 /// <summary>
-/// The network between one server and its sites, on a <see cref="SimulationLoop"/>: it delays, loses, repeats and reorders messages, and links
-/// can be cut. Messages are delivered to whichever end is connected under the name when they arrive, so that a process that has
-/// started again hears what was meant for its predecessor. They travel without copies.
+/// The network between one server and its sites, on a <see cref="SimulationLoop"/>: it delays, loses, repeats and
+/// reorders messages, and links can be cut. Messages are delivered to whichever end is connected under the name when
+/// they arrive, so that a process that has started again hears what was meant for its predecessor. They travel without
+/// copies.
 /// </summary>
 public sealed class SimulatedNetwork
 {
@@ -101,10 +102,12 @@ public sealed class SimulatedNetwork
             if (_random.Chance(Faults.Straggling)) arrival += _random.Between(TimeSpan.Zero, Faults.MaxStraggle);
             if (Faults.BytesPerSecond > 0 && bytes > 0)
             {
-                lane.Busy = (lane.Busy > _loop.Now ? lane.Busy : _loop.Now) + TimeSpan.FromSeconds((double)bytes / Faults.BytesPerSecond);
+                lane.Busy = (lane.Busy > _loop.Now ? lane.Busy : _loop.Now)
+                    + TimeSpan.FromSeconds((double)bytes / Faults.BytesPerSecond);
                 arrival += lane.Busy - _loop.Now;
             }
-            if (Faults.IsReliable) lane.Last = arrival = arrival > lane.Last ? arrival : lane.Last + TimeSpan.FromTicks(1);
+            if (Faults.IsReliable)
+                lane.Last = arrival = arrival > lane.Last ? arrival : lane.Last + TimeSpan.FromTicks(1);
             _loop.After(arrival - _loop.Now, () =>
             {
                 if ((Side(site).Cut & direction) != 0) Dropped++;
@@ -121,7 +124,9 @@ public sealed class SimulatedNetwork
         public Lane ToSite;
     }
 
-    /// <summary>One direction of a link: until when it carries a large message, and when its last message arrives.</summary>
+    /// <summary>
+    /// One direction of a link: until when it carries a large message, and when its last message arrives.
+    /// </summary>
     private struct Lane
     {
         public TimeSpan Busy;
@@ -162,7 +167,8 @@ public sealed class SimulatedNetwork
         {
             if (network.Side(site).End != this) return;
             network.SiteSends(message);
-            network.Carry(site, LinkDirections.ToServer, message is TaskResult result ? result.Result.TensorBytes() : 0, () =>
+            network.Carry(
+                site, LinkDirections.ToServer, message is TaskResult result ? result.Result.TensorBytes() : 0, () =>
             {
                 if (network._server?.Receive is not { } receive)
                 {

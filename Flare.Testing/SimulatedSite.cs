@@ -3,9 +3,13 @@ using Flare.Runtime;
 
 namespace Flare.Testing;
 
-/// <summary>A site's process: it starts, crashes, and starts again with a higher incarnation and a new executor.</summary>
+/// <summary>
+/// A site's process: it starts, crashes, and starts again with a higher incarnation and a new executor.
+/// </summary>
 [SuppressMessage("Design", "CA1001", Justification = "A site ends in a crash or by itself.")]
-internal sealed class SimulatedSite(Simulation plan, SiteInfo info, SimulationLoop loop, SimulatedNetwork network, UploadWatch uploads, Func<bool> isOver, Action<string> fail,
+internal sealed class SimulatedSite(
+    Simulation plan, SiteInfo info, SimulationLoop loop, SimulatedNetwork network, UploadWatch uploads,
+    Func<bool> isOver, Action<string> fail,
     ExecutorSlots? slots)
 {
     private SiteRuntime? _runtime;
@@ -40,8 +44,8 @@ internal sealed class SimulatedSite(Simulation plan, SiteInfo info, SimulationLo
     }
 
     /// <summary>
-    /// A site that was told that its job has failed is started again, as its operator would: the server may have died before anyone could see there
-    /// that the job had failed, and have gone on with it since.
+    /// A site that was told that its job has failed is started again, as its operator would: the server may have died
+    /// before anyone could see there that the job had failed, and have gone on with it since.
     /// </summary>
     private async Task StartAgainAsync(SiteRuntime runtime)
     {

@@ -3,12 +3,15 @@ using Flare.Runtime;
 namespace Flare.Testing;
 
 /// <summary>
-/// A federation under attack: server and sites, unchanged, on one <see cref="SimulationLoop"/>, over a network, a disk and processes that fail as
-/// <see cref="Faults"/> says. After <see cref="AttackTime"/> everything heals, and the job must come to its end. A job that fails meanwhile for a
-/// reason that a retry can mend is started again, as an operator would, and resumes from its journal.
-/// <para>Every run checks what the runtime promises whatever the workflow: no announced round is lost or changed; executors get one task at a time,
-/// and none after the end; large results wait for their permits, and the server holds no more of them than it has; nothing leaves the
-/// loop; the job ends, at the server and at the sites. <see cref="Check"/> adds what the workflow promises.</para>
+/// A federation under attack: server and sites, unchanged, on one <see cref="SimulationLoop"/>, over a network, a disk
+/// and processes that fail as
+/// <see cref="Faults"/> says. After <see cref="AttackTime"/> everything heals, and the job must come to its end. A job
+/// that fails meanwhile for a reason that a retry can mend is started again, as an operator would, and resumes from its
+/// journal.
+/// <para>Every run checks what the runtime promises whatever the workflow: no announced round is lost or changed;
+/// executors get one task at a time, and none after the end; large results wait for their permits, and the server holds
+/// no more of them than it has; nothing leaves the loop; the job ends, at the server and at the sites.
+/// <see cref="Check"/> adds what the workflow promises.</para>
 /// <para>The same seed gives the same run: a failure is repeated by its seed.</para>
 /// </summary>
 public sealed record Simulation
@@ -58,7 +61,9 @@ public sealed record Simulation
     /// <summary>Changes the server's options (filters, components), at every start of it; null for no change.</summary>
     public Func<JobServerOptions, JobServerOptions>? ConfigureServer { get; init; }
 
-    /// <summary>What must hold of a finished run beyond the runtime's own promises: returns what does not. Null for nothing.</summary>
+    /// <summary>
+    /// What must hold of a finished run beyond the runtime's own promises: returns what does not. Null for nothing.
+    /// </summary>
     public Func<SimulationResult, IEnumerable<string>>? Check { get; init; }
 
     /// <summary>Whether to keep the trace as text.</summary>
@@ -67,7 +72,10 @@ public sealed record Simulation
     /// <summary>How to run this seed again, in one line; part of what a failed run says.</summary>
     public string? Reproduction { get; init; }
 
-    /// <summary>Runs the simulation on the calling thread. It throws nothing for a run that failed: see <see cref="SimulationResult.Failures"/>.</summary>
+    /// <summary>
+    /// Runs the simulation on the calling thread. It throws nothing for a run that failed: see
+    /// <see cref="SimulationResult.Failures"/>.
+    /// </summary>
     /// <exception cref="ArgumentException">The settings contradict each other.</exception>
     public SimulationResult Run()
     {

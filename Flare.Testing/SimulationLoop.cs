@@ -4,11 +4,12 @@ using Flare.Runtime;
 namespace Flare.Testing;
 
 /// <summary>
-/// A loop that makes asynchronous code deterministic: one thread runs every continuation, a seed chooses the next among those that are ready,
-/// and time is virtual: it jumps to the next timer when nothing is ready. The same seed gives the same run, step by step.
-/// <para>Code takes part that awaits on this context and takes time from <see cref="Time"/> and heavy work to <see cref="Compute"/>. What
-/// leaves it all the same (<c>ConfigureAwait(false)</c>, <c>Task.Run</c>, the wall clock) is counted in <see cref="Escapes"/> as it comes
-/// back.</para>
+/// A loop that makes asynchronous code deterministic: one thread runs every continuation, a seed chooses the next among
+/// those that are ready, and time is virtual: it jumps to the next timer when nothing is ready. The same seed gives the
+/// same run, step by step.
+/// <para>Code takes part that awaits on this context and takes time from <see cref="Time"/> and heavy work to
+/// <see cref="Compute"/>. What leaves it all the same (<c>ConfigureAwait(false)</c>, <c>Task.Run</c>, the wall clock)
+/// is counted in <see cref="Escapes"/> as it comes back.</para>
 /// </summary>
 public sealed class SimulationLoop : SynchronizationContext
 {
@@ -50,7 +51,9 @@ public sealed class SimulationLoop : SynchronizationContext
     /// <summary>Callbacks and timers that have run.</summary>
     public long Steps { get; private set; }
 
-    /// <summary>Callbacks that other threads posted: work that had left the simulation. Zero, or the run cannot be repeated.</summary>
+    /// <summary>
+    /// Callbacks that other threads posted: work that had left the simulation. Zero, or the run cannot be repeated.
+    /// </summary>
     public int Escapes => Volatile.Read(ref _escapes);
 
     /// <summary>Where the first of them came from; null without any.</summary>
@@ -133,20 +136,24 @@ public sealed class SimulationLoop : SynchronizationContext
         Mix((ulong)first);
         Mix((ulong)second);
         Mix((ulong)Now.Ticks);
-        _log?.Add(string.Create(CultureInfo.InvariantCulture, $"{Now.TotalMilliseconds,12:F3} ms  {who,-8} {what} {first} {second}"));
+        _log?.Add(
+            string.Create(
+                CultureInfo.InvariantCulture, $"{Now.TotalMilliseconds,12:F3} ms  {who,-8} {what} {first} {second}"));
     }
 
     /// <inheritdoc/>
     public override void Post(SendOrPostCallback d, object? state)
     {
         // The first stack is worth keeping: it names who came back from elsewhere.
-        if (_thread != 0 && Environment.CurrentManagedThreadId != _thread && Interlocked.Increment(ref _escapes) == 1) FirstEscape = Environment.StackTrace;
+        if (_thread != 0 && Environment.CurrentManagedThreadId != _thread && Interlocked.Increment(ref _escapes) == 1)
+            FirstEscape = Environment.StackTrace;
         lock (_gate) _ready.Add((d, state));
     }
 
     /// <summary>Not supported: a blocking call into the loop would wait for itself.</summary>
     /// <exception cref="NotSupportedException">Always.</exception>
-    public override void Send(SendOrPostCallback d, object? state) => throw new NotSupportedException("Post to the loop; it never blocks.");
+    public override void Send(SendOrPostCallback d, object? state) =>
+        throw new NotSupportedException("Post to the loop; it never blocks.");
 
     /// <inheritdoc/>
     public override SynchronizationContext CreateCopy() => this;

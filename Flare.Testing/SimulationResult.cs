@@ -39,8 +39,11 @@ public sealed record SimulationResult
     /// <summary>The seed, what went wrong, how to repeat it, and the end of the trace.</summary>
     public override string ToString()
     {
-        if (IsSuccess) return string.Create(CultureInfo.InvariantCulture, $"seed {Seed}: {Rounds.Count} rounds, trace {TraceHash:x16}");
-        var text = new StringBuilder().AppendLine(CultureInfo.InvariantCulture, $"Seed {Seed} failed; to repeat it: {Reproduction}");
+        if (IsSuccess)
+            return string.Create(
+                CultureInfo.InvariantCulture, $"seed {Seed}: {Rounds.Count} rounds, trace {TraceHash:x16}");
+        var text = new StringBuilder().AppendLine(
+            CultureInfo.InvariantCulture, $"Seed {Seed} failed; to repeat it: {Reproduction}");
         foreach (var failure in Failures.Take(10)) text.AppendLine(CultureInfo.InvariantCulture, $"  - {failure}");
         foreach (var line in Log.TakeLast(60)) text.AppendLine(line);
         return text.ToString();
@@ -61,4 +64,5 @@ public sealed record SimulationResult
 /// <param name="Duplicated">Messages that arrived twice.</param>
 /// <param name="MostUploads">The most large results that the server held at once.</param>
 public sealed record SimulationStatistics(
-    TimeSpan VirtualTime, long Steps, int ServerCrashes, int SiteCrashes, int Partitions, int JobRestarts, int Aborts, long TornWrites, long Messages, long Dropped, long Duplicated, int MostUploads);
+    TimeSpan VirtualTime, long Steps, int ServerCrashes, int SiteCrashes, int Partitions, int JobRestarts, int Aborts,
+    long TornWrites, long Messages, long Dropped, long Duplicated, int MostUploads);

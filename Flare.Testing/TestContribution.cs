@@ -28,7 +28,8 @@ public static class TestContribution
         var contribution = new Contribution(
             site, new TaskToken("test", 1, task.Round, 1), task, message.Freeze(), rejected ?? (static _ => { }));
         if (task.Contract.CheckShape(contribution) is { } refusal)
-            throw new FlareException(ErrorIds.MalformedMessage, $"The contribution of {site} would be refused: {refusal}.");
+            throw new FlareException(
+                ErrorIds.MalformedMessage, $"The contribution of {site} would be refused: {refusal}.");
         return contribution;
     }
 }

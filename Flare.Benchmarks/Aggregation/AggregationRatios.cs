@@ -8,8 +8,8 @@ using Flare.Runtime;
 namespace Flare.Benchmarks.Aggregation;
 
 /// <summary>
-/// The exact weighted mean of 8 models of 10M floats in 60 tensors on 2 threads, next to what the machine's memory allows and to the
-/// ordinary float sum: medians of repetitions that take turns, in GB of input a second.
+/// The exact weighted mean of 8 models of 10M floats in 60 tensors on 2 threads, next to what the machine's memory
+/// allows and to the ordinary float sum: medians of repetitions that take turns, in GB of input a second.
 /// </summary>
 public static unsafe class AggregationRatios
 {
@@ -22,7 +22,8 @@ public static unsafe class AggregationRatios
     public static IReadOnlyDictionary<string, double> Measure(int repetitions = 15)
     {
         using var scheduler = new TwoThreads();
-        var layout = new TensorLayout(Lengths().Select((length, i) => new TensorSpec($"layer{i}.weight", DType.Float32, [length])));
+        var layout = new TensorLayout(
+            Lengths().Select((length, i) => new TensorSpec($"layer{i}.weight", DType.Float32, [length])));
         var models = Enumerable.Range(0, Sites).Select(seed => Model(layout, seed)).ToArray();
         double[] weights = [100, 200, 150, 300, 120, 80, 60, 500];
         var contributions = models.Zip(weights, (model, weight) => (Tensors: model, Weight: weight)).ToArray();
@@ -80,7 +81,9 @@ public static unsafe class AggregationRatios
         return figures;
     }
 
-    /// <summary>A sum of four contributions written, read again, and merged with one of the other four; in milliseconds.</summary>
+    /// <summary>
+    /// A sum of four contributions written, read again, and merged with one of the other four; in milliseconds.
+    /// </summary>
     private static Dictionary<string, double> SumsOfSums(
         ComputeScheduler scheduler, (StateDict Tensors, double Weight)[] contributions, int repetitions)
     {
@@ -116,7 +119,9 @@ public static unsafe class AggregationRatios
         return figures;
     }
 
-    /// <summary>What a plain server does as contributions arrive: sum += weight · x in floats, then one division.</summary>
+    /// <summary>
+    /// What a plain server does as contributions arrive: sum += weight · x in floats, then one division.
+    /// </summary>
     private static void FloatsOneByOne(
         ComputeScheduler scheduler, StateDict[] models, double[] weights, StateDict sums, StateDict result)
     {
@@ -131,7 +136,8 @@ public static unsafe class AggregationRatios
             var half = sums.Layout.ByteLength / 128 * 64;
             var from = sums.Pointer + part * half;
             var to = result.Pointer + part * half;
-            for (long i = 0; i < half; i += 64) Vector512.Store(Vector512.Load((float*)(from + i)) * inverse, (float*)(to + i));
+            for (long i = 0; i < half; i += 64)
+                Vector512.Store(Vector512.Load((float*)(from + i)) * inverse, (float*)(to + i));
         });
 
         void Add(StateDict model, Vector512<float> scale, bool fresh, int part)
@@ -204,12 +210,15 @@ public static unsafe class AggregationRatios
         for (long i = 0; i < half; i += 64)
         {
             var sum = Vector512<float>.Zero;
-            for (var k = 0; k < Sites; k++) sum += Vector512.Load((float*)(inputs[k] + i)) * Vector512.Create(scales[k]);
+            for (var k = 0; k < Sites; k++)
+                sum += Vector512.Load((float*)(inputs[k] + i)) * Vector512.Create(scales[k]);
             Vector512.Store(sum * inverse, (float*)(output + i));
         }
     }
 
-    /// <summary>The calling thread and one that waits for it: no task, no allocation between a measurement's ends.</summary>
+    /// <summary>
+    /// The calling thread and one that waits for it: no task, no allocation between a measurement's ends.
+    /// </summary>
     private sealed class TwoThreads : ComputeScheduler, IDisposable
     {
         private readonly SemaphoreSlim _start = new(0);
@@ -257,7 +266,8 @@ public static unsafe class AggregationRatios
 
         private void Work()
         {
-            for (var part = Interlocked.Increment(ref _next) - 1; part < _parts; part = Interlocked.Increment(ref _next) - 1) _body!(part);
+            for (var part = Interlocked.Increment(ref _next) - 1; part < _parts; part = Interlocked.Increment(
+                ref _next) - 1) _body!(part);
         }
     }
 }

@@ -3,7 +3,9 @@ using BenchmarkDotNet.Attributes;
 
 namespace Flare.Benchmarks.Aggregation;
 
-/// <summary>The exact weighted mean of eight models of a million parameters: all at once, and one after the other.</summary>
+/// <summary>
+/// The exact weighted mean of eight models of a million parameters: all at once, and one after the other.
+/// </summary>
 [MemoryDiagnoser]
 public class FoldBenchmarks
 {

@@ -4,24 +4,28 @@ using Flare.Crypto;
 namespace Flare.Benchmarks.Crypto;
 
 /// <summary>
-/// Both schemes side by side on one core: eight sites encrypt a million floats each, a server adds, one site opens the sum; and the transform
-/// beside its plain form.
+/// Both schemes side by side on one core: eight sites encrypt a million floats each, a server adds, one site opens the
+/// sum; and the transform beside its plain form.
 /// </summary>
 public static class CryptoRatios
 {
     private const int Sites = 8, Parameters = 1_000_000, Repetitions = 3;
 
     /// <summary>
-    /// Measures for less than a minute. Seconds of processor time are for all eight sites, the server and one opening; bytes up are a parameter's, of one site:
-    /// <c>crypto.exact_seconds</c>, <c>crypto.exact_bytes_up</c> (22 bits, 8 sites); <c>crypto.ckks_seconds</c>, <c>crypto.ckks_bytes_up</c> (NVIDIA
-    /// FLARE's parameters, symmetric, both polynomials sent, as it does) and <c>crypto.ckks_seeded_seconds</c>, <c>crypto.ckks_seeded_bytes_up</c> (a
-    /// seed for the second); <c>crypto.ckks_over_exact</c>, seconds by seconds; <c>crypto.ntt_us</c> and <c>crypto.ntt_scalar_us</c>, a forward
-    /// transform at N = 4096 and a prime of 48 bits.
+    /// Measures for less than a minute. Seconds of processor time are for all eight sites, the server and one opening;
+    /// bytes up are a parameter's, of one site:
+    /// <c>crypto.exact_seconds</c>, <c>crypto.exact_bytes_up</c> (22 bits, 8 sites); <c>crypto.ckks_seconds</c>,
+    /// <c>crypto.ckks_bytes_up</c> (NVIDIA FLARE's parameters, symmetric, both polynomials sent, as it does) and
+    /// <c>crypto.ckks_seeded_seconds</c>, <c>crypto.ckks_seeded_bytes_up</c> (a seed for the second);
+    /// <c>crypto.ckks_over_exact</c>, seconds by seconds; <c>crypto.ntt_us</c> and <c>crypto.ntt_scalar_us</c>, a
+    /// forward transform at N = 4096 and a prime of 48 bits.
     /// </summary>
     public static IReadOnlyDictionary<string, double> Measure()
     {
         var random = new Random(1);
-        float[][] sites = [.. Enumerable.Range(0, Sites).Select(_ => Enumerable.Range(0, Parameters).Select(_ => (random.NextSingle() * 2) - 1).ToArray())];
+        float[][] sites =
+            [.. Enumerable.Range(0, Sites)
+                .Select(_ => Enumerable.Range(0, Parameters).Select(_ => (random.NextSingle() * 2) - 1).ToArray())];
         var (exact, ckks, seeded) = (new List<double>(), new List<double>(), new List<double>());
         var (exactBytes, ckksBytes, seededBytes) = (0L, 0L, 0L);
         var buffers = new Buffers();
@@ -29,8 +33,11 @@ public static class CryptoRatios
         for (var repetition = 0; repetition <= Repetitions; repetition++)
         {
             // It takes a tenth of the others' time: oftener, for a median as steady as theirs.
-            double[] times = [.. Enumerable.Range(0, Repetitions).Select(_ => Time(() => exactBytes = Exact(sites, buffers)))];
-            var others = (Ckks: Time(() => ckksBytes = Ckks(sites, buffers, seeded: false)), Seeded: Time(() => seededBytes = Ckks(sites, buffers, seeded: true)));
+            double[] times = [
+                .. Enumerable.Range(0, Repetitions).Select(_ => Time(() => exactBytes = Exact(sites, buffers)))];
+            var others =
+                (Ckks: Time(() => ckksBytes = Ckks(sites, buffers, seeded: false)),
+                    Seeded: Time(() => seededBytes = Ckks(sites, buffers, seeded: true)));
             if (repetition == 0) continue;
             exact.AddRange(times);
             ckks.Add(others.Ckks);
@@ -130,11 +137,14 @@ public static class CryptoRatios
         return (Median(vector), Median(scalar));
     }
 
-    private static ReadOnlySpan<float> Run(float[] values, int chunk, int slots) => values.AsSpan(chunk * slots, Math.Min(slots, values.Length - (chunk * slots)));
+    private static ReadOnlySpan<float> Run(float[] values, int chunk, int slots) =>
+        values.AsSpan(chunk * slots, Math.Min(slots, values.Length - (chunk * slots)));
 
     private static void Require(double sum, float[][] sites, double tolerance)
     {
-        if (Math.Abs(sum - sites.Sum(s => (double)s[^1])) > tolerance) throw new InvalidOperationException("The sum that was opened is not that of the sites: these figures mean nothing.");
+        if (Math.Abs(sum - sites.Sum(s => (double)s[^1])) > tolerance)
+            throw new InvalidOperationException(
+                "The sum that was opened is not that of the sites: these figures mean nothing.");
     }
 
     // The processor's time: all of this runs on one thread, and the machine may be busy with others.
@@ -145,7 +155,8 @@ public static class CryptoRatios
         return (Environment.CpuUsage.TotalTime - begin).TotalSeconds;
     }
 
-    // Kept from turn to turn, as by a server and its sites from round to round: what is measured are the schemes, not fresh memory.
+    // Kept from turn to turn, as by a server and its sites from round to round: what is measured are the schemes, not
+    // fresh memory.
     private sealed class Buffers
     {
         public byte[] Upload { get; } = new byte[4 * Parameters];
@@ -159,7 +170,9 @@ public static class CryptoRatios
         public ArrayBufferWriter<byte> File { get; } = new(1 << 18);
 
         public CkksCiphertext[] Ciphertexts { get; } =
-            [.. Enumerable.Range(0, (Parameters + CkksParameters.NvFlare.SlotCount - 1) / CkksParameters.NvFlare.SlotCount).Select(_ => new CkksCiphertext(CkksParameters.NvFlare))];
+            [.. Enumerable.Range(
+                0, (Parameters + CkksParameters.NvFlare.SlotCount - 1) / CkksParameters.NvFlare.SlotCount)
+                .Select(_ => new CkksCiphertext(CkksParameters.NvFlare))];
     }
 
     private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);

@@ -4,8 +4,8 @@ using System.Text.Json;
 namespace Flare.Benchmarks.Durability;
 
 /// <summary>
-/// <c>kills [--times N] [--seed N]</c>: kills a journalled Quickstart at random moments with SIGKILL, starts it again each time, and compares
-/// the final model with that of a run that nobody disturbed.
+/// <c>kills [--times N] [--seed N]</c>: kills a journalled Quickstart at random moments with SIGKILL, starts it again
+/// each time, and compares the final model with that of a run that nobody disturbed.
 /// </summary>
 internal static class KillCommand
 {
@@ -38,7 +38,9 @@ internal static class KillCommand
             }
             actual = Sha256Of(process);
         }
-        Console.WriteLine($"{kills} kills, {starts} starts\n  modelSha256 {actual}\n{(actual == expected ? "the same" : "DIFFERENT")}");
+        Console.WriteLine(
+            $"{kills} kills, {starts} starts\n  modelSha256 "
+                + $"{actual}\n{(actual == expected ? "the same" : "DIFFERENT")}");
         folder.Delete(recursive: true);
         return actual == expected && kills == times ? 0 : 1;
     }
@@ -61,6 +63,7 @@ internal static class KillCommand
     private static int Option(string[] args, string name, int fallback)
     {
         var index = Array.IndexOf(args, name);
-        return index >= 0 && index + 1 < args.Length ? int.Parse(args[index + 1], System.Globalization.CultureInfo.InvariantCulture) : fallback;
+        return index >= 0 && index + 1 < args.Length
+            ? int.Parse(args[index + 1], System.Globalization.CultureInfo.InvariantCulture) : fallback;
     }
 }

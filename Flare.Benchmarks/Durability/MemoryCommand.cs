@@ -3,7 +3,9 @@ using Flare.Workflows;
 
 namespace Flare.Benchmarks.Durability;
 
-/// <summary><c>memory</c>: 500 rounds of 8 sites × 1M parameters in process; memory up to round 50 beside that up to round 500.</summary>
+/// <summary>
+/// <c>memory</c>: 500 rounds of 8 sites × 1M parameters in process; memory up to round 50 beside that up to round 500.
+/// </summary>
 internal static class MemoryCommand
 {
     public static int Run() => RunAsync().GetAwaiter().GetResult();
@@ -14,7 +16,8 @@ internal static class MemoryCommand
         await using (var warmUp = Create(rounds: 2_000)) await warmUp.RunToEndAsync(Model(1_000));
 
         await using var federation = Create(rounds: 500);
-        // The rounds go on while the memory is measured, with one model more or less on the way: medians of ten rounds each.
+        // The rounds go on while the memory is measured, with one model more or less on the way: medians of ten rounds
+        // each.
         List<(double Managed, double Process)> early = [], late = [];
         await foreach (var round in federation.RunAsync(Model(1_000_000)))
         {
@@ -29,14 +32,16 @@ internal static class MemoryCommand
         return managed <= 0.05 && process <= 0.05 ? 0 : 1;
     }
 
-    private static StateDict Model(int parameters) => new(new TensorLayout(new TensorSpec("w", DType.Float32, [parameters])));
+    private static StateDict Model(int parameters) =>
+        new(new TensorLayout(new TensorSpec("w", DType.Float32, [parameters])));
 
     private static Federation Create(int rounds) => Federation.InProcess(f => f
         .AddSites(8, _ => new Drifting())
         .UseController(new FedAvg { Rounds = rounds, MinSites = 8, Validation = ValidationMode.None }));
 
     private static (double Managed, double Process) Median(List<(double Managed, double Process)> values) =>
-        (values.Select(v => v.Managed).Order().ElementAt(values.Count / 2), values.Select(v => v.Process).Order().ElementAt(values.Count / 2));
+        (values.Select(v => v.Managed).Order().ElementAt(values.Count / 2), values.Select(v => v.Process).Order()
+            .ElementAt(values.Count / 2));
 
     private static (double Managed, double Process) Megabytes()
     {
@@ -50,11 +55,13 @@ internal static class MemoryCommand
     /// <summary>Answers with a new difference each round, and hands its memory over.</summary>
     private sealed class Drifting : Executor
     {
-        public override ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort)
+        public override ValueTask<Shareable> ExecuteAsync(
+            string taskName, Shareable input, FLContext context, CancellationToken abort)
         {
             var difference = Dxo.From(input).Tensors.Clone();
             difference.Fill(1e-3);
-            return ValueTask.FromResult(Dxo.WeightDiff(difference.HandOver()).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable());
+            return ValueTask.FromResult(
+                Dxo.WeightDiff(difference.HandOver()).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable());
         }
     }
 }

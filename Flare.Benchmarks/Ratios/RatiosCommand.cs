@@ -8,7 +8,8 @@ using Flare.Benchmarks.Training;
 namespace Flare.Benchmarks.Ratios;
 
 /// <summary>
-/// <c>ratios [NAME] [--json]</c>: measures each headline side by side in one run, because the absolutes of two runs cannot be compared.
+/// <c>ratios [NAME] [--json]</c>: measures each headline side by side in one run, because the absolutes of two runs
+/// cannot be compared.
 /// </summary>
 internal static class RatiosCommand
 {

@@ -2,10 +2,13 @@ using Flare.Workflows;
 
 namespace Flare.Benchmarks.Rounds;
 
-/// <summary>A federation whose sites answer at once with the same small difference: what is left is the runtime.</summary>
+/// <summary>
+/// A federation whose sites answer at once with the same small difference: what is left is the runtime.
+/// </summary>
 internal static class NoOpFederation
 {
-    public static StateDict Model(int parameters) => new(new TensorLayout(new TensorSpec("w", DType.Float32, [parameters])));
+    public static StateDict Model(int parameters) =>
+        new(new TensorLayout(new TensorSpec("w", DType.Float32, [parameters])));
 
     public static Federation Create(int sites, int rounds, StateDict model) => Federation.InProcess(f => f
         .AddSites(sites, _ => new NoOp(model.Layout))
@@ -15,7 +18,8 @@ internal static class NoOpFederation
     {
         private readonly StateDict _difference = new(layout);
 
-        public override ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort) =>
+        public override ValueTask<Shareable> ExecuteAsync(
+            string taskName, Shareable input, FLContext context, CancellationToken abort) =>
             ValueTask.FromResult(Dxo.WeightDiff(_difference).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable());
     }
 }

@@ -19,7 +19,8 @@ public static class RoundRatios
         };
     }
 
-    private static async Task<(double MedianSeconds, double EarlyMegabytes, double LateMegabytes)> MeasureAsync(int sites, int rounds, int parameters)
+    private static async Task<(double MedianSeconds, double EarlyMegabytes, double LateMegabytes)> MeasureAsync(
+        int sites, int rounds, int parameters)
     {
         var model = NoOpFederation.Model(parameters);
         await using var federation = NoOpFederation.Create(sites, rounds, model);

@@ -5,8 +5,8 @@ using Flare.Learning;
 namespace Flare.Benchmarks.Training;
 
 /// <summary>
-/// A step of SGD with momentum on SimpleNetwork (images 3 × 32 × 32, batches of 32, one thread): the managed network beside PyTorch
-/// on the CPU, where /usr/bin/python3 has it. Medians of repetitions that take turns.
+/// A step of SGD with momentum on SimpleNetwork (images 3 × 32 × 32, batches of 32, one thread): the managed network
+/// beside PyTorch on the CPU, where /usr/bin/python3 has it. Medians of repetitions that take turns.
 /// </summary>
 public static class TrainingRatios
 {
@@ -29,8 +29,8 @@ public static class TrainingRatios
         """;
 
     /// <summary>
-    /// Measures for about ten seconds: <c>training.ms_per_step</c>, <c>training.torch_ms_per_step</c> and <c>training.ratio</c>, ours by
-    /// PyTorch's; the last two are NaN where there is no PyTorch.
+    /// Measures for about ten seconds: <c>training.ms_per_step</c>, <c>training.torch_ms_per_step</c> and
+    /// <c>training.ratio</c>, ours by PyTorch's; the last two are NaN where there is no PyTorch.
     /// </summary>
     public static IReadOnlyDictionary<string, double> Measure(int repetitions = 9)
     {
@@ -73,7 +73,8 @@ public static class TrainingRatios
     {
         const string Python = "/usr/bin/python3";
         if (!File.Exists(Python)) return null;
-        var start = new ProcessStartInfo(Python) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(
+            Python) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
         start.ArgumentList.Add("-c");
         start.ArgumentList.Add(TorchScript);
         start.Environment["OMP_NUM_THREADS"] = start.Environment["OPENBLAS_NUM_THREADS"] = "1";
@@ -93,7 +94,8 @@ public static class TrainingRatios
         {
             return double.NaN;
         }
-        return torch.StandardOutput.ReadLine() is { } line ? double.Parse(line, CultureInfo.InvariantCulture) : double.NaN;
+        return torch.StandardOutput.ReadLine() is { } line ? double.Parse(line, CultureInfo.InvariantCulture)
+            : double.NaN;
     }
 
     private static Dataset RandomImages()
@@ -101,7 +103,8 @@ public static class TrainingRatios
         var random = new Random(1);
         var features = new float[Batch * 3 * 32 * 32];
         foreach (ref var feature in features.AsSpan()) feature = random.NextSingle() * 2 - 1;
-        return new Dataset([3, 32, 32], features, [.. Enumerable.Range(0, Batch).Select(_ => random.Next(10))], classes: 10);
+        return new Dataset(
+            [3, 32, 32], features, [.. Enumerable.Range(0, Batch).Select(_ => random.Next(10))], classes: 10);
     }
 
     private static double Median(List<double> values) => values.Order().ElementAt(values.Count / 2);

@@ -1,8 +1,8 @@
 namespace Flare;
 
 /// <summary>
-/// The one door through which heavy work (training, folding, encryption, file I/O) leaves a job's loop. Awaited on the loop, it
-/// continues there. The deterministic rig replaces it, so that nothing escapes its seeded scheduler.
+/// The one door through which heavy work (training, folding, encryption, file I/O) leaves a job's loop. Awaited on the
+/// loop, it continues there. The deterministic rig replaces it, so that nothing escapes its seeded scheduler.
 /// </summary>
 public abstract class ComputeScheduler
 {
@@ -27,8 +27,8 @@ public abstract class ComputeScheduler
     });
 
     /// <summary>
-    /// Runs the parts of one piece of arithmetic side by side and returns when all are done. Call it from within work, not from the
-    /// loop: it blocks. What the parts compute must not depend on which runs where.
+    /// Runs the parts of one piece of arithmetic side by side and returns when all are done. Call it from within work,
+    /// not from the loop: it blocks. What the parts compute must not depend on which runs where.
     /// </summary>
     /// <param name="parts">Number of parts; the body is called once with each index from 0.</param>
     /// <param name="body">The work of a part. An exception ends the call once all parts have ended.</param>

@@ -16,8 +16,9 @@ internal sealed class ThreadPoolScheduler : ComputeScheduler
     public override int MaxParallelism { get; }
 
     /// <summary>
-    /// Lets the pool have threads for the loops beside those that compute. It starts a thread beyond its minimum, which is the number of
-    /// cores, only after half a second or so: by default executors could take them all, and an abort took more than a second to reach them.
+    /// Lets the pool have threads for the loops beside those that compute. It starts a thread beyond its minimum, which
+    /// is the number of cores, only after half a second or so: by default executors could take them all, and an abort
+    /// took more than a second to reach them.
     /// </summary>
     /// <param name="busy">How many threads may compute at once.</param>
     public static void ReserveThreads(int busy)

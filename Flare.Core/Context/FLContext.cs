@@ -4,16 +4,18 @@ using Microsoft.Extensions.Logging;
 namespace Flare;
 
 /// <summary>
-/// What a component knows while it works on one thing: who and where it is, the task, the peer's public properties, and properties of
-/// its own (FLARE: FLContext). A context belongs to one task or event; what is to outlive it has a key with <see cref="Lifetime.Run"/>.
-/// Not thread-safe.
+/// What a component knows while it works on one thing: who and where it is, the task, the peer's public properties, and
+/// properties of its own (FLARE: FLContext). A context belongs to one task or event; what is to outlive it has a key
+/// with <see cref="Lifetime.Run"/>. Not thread-safe.
 /// </summary>
 public sealed class FLContext
 {
     private readonly RunEngine _engine;
     private Dictionary<string, ContextProperty>? _own;
 
-    internal FLContext(RunEngine engine, string? peer = null, string? taskName = null, TaskToken? token = null, FlareMap? peerProperties = null) =>
+    internal FLContext(
+        RunEngine engine, string? peer = null, string? taskName = null, TaskToken? token = null,
+        FlareMap? peerProperties = null) =>
         (_engine, Peer, TaskName, Token, PeerProperties) = (engine, peer, taskName, token, peerProperties ?? Empty);
 
     private static readonly FlareMap Empty = Frozen();
@@ -49,8 +51,8 @@ public sealed class FLContext
     public ComputeScheduler Compute => _engine.Compute;
 
     /// <summary>
-    /// A seed for this site, task and round, derived from the job's: the same in every repetition of the run, whatever the number of
-    /// threads and the order of events.
+    /// A seed for this site, task and round, derived from the job's: the same in every repetition of the run, whatever
+    /// the number of threads and the order of events.
     /// <para>No source of noise that protects privacy: the server, and whoever else knows the job's seed, computes the
     /// same seed and takes the noise off. Draw such noise from
     /// <see cref="System.Security.Cryptography.RandomNumberGenerator"/>.</para>
@@ -68,13 +70,16 @@ public sealed class FLContext
 
     /// <summary>A property.</summary>
     /// <exception cref="KeyNotFoundException">It is not set.</exception>
-    public T Get<T>(FLContextKey<T> key) => TryGet(key, out var value) ? value : throw new KeyNotFoundException($"The context has no property '{key.Name}'.");
+    public T Get<T>(FLContextKey<T> key) =>
+        TryGet(key, out var value) ? value
+        : throw new KeyNotFoundException($"The context has no property '{key.Name}'.");
 
     /// <summary>A property, if it is set.</summary>
     public bool TryGet<T>(FLContextKey<T> key, out T value)
     {
         ArgumentNullException.ThrowIfNull(key);
-        if ((_own is not null && _own.TryGetValue(key.Name, out var property)) || _engine.TryGetRunProperty(key.Name, out property))
+        if ((_own is not null && _own.TryGetValue(key.Name, out var property))
+            || _engine.TryGetRunProperty(key.Name, out property))
         {
             RequireSame(key, property);
             value = (T)property.Value!;
@@ -85,26 +90,31 @@ public sealed class FLContext
     }
 
     /// <summary>Sets a property.</summary>
-    /// <exception cref="FlareException">A property of this name was set with another type, visibility or lifetime; or a public one holds tensors.</exception>
+    /// <exception cref="FlareException">A property of this name was set with another type, visibility or lifetime; or a
+    /// public one holds tensors.</exception>
     public void Set<T>(FLContextKey<T> key, T value)
     {
         ArgumentNullException.ThrowIfNull(key);
-        if ((_own is not null && _own.TryGetValue(key.Name, out var existing)) || _engine.TryGetRunProperty(key.Name, out existing)) RequireSame(key, existing);
+        if ((_own is not null && _own.TryGetValue(key.Name, out var existing))
+            || _engine.TryGetRunProperty(key.Name, out existing)) RequireSame(key, existing);
         if (key.Visibility == Visibility.Public) PublicValue.From(value);
         var property = new ContextProperty(typeof(T), value, key.Visibility, key.Lifetime);
         if (key.Lifetime == Lifetime.Run) _engine.SetRunProperty(key.Name, property);
         else (_own ??= new(StringComparer.Ordinal))[key.Name] = property;
     }
 
-    /// <summary>Tells all components of this side, in the order in which they were added, that something happened.</summary>
+    /// <summary>
+    /// Tells all components of this side, in the order in which they were added, that something happened.
+    /// </summary>
     public void Fire(string eventType) => _engine.Fire(eventType, this);
 
     /// <summary>
-    /// Tells the other side: from a site the server, from the server all sites. Events of one sender arrive in the order in which they
-    /// were fired, each once. They bypass filters: put nothing in them that a filter must see.
+    /// Tells the other side: from a site the server, from the server all sites. Events of one sender arrive in the
+    /// order in which they were fired, each once. They bypass filters: put nothing in them that a filter must see.
     /// </summary>
     /// <param name="eventType">The event's name, none of <see cref="EventTypes"/>: those are the runtime's.</param>
-    /// <param name="data">What it carries; frozen by this call. Read there with <see cref="ContextKeys.EventData"/>.</param>
+    /// <param name="data">What it carries; frozen by this call. Read there with
+    /// <see cref="ContextKeys.EventData"/>.</param>
     /// <exception cref="ArgumentException">The name is one of the runtime's own events.</exception>
     /// <exception cref="FlareException">The data nests maps or lists deeper than 64, or holds itself.</exception>
     public void FireFederated(string eventType, Shareable data)
@@ -114,14 +124,17 @@ public sealed class FLContext
         if (EventTypes.IsRuntimes(eventType))
         {
             throw new ArgumentException(
-                $"'{eventType}' is an event of the runtime, and the other side would take it for the runtime's. Give yours a name of its"
+                $"'{eventType}' is an event of the runtime, and the other side would take it for the runtime's. Give "
+                    + $"yours a name of its"
                 + $" own{(eventType == EventTypes.FatalSystemError ? "; Panic stops the job" : "")}.",
                 nameof(eventType));
         }
         _engine.SendFederated(eventType, data.Freeze());
     }
 
-    /// <summary>Stops the job: everything that runs for it is aborted, and the reason reaches the operator. It does not return.</summary>
+    /// <summary>
+    /// Stops the job: everything that runs for it is aborted, and the reason reaches the operator. It does not return.
+    /// </summary>
     /// <exception cref="FlarePanicException">Always.</exception>
     [DoesNotReturn]
     public void Panic(string reason)
@@ -143,7 +156,11 @@ public sealed class FLContext
     private static void RequireSame<T>(FLContextKey<T> key, ContextProperty existing)
     {
         if (existing.Type != typeof(T) || existing.Visibility != key.Visibility || existing.Lifetime != key.Lifetime)
-            throw new FlareException(ErrorIds.ContextProperty, $"The context property '{key.Name}' is {existing.Visibility}, {existing.Lifetime}, of type {existing.Type.Name}; it cannot be used as {key.Visibility}, {key.Lifetime}, of type {typeof(T).Name}. Use one key for it everywhere, or another name.");
+            throw new FlareException(
+                ErrorIds.ContextProperty,
+                $"The context property '{key.Name}' is {existing.Visibility}, {existing.Lifetime}, of type "
+                    + $"{existing.Type.Name}; it cannot be used as {key.Visibility}, {key.Lifetime}, of type "
+                    + $"{typeof(T).Name}. Use one key for it everywhere, or another name.");
     }
 
     private static FlareMap Frozen()

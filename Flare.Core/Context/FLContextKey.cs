@@ -19,10 +19,11 @@ public enum Lifetime
 }
 
 /// <summary>
-/// The typed name of a context property. Visibility and lifetime belong to the key, so that they are stated once; two keys of one name
-/// that disagree are refused when the second is used.
+/// The typed name of a context property. Visibility and lifetime belong to the key, so that they are stated once; two
+/// keys of one name that disagree are refused when the second is used.
 /// </summary>
-/// <typeparam name="T">The property's type. A public property travels, so its type is one that <see cref="FlareValue"/> holds.</typeparam>
+/// <typeparam name="T">The property's type. A public property travels, so its type is one that <see cref="FlareValue"/>
+/// holds.</typeparam>
 public sealed class FLContextKey<T>
 {
     /// <summary>Defines a property.</summary>
@@ -34,7 +35,9 @@ public sealed class FLContextKey<T>
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         if (visibility == Visibility.Public && !PublicValue.CanHold(typeof(T)))
-            throw new ArgumentException($"The public property '{name}' travels to the peer, and {typeof(T).Name} cannot: use bool, int, long, double, string, byte[], FlareMap or FlareValue.", nameof(visibility));
+            throw new ArgumentException(
+                $"The public property '{name}' travels to the peer, and {typeof(T).Name} cannot: use bool, int, long, "
+                    + $"double, string, byte[], FlareMap or FlareValue.", nameof(visibility));
         (Name, Visibility, Lifetime) = (name, visibility, lifetime);
     }
 
@@ -51,7 +54,8 @@ public sealed class FLContextKey<T>
 internal static class PublicValue
 {
     public static bool CanHold(Type type) =>
-        type == typeof(bool) || type == typeof(int) || type == typeof(long) || type == typeof(double) || type == typeof(string)
+        type == typeof(bool) || type == typeof(int) || type == typeof(long) || type == typeof(double)
+        || type == typeof(string)
         || type == typeof(byte[]) || type == typeof(FlareMap) || type == typeof(FlareValue);
 
     public static FlareValue From(object? value) => value switch
@@ -77,13 +81,15 @@ internal static class PublicValue
         {
             throw new FlareException(
                 ErrorIds.MalformedMessage,
-                $"A public property of the context nests maps or lists deeper than {MessageWalk.MaxDepth - 2}. Send flatter data.");
+                $"A public property of the context nests maps or lists deeper than {MessageWalk.MaxDepth - 2}. Send "
+                    + $"flatter data.");
         }
         if (value.Kind == FlareValueKind.Tensors || size is { HasTensors: true })
         {
             throw new FlareException(
                 ErrorIds.ContextProperty,
-                "A public property of the context holds tensors. Public properties pass no filter; send tensors in the task's answer.");
+                "A public property of the context holds tensors. Public properties pass no filter; send tensors in "
+                    + "the task's answer.");
         }
         return value;
     }

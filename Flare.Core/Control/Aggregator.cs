@@ -1,8 +1,9 @@
 namespace Flare;
 
 /// <summary>
-/// Turns a round's contributions into one update of the global model (FLARE: Aggregator). One instance serves all rounds of a job, one after
-/// the other. Its calls come from the job's loop, one at a time; heavy arithmetic goes through the context's compute scheduler.
+/// Turns a round's contributions into one update of the global model (FLARE: Aggregator). One instance serves all
+/// rounds of a job, one after the other. Its calls come from the job's loop, one at a time; heavy arithmetic goes
+/// through the context's compute scheduler.
 /// </summary>
 public abstract class Aggregator : FLComponent
 {
@@ -14,7 +15,8 @@ public abstract class Aggregator : FLComponent
     public abstract bool NeedsSingleUpdates { get; }
 
     /// <summary>Begins a round; what an abandoned round left is dropped.</summary>
-    /// <param name="federation">The model (of another named set of tensors: that set's tensors), the compute scheduler.</param>
+    /// <param name="federation">The model (of another named set of tensors: that set's tensors), the compute
+    /// scheduler.</param>
     /// <param name="round">The round.</param>
     public abstract void Begin(ControllerContext federation, int round);
 
@@ -23,22 +25,23 @@ public abstract class Aggregator : FLComponent
     public virtual ResultContract Refine(ResultContract contract) => contract;
 
     /// <summary>
-    /// Takes a contribution whole, or refuses it whole through <see cref="Contribution.Reject"/>. To use its tensors after the call, retain
-    /// it, and dispose of it when done.
+    /// Takes a contribution whole, or refuses it whole through <see cref="Contribution.Reject"/>. To use its tensors
+    /// after the call, retain it, and dispose of it when done.
     /// </summary>
     /// <param name="contribution">An admitted contribution.</param>
     /// <param name="abort">Aborts the round.</param>
     public abstract ValueTask AcceptAsync(Contribution contribution, CancellationToken abort);
 
     /// <summary>
-    /// What there is to say of the round last completed, for its report beside the model's metrics; names that start with the aggregator's
-    /// kind, such as <c>encryption.bytes_up</c>. Empty unless overridden.
+    /// What there is to say of the round last completed, for its report beside the model's metrics; names that start
+    /// with the aggregator's kind, such as <c>encryption.bytes_up</c>. Empty unless overridden.
     /// </summary>
     public virtual IReadOnlyDictionary<string, double> RoundMetrics => new Dictionary<string, double>();
 
     /// <summary>
-    /// Whether the round's contributions, all accepted by now, cannot be made a model of, and would be able to if the sites trained the round once more.
-    /// A workflow then begins the round again instead of completing it. False unless overridden.
+    /// Whether the round's contributions, all accepted by now, cannot be made a model of, and would be able to if the
+    /// sites trained the round once more. A workflow then begins the round again instead of completing it. False unless
+    /// overridden.
     /// </summary>
     public virtual bool MustRepeat => false;
 

@@ -27,13 +27,15 @@ public sealed class Contribution : IDisposable
         if (MetricsWeight < 0)
         {
             throw new FlareException(ErrorIds.MalformedMessage,
-                $"it states {MetricsWeight} as the weight of its metrics; say on how many samples they were measured, 0 if on none");
+                $"it states {MetricsWeight} as the weight of its metrics; say on how many samples they were measured, "
+                    + $"0 if on none");
         }
     }
 
     private Contribution(Contribution whole, string set, Dxo data)
     {
-        (Site, Token, _task, _set, Message, _life) = (whole.Site, whole.Token, whole._task, set, whole.Message, whole._life);
+        (Site, Token, _task, _set, Message, _life) =
+            (whole.Site, whole.Token, whole._task, set, whole.Message, whole._life);
         (Data, Metrics, MetricsWeight) = (data, whole.Metrics, whole.MetricsWeight);
         NumSteps = StepsOf(data, MetaKey.NumStepsCurrentRound) ?? whole.NumSteps;
     }
@@ -60,7 +62,9 @@ public sealed class Contribution : IDisposable
     /// <exception cref="FlareException">The message carries no DXO.</exception>
     public DataKind Kind => RequiredData.Kind;
 
-    /// <summary>The tensors, not a copy. Of an answer with several named sets they are had by <see cref="For"/>.</summary>
+    /// <summary>
+    /// The tensors, not a copy. Of an answer with several named sets they are had by <see cref="For"/>.
+    /// </summary>
     /// <exception cref="FlareException">There are none.</exception>
     public StateDict Tensors => RequiredData.Tensors;
 
@@ -73,7 +77,9 @@ public sealed class Contribution : IDisposable
     /// </summary>
     public FlareMap? Metrics { get; }
 
-    /// <summary>The weight of <see cref="Metrics"/> as the site states it, at least 0; null where it does not.</summary>
+    /// <summary>
+    /// The weight of <see cref="Metrics"/> as the site states it, at least 0; null where it does not.
+    /// </summary>
     public long? MetricsWeight { get; }
 
     /// <summary>How far it has come.</summary>
@@ -126,7 +132,9 @@ public sealed class Contribution : IDisposable
         _life.Refuse(reason);
     }
 
-    /// <summary>Keeps the tensors valid until <see cref="Dispose"/>, called once for each time. Returns this instance.</summary>
+    /// <summary>
+    /// Keeps the tensors valid until <see cref="Dispose"/>, called once for each time. Returns this instance.
+    /// </summary>
     public Contribution Retain()
     {
         _life.Holders++;
@@ -148,17 +156,21 @@ public sealed class Contribution : IDisposable
     /// <summary>Whether the controller has had it.</summary>
     internal bool IsConsumed => _life.IsConsumed;
 
-    /// <summary>Takes the memory that the site handed over, for this contribution alone; false where another one has it.</summary>
+    /// <summary>
+    /// Takes the memory that the site handed over, for this contribution alone; false where another one has it.
+    /// </summary>
     internal bool TryClaimMemory() => Data?.TryClaimMemory() != false;
 
     private static long? StepsOf(Dxo data, MetaKey key)
     {
         if (!data.TryGetMeta(key, out var steps)
-            && !(data.Kind == DataKind.Collection && data.TryGetSet(Dxo.ModelSet, out var model) && model.TryGetMeta(key, out steps)))
+            && !(data.Kind == DataKind.Collection && data.TryGetSet(Dxo.ModelSet, out var model)
+                && model.TryGetMeta(key, out steps)))
             return null;
         return steps.Kind == FlareValueKind.Integer
             ? steps.AsInteger()
-            : throw new FlareException(ErrorIds.MalformedMessage, $"its meta value {key} is a {steps.Kind}; set an integer");
+            : throw new FlareException(
+                ErrorIds.MalformedMessage, $"its meta value {key} is a {steps.Kind}; set an integer");
     }
 
     private static FlareMap? NumbersOf(Dxo data)
@@ -180,9 +192,12 @@ public sealed class Contribution : IDisposable
     }
 
     private Dxo RequiredData => Data
-        ?? throw new FlareException(ErrorIds.MalformedMessage, $"The answer of {Site} to task '{TaskName}' carries no DXO.");
+        ?? throw new FlareException(
+            ErrorIds.MalformedMessage, $"The answer of {Site} to task '{TaskName}' carries no DXO.");
 
-    /// <summary>What a contribution and its views by set have in common: how far it has come, and who holds its tensors.</summary>
+    /// <summary>
+    /// What a contribution and its views by set have in common: how far it has come, and who holds its tensors.
+    /// </summary>
     private sealed class Life(string site, Dxo? data, Action<string> reject)
     {
         public ContributionState State { get; private set; }

@@ -13,8 +13,8 @@ public abstract class Controller : FLComponent
     /// <summary>
     /// What the workflow reads of contributions in plain. One that takes its aggregator from
     /// <see cref="ControllerContext.CreateAggregator"/> and computes with nothing else reads
-    /// <see cref="PlaintextAccess.None"/>: then an extension of the federation, such as homomorphic encryption, can provide
-    /// it. <see cref="PlaintextAccess.SingleUpdates"/> unless overridden.
+    /// <see cref="PlaintextAccess.None"/>: then an extension of the federation, such as homomorphic encryption, can
+    /// provide it. <see cref="PlaintextAccess.SingleUpdates"/> unless overridden.
     /// </summary>
     public virtual PlaintextAccess PlaintextAccess => PlaintextAccess.SingleUpdates;
 

@@ -1,6 +1,8 @@
 namespace Flare;
 
-/// <summary>Work for sites (FLARE: Task): a name, data, a round, and what an answer must be like to be admitted.</summary>
+/// <summary>
+/// Work for sites (FLARE: Task): a name, data, a round, and what an answer must be like to be admitted.
+/// </summary>
 public sealed class FlareTask
 {
     /// <summary>Describes a task.</summary>
@@ -31,13 +33,15 @@ public sealed class FlareTask
     /// <summary>A task to train a model; answers are weights or weight differences of the model's layout.</summary>
     /// <param name="round">The round.</param>
     /// <param name="model">The global model; frozen by this call.</param>
-    /// <param name="kinds">The kinds of answer admitted; both <see cref="DataKind.WeightDiff"/> and <see cref="DataKind.Weights"/> if left out.</param>
+    /// <param name="kinds">The kinds of answer admitted; both <see cref="DataKind.WeightDiff"/> and
+    /// <see cref="DataKind.Weights"/> if left out.</param>
     public static FlareTask Train(int round, StateDict model, params DataKind[] kinds)
     {
         ArgumentNullException.ThrowIfNull(model);
         return new(TaskNames.Train, round, Dxo.Weights(model).ToShareable())
         {
-            Contract = new() { Kinds = kinds is { Length: > 0 } ? kinds : [DataKind.WeightDiff, DataKind.Weights], Layout = model.Layout, Base = model },
+            Contract = new() { Kinds = kinds is { Length: > 0 } ? kinds
+                : [DataKind.WeightDiff, DataKind.Weights], Layout = model.Layout, Base = model },
         };
     }
 
@@ -45,5 +49,6 @@ public sealed class FlareTask
     /// <param name="round">The round.</param>
     /// <param name="model">The model to measure; frozen by this call.</param>
     public static FlareTask Validate(int round, StateDict model) =>
-        new(TaskNames.Validate, round, Dxo.Weights(model).ToShareable()) { Contract = new() { Kinds = [DataKind.Metrics] } };
+        new(TaskNames.Validate, round, Dxo.Weights(model)
+            .ToShareable()) { Contract = new() { Kinds = [DataKind.Metrics] } };
 }

@@ -9,8 +9,10 @@ internal sealed class NamedMetrics(IReadOnlyDictionary<string, double> metrics) 
     public double this[string key] => metrics.TryGetValue(key, out var value)
         ? value
         : throw new KeyNotFoundException(metrics.Count == 0
-            ? $"The round has no metrics, so no '{key}'. Sites measure the model when they answer the task '{TaskNames.Validate}': a Learner does by overriding ValidateAsync."
-            : $"The round has no metric '{key}'. There are: {string.Join(", ", metrics.Keys)}.{DidYouMean.Question(key, metrics.Keys)}");
+            ? $"The round has no metrics, so no '{key}'. Sites measure the model when they answer the task "
+                + $"'{TaskNames.Validate}': a Learner does by overriding ValidateAsync."
+            : $"The round has no metric '{key}'. There are: "
+                + $"{string.Join(", ", metrics.Keys)}.{DidYouMean.Question(key, metrics.Keys)}");
 
     public IEnumerable<string> Keys => metrics.Keys;
     public IEnumerable<double> Values => metrics.Values;

@@ -34,7 +34,9 @@ public sealed partial record RoundReport
     internal RoundReport WithoutModel() => Of(null, null);
 
     private InvalidOperationException Missing(string what) => new(
-        $"The report of round {Number} holds no {what}. A report has it while the stream of RunAsync hands it out; those " +
-        "of Rounds and RunToEndAsync, and those read back from a journal, have none. Take it in the loop over RunAsync, " +
+        $"The report of round {Number} holds no {what}. A report has it while the stream of RunAsync hands it out; "
+            + $"those " +
+        "of Rounds and RunToEndAsync, and those read back from a journal, have none. Take it in the loop over "
+            + "RunAsync, " +
         "and keep what you need.");
 }

@@ -3,8 +3,8 @@ using System.Text.Json.Serialization;
 namespace Flare;
 
 /// <summary>
-/// What happened in a committed round. <see cref="System.Text.Json"/> writes it and reads what it wrote, enumerations as names, with
-/// whatever options and with source generation, too.
+/// What happened in a committed round. <see cref="System.Text.Json"/> writes it and reads what it wrote, enumerations
+/// as names, with whatever options and with source generation, too.
 /// </summary>
 public sealed partial record RoundReport
 {
@@ -59,8 +59,8 @@ public sealed partial record RoundReport
     public bool IsBest { get; init; }
 
     /// <summary>
-    /// What an operator should know of the round though it went on, each in one sentence: metrics that are no numbers, a
-    /// selection whose metric nobody states, sites left out round after round. Empty where all is well.
+    /// What an operator should know of the round though it went on, each in one sentence: metrics that are no numbers,
+    /// a selection whose metric nobody states, sites left out round after round. Empty where all is well.
     /// </summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
 
@@ -71,11 +71,14 @@ public sealed partial record RoundReport
     /// far)</c>.</summary>
     public override string ToString()
     {
-        var metrics = Metrics.OrderBy(m => m.Key, StringComparer.Ordinal).Select(m => $", {m.Key} {Readable.Number(m.Value)}");
-        return $"round {Number}: {Accepted} of {Readable.Count(Targets, "site")}, {Readable.Duration(Elapsed)}{string.Concat(metrics)}{(IsBest ? " (best so far)" : "")}";
+        var metrics = Metrics.OrderBy(m => m.Key, StringComparer.Ordinal)
+            .Select(m => $", {m.Key} {Readable.Number(m.Value)}");
+        return $"round {Number}: {Accepted} of {Readable.Count(Targets, "site")}, "
+            + $"{Readable.Duration(Elapsed)}{string.Concat(metrics)}{(IsBest ? " (best so far)" : "")}";
     }
 
-    // What a report of very many sites keeps in the journal, and in memory for long: a name, a status and a reason of each, and not of all.
+    // What a report of very many sites keeps in the journal, and in memory for long: a name, a status and a reason of
+    // each, and not of all.
     private const int MostOutcomes = 1000;
     private const int MostStacks = 16;
 
@@ -83,7 +86,9 @@ public sealed partial record RoundReport
     /// stacks.</summary>
     internal RoundReport Thinned() => this with
     {
-        Sites = [.. Sites.Where(s => s.Status != SiteStatus.Accepted).Take(MostOutcomes).Select(s => s with { Error = s.Error is { } e ? e with { Stack = "" } : null })],
+        Sites =
+            [.. Sites.Where(s => s.Status != SiteStatus.Accepted).Take(MostOutcomes)
+                .Select(s => s with { Error = s.Error is { } e ? e with { Stack = "" } : null })],
     };
 
     /// <summary>The report as it is journalled: thinned out if it is of more than a thousand outcomes, and with no more
@@ -92,7 +97,10 @@ public sealed partial record RoundReport
     {
         if (Sites.Count > MostOutcomes) return Thinned().AllToMap();
         var stacks = 0;
-        return (this with { Sites = [.. Sites.Select(s => s.Error is { } e && ++stacks > MostStacks ? s with { Error = e with { Stack = "" } } : s)] }).AllToMap();
+        return (this with { Sites =
+            [.. Sites.Select(
+                s => s.Error is { } e && ++stacks > MostStacks ? s with { Error = e with { Stack = "" } }
+                : s)] }).AllToMap();
     }
 
     private FlareMap AllToMap()

@@ -9,6 +9,8 @@ public sealed record RoundResult
     /// <summary>Whether the model that was measured is the best so far.</summary>
     public bool IsBest { get; init; }
 
-    /// <summary>What an operator should know of the round though it went on, each in one sentence; empty where all is well.</summary>
+    /// <summary>
+    /// What an operator should know of the round though it went on, each in one sentence; empty where all is well.
+    /// </summary>
     public IReadOnlyList<string> Warnings { get; init; } = [];
 }

@@ -22,7 +22,8 @@ internal static class SiteErrors
         foreach (var error in errors.DistinctBy(e => (e.Type, e.Message)).Take(MostStacks))
             text.Append(
                 CultureInfo.InvariantCulture,
-                $"{Environment.NewLine}--- {error.Site}, {error.Task}, round {error.Round}:{Environment.NewLine}{error.Stack}");
+                $"{Environment.NewLine}--- {error.Site}, {error.Task}, round "
+                    + $"{error.Round}:{Environment.NewLine}{error.Stack}");
         return text.ToString();
     }
 }

@@ -63,7 +63,8 @@ public sealed record SiteOutcome
 
     internal FlareMap ToMap()
     {
-        var map = new FlareMap { ["site"] = Site, ["task"] = Task, ["status"] = (int)Status, ["elapsed_ticks"] = Elapsed.Ticks, ["bytes"] = Bytes };
+        var map = new FlareMap { ["site"] = Site, ["task"] = Task, ["status"] = (int)Status,
+            ["elapsed_ticks"] = Elapsed.Ticks, ["bytes"] = Bytes };
         if (Code is { } code) map["code"] = (int)code;
         if (Reason is not null) map["reason"] = Reason;
         if (Error is not null) map["error"] = Error.ToMap();

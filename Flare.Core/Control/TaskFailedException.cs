@@ -1,6 +1,8 @@
 namespace Flare;
 
-/// <summary>A task that was sent to one of several sites, or from site to site, ended without an admitted answer.</summary>
+/// <summary>
+/// A task that was sent to one of several sites, or from site to site, ended without an admitted answer.
+/// </summary>
 public sealed class TaskFailedException : FlareException
 {
     internal TaskFailedException(string task, int round, CompletionStatus status, IReadOnlyList<SiteOutcome> attempts)
@@ -21,5 +23,6 @@ public sealed class TaskFailedException : FlareException
     public override string ToString() => base.ToString() + SiteErrors.Stacks(Attempts, InnerException);
 
     /// <inheritdoc/>
-    public override bool IsTransient => Attempts.Any(s => s.Status is SiteStatus.TimedOut or SiteStatus.Lost or SiteStatus.Pending);
+    public override bool IsTransient =>
+        Attempts.Any(s => s.Status is SiteStatus.TimedOut or SiteStatus.Lost or SiteStatus.Pending);
 }

@@ -1,8 +1,8 @@
 namespace Flare;
 
 /// <summary>
-/// The admitted answers to a task, as they arrive. Read it once. The task was sent when this was made; it ends with the stream, and leaving
-/// the stream early cancels it at the sites.
+/// The admitted answers to a task, as they arrive. Read it once. The task was sent when this was made; it ends with the
+/// stream, and leaving the stream early cancels it at the sites.
 /// </summary>
 public abstract class TaskResponses : IAsyncEnumerable<Contribution>
 {
@@ -19,6 +19,7 @@ public abstract class TaskResponses : IAsyncEnumerable<Contribution>
     /// <exception cref="TooFewResponsesException">
     /// The minimum cannot be reached, or was not when the time ran out. Thrown after the last answer.
     /// </exception>
-    /// <exception cref="OperationCanceledException">The job, or the token that the task was sent with, was aborted.</exception>
+    /// <exception cref="OperationCanceledException">The job, or the token that the task was sent with, was
+    /// aborted.</exception>
     public abstract IAsyncEnumerator<Contribution> GetAsyncEnumerator(CancellationToken cancellationToken = default);
 }

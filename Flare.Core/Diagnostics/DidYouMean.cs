@@ -37,7 +37,8 @@ internal static class DidYouMean
     // Levenshtein's, with a swap of neighbours as one change.
     private static int Distance(string a, string b)
     {
-        int[] before = new int[b.Length + 1], last = [.. Enumerable.Range(0, b.Length + 1)], next = new int[b.Length + 1];
+        int[] before = new int[b.Length + 1], last =
+            [.. Enumerable.Range(0, b.Length + 1)], next = new int[b.Length + 1];
         for (var i = 1; i <= a.Length; i++)
         {
             next[0] = i;

@@ -3,14 +3,18 @@ using Microsoft.Extensions.Logging;
 
 namespace Flare;
 
-/// <summary>The application's logger, held off from the run: one that throws loses what it was to log, and not a site's answer.</summary>
+/// <summary>
+/// The application's logger, held off from the run: one that throws loses what it was to log, and not a site's answer.
+/// </summary>
 internal sealed class GuardedLogger(ILogger inner) : ILogger
 {
     public IDisposable? BeginScope<TState>(TState state) where TState : notnull => Guard(() => inner.BeginScope(state));
 
     public bool IsEnabled(LogLevel logLevel) => Guard(() => inner.IsEnabled(logLevel));
 
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) => Guard(() =>
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+        Func<TState, Exception?, string> formatter) => Guard(() =>
     {
         inner.Log(logLevel, eventId, state, exception, formatter);
         return true;

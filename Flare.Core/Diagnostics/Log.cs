@@ -6,7 +6,8 @@ namespace Flare;
 internal static partial class Log
 {
     [LoggerMessage(1, LogLevel.Error, "{Identity}: {Component} threw while handling {EventType}; the run goes on")]
-    public static partial void EventHandlerFailed(ILogger logger, Exception exception, string identity, string component, string eventType);
+    public static partial void EventHandlerFailed(
+        ILogger logger, Exception exception, string identity, string component, string eventType);
 
     [LoggerMessage(
         18,

@@ -5,16 +5,21 @@ namespace Flare;
 /// <summary>Numbers and times as people read them in reports, logs and tables: the same in every culture.</summary>
 public static class Readable
 {
-    /// <summary>Such as <c>0.48 s</c>, <c>12.3 s</c>, <c>3 min 05 s</c>, <c>2 h 07 min</c> or <c>3 d 04 h</c>.</summary>
+    /// <summary>
+    /// Such as <c>0.48 s</c>, <c>12.3 s</c>, <c>3 min 05 s</c>, <c>2 h 07 min</c> or <c>3 d 04 h</c>.
+    /// </summary>
     public static string Duration(TimeSpan time)
     {
-        if (time.TotalSeconds < 9.995) return string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.00} s");
+        if (time.TotalSeconds < 9.995)
+            return string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.00} s");
         if (time.TotalSeconds < 59.95) return string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.0} s");
         var whole = TimeSpan.FromSeconds(Math.Round(time.TotalSeconds));
         return whole switch
         {
-            { TotalHours: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{whole.Minutes} min {whole.Seconds:00} s"),
-            { TotalDays: < 1 } => string.Create(CultureInfo.InvariantCulture, $"{whole.Hours} h {whole.Minutes:00} min"),
+            { TotalHours: < 1 } =>
+                string.Create(CultureInfo.InvariantCulture, $"{whole.Minutes} min {whole.Seconds:00} s"),
+            { TotalDays: < 1 } =>
+            string.Create(CultureInfo.InvariantCulture, $"{whole.Hours} h {whole.Minutes:00} min"),
             _ => string.Create(CultureInfo.InvariantCulture, $"{whole.Days} d {whole.Hours:00} h"),
         };
     }

@@ -2,7 +2,9 @@ using System.Collections.Frozen;
 
 namespace Flare;
 
-/// <summary>The events that the runtime and the workflows fire (FLARE: EventType, with FLARE's own names as values).</summary>
+/// <summary>
+/// The events that the runtime and the workflows fire (FLARE: EventType, with FLARE's own names as values).
+/// </summary>
 public static class EventTypes
 {
     /// <summary>A site is about to start the run.</summary>

@@ -3,7 +3,10 @@ using Microsoft.Extensions.Logging;
 
 namespace Flare;
 
-/// <summary>What one side of a run shares among its components: identity, clock, properties that outlive a context, and event dispatch.</summary>
+/// <summary>
+/// What one side of a run shares among its components: identity, clock, properties that outlive a context, and event
+/// dispatch.
+/// </summary>
 internal sealed class RunEngine
 {
     private readonly Dictionary<string, ContextProperty> _properties = new(StringComparer.Ordinal);
@@ -21,15 +24,19 @@ internal sealed class RunEngine
     public required IReadOnlyList<FLComponent> Components { get; init; }
 
     /// <summary>
-    /// Whether an event that is announced while a handler is at work on another thread is left to that thread. For sites: a handler that takes
-    /// its time in one site's task must not hold up the loop, and all other sites with it. Not for a server: its handlers use what is the loop's.
+    /// Whether an event that is announced while a handler is at work on another thread is left to that thread. For
+    /// sites: a handler that takes its time in one site's task must not hold up the loop, and all other sites with it.
+    /// Not for a server: its handlers use what is the loop's.
     /// </summary>
     public bool HandsOver { get; init; }
 
     /// <summary>Sends an event to the other side.</summary>
     public Action<string, Shareable> SendFederated { get; private set; } = static (_, _) => { };
 
-    /// <summary>Has events for the other side sent on the loop, in the order in which they were fired, whatever thread fires them.</summary>
+    /// <summary>
+    /// Has events for the other side sent on the loop, in the order in which they were fired, whatever thread fires
+    /// them.
+    /// </summary>
     public void SendFederatedOn(SynchronizationContext loop, Action<string, Shareable> send)
     {
         // Not in the closure of what is posted: that the loop runs it in order of posting is the loop's business.
@@ -41,10 +48,14 @@ internal sealed class RunEngine
         };
     }
 
-    /// <summary>Stops the job with a reason, from any thread; set by the server or site that owns this engine.</summary>
+    /// <summary>
+    /// Stops the job with a reason, from any thread; set by the server or site that owns this engine.
+    /// </summary>
     public Action<string> StopJob { get; set; } = static _ => { };
 
-    /// <summary>Stops the job by itself: what becomes of the exception, which only ends the caller, does not matter.</summary>
+    /// <summary>
+    /// Stops the job by itself: what becomes of the exception, which only ends the caller, does not matter.
+    /// </summary>
     public FlarePanicException Panic(string reason, FLContext context)
     {
         if (Interlocked.Exchange(ref _panicked, 1) == 0)
@@ -90,7 +101,10 @@ internal sealed class RunEngine
         }
     }
 
-    /// <summary>Has every component handle an event where nobody is to be stopped by a panic of a handler: it has stopped the job already.</summary>
+    /// <summary>
+    /// Has every component handle an event where nobody is to be stopped by a panic of a handler: it has stopped the
+    /// job already.
+    /// </summary>
     public void Announce(string eventType, FLContext context)
     {
         if (HandsOver)

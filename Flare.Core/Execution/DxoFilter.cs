@@ -18,7 +18,8 @@ public abstract class DxoFilter : Filter
     /// <exception cref="ArgumentException">No kind is named.</exception>
     protected DxoFilter(params ReadOnlySpan<DataKind> kinds)
     {
-        if (kinds.IsEmpty) throw new ArgumentException("Name the kinds of data that the filter applies to.", nameof(kinds));
+        if (kinds.IsEmpty)
+            throw new ArgumentException("Name the kinds of data that the filter applies to.", nameof(kinds));
         _kinds = kinds.ToArray();
     }
 
@@ -36,7 +37,8 @@ public abstract class DxoFilter : Filter
     protected abstract ValueTask<Dxo> FilterAsync(Dxo data, FLContext context, CancellationToken abort);
 
     /// <inheritdoc/>
-    public sealed override async ValueTask<Shareable> ProcessAsync(Shareable message, FLContext context, CancellationToken abort)
+    public sealed override async ValueTask<Shareable> ProcessAsync(
+        Shareable message, FLContext context, CancellationToken abort)
     {
         ArgumentNullException.ThrowIfNull(message);
         ArgumentNullException.ThrowIfNull(context);
@@ -45,7 +47,8 @@ public abstract class DxoFilter : Filter
             throw Stopped(context, "its headers hold tensors, which would pass it by");
         if (message.Body.Count == 0) return message;
         if (message.ContentType != ContentTypes.Dxo)
-            throw Stopped(context, $"its body is no DXO (its content type is '{PlainText.Cut(message.ContentType ?? "none")}')");
+            throw Stopped(
+                context, $"its body is no DXO (its content type is '{PlainText.Cut(message.ContentType ?? "none")}')");
         var data = Dxo.From(message);
         var filtered = await ProcessAsync(data, context, abort);
         return ReferenceEquals(filtered, data) ? message : message.With(filtered);
@@ -57,7 +60,8 @@ public abstract class DxoFilter : Filter
             return await FilterAsync(data, context, abort) ?? throw Stopped(context, "it returned no data");
         if (data.Kind == DataKind.Collection) return await MembersAsync(data, context, abort);
         if (_kinds.Any(HasTensors) && FirstTensors(data) is { } tensors)
-            throw Stopped(context, $"data of kind {data.Kind} holds tensors ({PlainText.Cut(tensors)}), which would pass it by");
+            throw Stopped(
+                context, $"data of kind {data.Kind} holds tensors ({PlainText.Cut(tensors)}), which would pass it by");
         return data;
     }
 
@@ -80,10 +84,12 @@ public abstract class DxoFilter : Filter
     private static bool HasTensors(DataKind kind) => kind is DataKind.Weights or DataKind.WeightDiff or DataKind.Model;
 
     private static string? FirstTensors(Dxo data) =>
-        data.HasTensors ? "its own" : data.Values.Tensors().Concat(data.Meta.Tensors()).Select(t => $"'{t.Path}'").FirstOrDefault();
+        data.HasTensors ? "its own"
+        : data.Values.Tensors().Concat(data.Meta.Tensors()).Select(t => $"'{t.Path}'").FirstOrDefault();
 
     private FlareException Stopped(FLContext context, string reason) => new(
         ErrorIds.Filter,
         $"The filter {GetType().Name}, which is for data of kind {string.Join(", ", _kinds)}, stops the message of task"
-        + $" '{context.TaskName}': {reason}. Name the kind, send what the filter is for, or add it for other tasks only.");
+        + $" '{context.TaskName}': {reason}. Name the kind, send what the filter is for, or add it for other tasks "
+        + $"only.");
 }

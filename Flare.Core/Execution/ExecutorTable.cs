@@ -21,7 +21,8 @@ internal sealed class ExecutorTable(string site)
     public void Add(string task, Executor executor)
     {
         if (!_byTask.TryAdd(task, executor))
-            throw new ArgumentException($"{site} has an executor for the task '{task}' already; a task has one.", nameof(task));
+            throw new ArgumentException(
+                $"{site} has an executor for the task '{task}' already; a task has one.", nameof(task));
         if (!_all.Contains(executor, ReferenceEqualityComparer.Instance)) _all.Add(executor);
     }
 
@@ -32,7 +33,8 @@ internal sealed class ExecutorTable(string site)
     {
         var known = string.Join(", ", _byTask.Keys.Select(k => $"'{k}'"));
         return Shareable.Reply(ReturnCode.TaskUnknown, $"{site} has no executor for the task '{task}'"
-            + $"{DidYouMean.Suggest(task, _byTask.Keys)}; it has executors for {(known.Length > 0 ? known : "none")}. Add one "
+            + $"{DidYouMean.Suggest(task, _byTask.Keys)}; it has executors for "
+            + $"{(known.Length > 0 ? known : "none")}. Add one "
             + $"with {nameof(SiteDefinition)}.{nameof(SiteDefinition.AddExecutor)}.");
     }
 
@@ -41,6 +43,7 @@ internal sealed class ExecutorTable(string site)
     {
         if (watch.IsEmpty) yield break;
         foreach (var (task, executor) in _byTask)
-            if (!watch.Has(task)) yield return $"{site}: the executor {executor.GetType().Name} is for {watch.Missing(task)}";
+            if (!watch.Has(task))
+                yield return $"{site}: the executor {executor.GetType().Name} is for {watch.Missing(task)}";
     }
 }

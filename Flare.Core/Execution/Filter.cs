@@ -14,14 +14,15 @@ public enum FilterPlace
 }
 
 /// <summary>
-/// Transforms messages on their way (FLARE: Filter): encryption, privacy, conversion. A filter that cannot do its work throws, and the
-/// message goes no further: nothing is sent unfiltered. Only messages with return code <see cref="ReturnCode.Ok"/> pass filters; the
-/// others carry no body.
+/// Transforms messages on their way (FLARE: Filter): encryption, privacy, conversion. A filter that cannot do its work
+/// throws, and the message goes no further: nothing is sent unfiltered. Only messages with return code
+/// <see cref="ReturnCode.Ok"/> pass filters; the others carry no body.
 /// </summary>
 public abstract class Filter : FLComponent
 {
     /// <summary>Transforms one message.</summary>
-    /// <param name="message">The message; frozen when it was received. Return it as it is or a new one: nothing depends on which.</param>
+    /// <param name="message">The message; frozen when it was received. Return it as it is or a new one: nothing depends
+    /// on which.</param>
     /// <param name="context">The task, the peer, the round.</param>
     /// <param name="abort">Cancelled when the task is aborted.</param>
     public abstract ValueTask<Shareable> ProcessAsync(Shareable message, FLContext context, CancellationToken abort);

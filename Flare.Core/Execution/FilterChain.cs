@@ -48,7 +48,8 @@ internal sealed class FilterChain
         {
             throw new FlareException(
                 ErrorIds.Filter,
-                $"The filter {filter.GetType().Name} returned no message for task '{taskName}'. Return the message, or throw to stop it.");
+                $"The filter {filter.GetType().Name} returned no message for task '{taskName}'. Return the message, "
+                    + $"or throw to stop it.");
         }
         try
         {
@@ -57,7 +58,9 @@ internal sealed class FilterChain
         catch (FlareException e)
         {
             throw new FlareException(
-                ErrorIds.Filter, $"What the filter {filter.GetType().Name} returned for task '{taskName}' cannot be sent: {e.Message}", e);
+                ErrorIds.Filter,
+                $"What the filter {filter.GetType().Name} returned for task '{taskName}' cannot be sent: {e.Message}",
+                e);
         }
         return message;
     }
@@ -86,8 +89,10 @@ internal sealed class FilterChain
     private static bool IsFor(Filter filter, string[] tasks, string taskName)
     {
         if (tasks.Length == 0 || tasks.Contains(taskName)) return true;
-        if (tasks.FirstOrDefault(t => t.Equals(taskName, StringComparison.OrdinalIgnoreCase)) is not { } almost) return false;
-        throw new FlareException(ErrorIds.Filter, $"The filter {filter.GetType().Name} is for the task '{almost}', and the "
+        if (tasks.FirstOrDefault(t => t.Equals(taskName, StringComparison.OrdinalIgnoreCase)) is not { } almost)
+            return false;
+        throw new FlareException(
+            ErrorIds.Filter, $"The filter {filter.GetType().Name} is for the task '{almost}', and the "
             + $"task is '{taskName}': names of tasks differ by case, so the message would pass unfiltered. It goes no "
             + $"further; name the task '{taskName}' where the filter is added.");
     }

@@ -1,8 +1,8 @@
 namespace Flare;
 
 /// <summary>
-/// The executor that most applications subclass (FLARE: Learner with its LearnerExecutor): it turns tasks into calls of typed methods.
-/// Override what the site can do; a task whose method is not overridden is answered with
+/// The executor that most applications subclass (FLARE: Learner with its LearnerExecutor): it turns tasks into calls of
+/// typed methods. Override what the site can do; a task whose method is not overridden is answered with
 /// <see cref="ReturnCode.TaskUnsupported"/>, one of another name by <see cref="ExecuteOtherAsync"/>.
 /// </summary>
 public abstract class Learner : Executor
@@ -12,20 +12,32 @@ public abstract class Learner : Executor
     /// <summary>Called once, before the first task.</summary>
     protected virtual ValueTask InitializeAsync(FLContext context, CancellationToken abort) => ValueTask.CompletedTask;
 
-    /// <summary>Trains the model and returns <see cref="Dxo.WeightDiff"/> or <see cref="Dxo.Weights"/> with <see cref="MetaKey.NumStepsCurrentRound"/>, the steps of all local epochs together.</summary>
+    /// <summary>
+    /// Trains the model and returns <see cref="Dxo.WeightDiff"/> or <see cref="Dxo.Weights"/> with
+    /// <see cref="MetaKey.NumStepsCurrentRound"/>, the steps of all local epochs together.
+    /// </summary>
     /// <param name="model">The global model; frozen, and valid during the call.</param>
     /// <param name="context">The task's context.</param>
     /// <param name="abort">Cancelled when the task is aborted.</param>
-    protected virtual ValueTask<Dxo> TrainAsync(Dxo model, FLContext context, CancellationToken abort) => throw Unsupported(TaskNames.Train);
+    protected virtual ValueTask<Dxo> TrainAsync(Dxo model, FLContext context, CancellationToken abort) =>
+        throw Unsupported(TaskNames.Train);
 
-    /// <summary>Measures the model on the site's own data and returns <see cref="Dxo.Metrics"/>; <see cref="MetaKey.NumStepsCurrentRound"/>, if set, is the weight of the site's metrics: 0 where nothing was measured, 1 unless set.</summary>
+    /// <summary>
+    /// Measures the model on the site's own data and returns <see cref="Dxo.Metrics"/>;
+    /// <see cref="MetaKey.NumStepsCurrentRound"/>, if set, is the weight of the site's metrics: 0 where nothing was
+    /// measured, 1 unless set.
+    /// </summary>
     /// <param name="model">The model to measure; frozen, and valid during the call.</param>
     /// <param name="context">The task's context.</param>
     /// <param name="abort">Cancelled when the task is aborted.</param>
-    protected virtual ValueTask<Dxo> ValidateAsync(Dxo model, FLContext context, CancellationToken abort) => throw Unsupported(TaskNames.Validate);
+    protected virtual ValueTask<Dxo> ValidateAsync(Dxo model, FLContext context, CancellationToken abort) =>
+        throw Unsupported(TaskNames.Validate);
 
-    /// <summary>Returns the site's own best model, as <see cref="Dxo.Weights"/> (FLARE: get_model_for_validation).</summary>
-    protected virtual ValueTask<Dxo> GetModelAsync(FLContext context, CancellationToken abort) => throw Unsupported(TaskNames.SubmitModel);
+    /// <summary>
+    /// Returns the site's own best model, as <see cref="Dxo.Weights"/> (FLARE: get_model_for_validation).
+    /// </summary>
+    protected virtual ValueTask<Dxo> GetModelAsync(FLContext context, CancellationToken abort) =>
+        throw Unsupported(TaskNames.SubmitModel);
 
     /// <summary>Called once when the run is over, if <see cref="InitializeAsync"/> was.</summary>
     protected virtual ValueTask FinalizeAsync(FLContext context) => ValueTask.CompletedTask;
@@ -61,7 +73,8 @@ public abstract class Learner : Executor
             return taskName switch
             {
                 TaskNames.Train => await ValidateAndTrainAsync(Dxo.From(input), input, context, abort),
-                TaskNames.Validate => ToMessage(await ValidateAsync(Dxo.From(input), context, abort), nameof(ValidateAsync)),
+                TaskNames.Validate =>
+                ToMessage(await ValidateAsync(Dxo.From(input), context, abort), nameof(ValidateAsync)),
                 TaskNames.SubmitModel => ToMessage(await GetModelAsync(context, abort), nameof(GetModelAsync)),
                 _ => await ExecuteOtherAsync(taskName, input, context, abort) ?? Nothing(nameof(ExecuteOtherAsync)),
             };
@@ -88,7 +101,8 @@ public abstract class Learner : Executor
         {
             try
             {
-                measured = await ValidateAsync(model.TryGetSet(Dxo.ModelSet, out var set) ? set : model, context, abort);
+                measured = await ValidateAsync(
+                    model.TryGetSet(Dxo.ModelSet, out var set) ? set : model, context, abort);
                 if (measured is null) return Nothing(nameof(ValidateAsync));
             }
             catch (UnsupportedTaskException)

@@ -82,8 +82,8 @@ public sealed class SiteDefinition
     /// <summary>Adds a filter behind those that are there, but for the outermost ones.</summary>
     /// <param name="place"><see cref="FilterPlace.SiteIn"/> or <see cref="FilterPlace.SiteOut"/>.</param>
     /// <param name="filter">The filter; one instance a site.</param>
-    /// <param name="tasks">The tasks that it is for; none for all. That a filter guarded nothing, since no workflow sent
-    /// any of its tasks, is an error in the log at the end of the run, and ends it with one where a name is
+    /// <param name="tasks">The tasks that it is for; none for all. That a filter guarded nothing, since no workflow
+    /// sent any of its tasks, is an error in the log at the end of the run, and ends it with one where a name is
     /// misspelt.</param>
     public SiteDefinition AddFilter(FilterPlace place, Filter filter, params string[] tasks)
     {
@@ -114,7 +114,9 @@ public sealed class SiteDefinition
     /// <summary>The tasks that came to the site.</summary>
     internal TaskWatch Watch { get; } = new();
 
-    /// <summary>Filters that were for tasks which never came: what they were to guard left the site as it was.</summary>
+    /// <summary>
+    /// Filters that were for tasks which never came: what they were to guard left the site as it was.
+    /// </summary>
     internal IEnumerable<(string Text, bool IsMisspelt)> FiltersNeverCalled() =>
         [.. FiltersIn.NeverCalled(Watch, Name), .. FiltersOut.NeverCalled(Watch, Name)];
 

@@ -3,7 +3,9 @@ using System.Text;
 
 namespace Flare;
 
-/// <summary>What may be the name of a site or a job: it goes into journals, ciphertexts, log lines and reports.</summary>
+/// <summary>
+/// What may be the name of a site or a job: it goes into journals, ciphertexts, log lines and reports.
+/// </summary>
 internal static class SiteName
 {
     private const int MaxBytes = 200;
@@ -18,12 +20,14 @@ internal static class SiteName
                 + $"'{PlainText.Of(name, 100)}' is not.", parameter);
         }
         if (string.IsNullOrWhiteSpace(name) || name != name.Trim())
-            throw new ArgumentException($"A name must not be blank, nor begin or end with space; '{name}' does.", parameter);
+            throw new ArgumentException(
+                $"A name must not be blank, nor begin or end with space; '{name}' does.", parameter);
         foreach (var rune in name.EnumerateRunes())
         {
             if (Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format
                 or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator)) continue;
-            throw new ArgumentException($"A name must hold no characters that cannot be seen, such as line ends and marks of "
+            throw new ArgumentException(
+                $"A name must hold no characters that cannot be seen, such as line ends and marks of "
                 + $"direction; this one has U+{rune.Value:X4}.", parameter);
         }
     }

@@ -43,22 +43,27 @@ public sealed record SitePolicy
     /// stops the job all the same.</summary>
     public bool MayFireEvents { get; init; } = true;
 
-    /// <summary>The policy of a site that shares its process with the server, where there is no border: everything.</summary>
+    /// <summary>
+    /// The policy of a site that shares its process with the server, where there is no border: everything.
+    /// </summary>
     public static SitePolicy InProcess { get; } = new() { Errors = ErrorDetail.Full };
 
     /// <summary>What is wrong with the policy; nothing where all is well.</summary>
     public IEnumerable<string> Validate()
     {
-        if (!Enum.IsDefined(Errors)) yield return $"{nameof(Errors)} is {Errors}; it must be one of {nameof(ErrorDetail)}";
+        if (!Enum.IsDefined(Errors))
+            yield return $"{nameof(Errors)} is {Errors}; it must be one of {nameof(ErrorDetail)}";
         if (LeastSteps < 0) yield return $"{nameof(LeastSteps)} is {LeastSteps}; it must not be negative";
-        if (Kinds is { Count: 0 }) yield return $"{nameof(Kinds)} is empty, so no answer may leave; name some, or leave it null";
+        if (Kinds is { Count: 0 })
+            yield return $"{nameof(Kinds)} is empty, so no answer may leave; name some, or leave it null";
     }
 
     internal void ThrowIfInvalid()
     {
         string[] errors = [.. Validate()];
         if (errors.Length > 0)
-            throw new FlareException(ErrorIds.Configuration, $"The site's policy cannot be: {string.Join("; ", errors)}.");
+            throw new FlareException(
+                ErrorIds.Configuration, $"The site's policy cannot be: {string.Join("; ", errors)}.");
     }
 
     /// <summary>Why an answer may not leave; null where it may.</summary>
@@ -86,7 +91,8 @@ public sealed record SitePolicy
     internal ErrorRecord Trim(ErrorRecord error, string reference) => Errors switch
     {
         ErrorDetail.Full => error,
-        ErrorDetail.Message => error with { Message = $"{error.Message} (reference {reference})", Stack = "", Exception = null },
+        ErrorDetail.Message =>
+        error with { Message = $"{error.Message} (reference {reference})", Stack = "", Exception = null },
         _ => error with
         {
             Message = $"the site's log has the rest, by reference {reference}",

@@ -1,6 +1,8 @@
 namespace Flare;
 
-/// <summary>What a <see cref="Dxo"/> carries (FLARE: DataKind). The numbers are part of the wire contract and never change.</summary>
+/// <summary>
+/// What a <see cref="Dxo"/> carries (FLARE: DataKind). The numbers are part of the wire contract and never change.
+/// </summary>
 /// <remarks>
 /// FLARE's whole list, so that its numbers are taken: Flare's own workflows send none of <see cref="Model"/>,
 /// <see cref="Analytic"/>, <see cref="Statistics"/> and <see cref="AppDefined"/>, which are for workflows of one's own.

@@ -52,7 +52,9 @@ public sealed partial class Dxo
             $"The data has no set '{name}'. It has: {string.Join(", ", Sets.Take(10))}. "
             + $"Make it with Dxo.{nameof(WithSet)} to send more than the model.");
 
-    /// <summary>Takes the memory that was handed over with any of the tensors; false where it was taken before.</summary>
+    /// <summary>
+    /// Takes the memory that was handed over with any of the tensors; false where it was taken before.
+    /// </summary>
     internal bool TryClaimMemory() => AllTensors().All(t => t.TryClaim());
 
     /// <summary>Gives the memory back that was handed over with any of the tensors.</summary>

@@ -1,8 +1,8 @@
 namespace Flare;
 
 /// <summary>
-/// A Data Exchange Object (FLARE: DXO): data of a stated kind, with facts about it. It travels in a <see cref="Shareable"/>.
-/// The tensors are shared, not copied.
+/// A Data Exchange Object (FLARE: DXO): data of a stated kind, with facts about it. It travels in a
+/// <see cref="Shareable"/>. The tensors are shared, not copied.
 /// </summary>
 public sealed partial class Dxo
 {
@@ -27,7 +27,8 @@ public sealed partial class Dxo
     /// <summary>The tensors, not a copy. Those of a message received are frozen.</summary>
     /// <exception cref="FlareException">There are none.</exception>
     public StateDict Tensors => _tensors
-        ?? throw new FlareException(ErrorIds.MalformedMessage, $"A DXO of kind {Kind} carries no tensors; look at HasTensors or Kind first.");
+        ?? throw new FlareException(
+            ErrorIds.MalformedMessage, $"A DXO of kind {Kind} carries no tensors; look at HasTensors or Kind first.");
 
     /// <summary>Named values: the metrics of <see cref="DataKind.Metrics"/>, the fields of the other kinds.</summary>
     public FlareMap Values { get; }
@@ -91,7 +92,8 @@ public sealed partial class Dxo
         {
             throw new FlareException(
                 ErrorIds.MalformedMessage,
-                $"The message carries no DXO: its content type is '{PlainText.Cut(message.ContentType ?? "none")}', its return code {message.ReturnCode}.");
+                $"The message carries no DXO: its content type is '{PlainText.Cut(message.ContentType ?? "none")}', "
+                    + $"its return code {message.ReturnCode}.");
         }
         return FromMap(message.Body);
     }
@@ -99,7 +101,10 @@ public sealed partial class Dxo
     /// <summary>A message that carries this DXO; tensors and maps are shared, not copied.</summary>
     public Shareable ToShareable() => new(ToMap()) { ContentType = ContentTypes.Dxo };
 
-    /// <summary>The first tensor, wherever this DXO or a collection's members hold it, with NaN or an infinity; null where there is none.</summary>
+    /// <summary>
+    /// The first tensor, wherever this DXO or a collection's members hold it, with NaN or an infinity; null where there
+    /// is none.
+    /// </summary>
     internal string? FirstNonFiniteTensor()
     {
         if ((_tensors?.FirstNonFiniteTensor() ?? Meta.FirstNonFiniteTensor()) is { } name) return name;
@@ -122,7 +127,9 @@ public sealed partial class Dxo
     {
         var kind = map[KindName].AsInteger();
         if (kind is < int.MinValue or > int.MaxValue || !Enum.IsDefined((DataKind)kind))
-            throw new FlareException(ErrorIds.MalformedMessage, $"A DXO states the unknown kind {kind}; the sender may be of a newer version.");
+            throw new FlareException(
+                ErrorIds.MalformedMessage,
+                $"A DXO states the unknown kind {kind}; the sender may be of a newer version.");
         return new Dxo(
             (DataKind)kind,
             map.TryGet(TensorsName, out var tensors) ? tensors.AsTensors() : null,
@@ -136,7 +143,9 @@ public sealed partial class Dxo
         if (steps is < 1)
         {
             throw new ArgumentOutOfRangeException(
-                nameof(steps), steps, "Training steps are a contribution's weight, and at least 1; a site that did not train sends no contribution.");
+                nameof(steps), steps,
+                "Training steps are a contribution's weight, and at least 1; a site that did not train sends no "
+                    + "contribution.");
         }
         var data = new Dxo(kind, tensors);
         return steps is { } count ? data.WithMeta(MetaKey.NumStepsCurrentRound, count) : data;

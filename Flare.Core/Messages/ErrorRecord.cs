@@ -1,6 +1,8 @@
 namespace Flare;
 
-/// <summary>A failure at a site, as it reaches the operator: where it happened and all that is known of the cause.</summary>
+/// <summary>
+/// A failure at a site, as it reaches the operator: where it happened and all that is known of the cause.
+/// </summary>
 public sealed record ErrorRecord
 {
     private const string SiteName = "site", TaskName = "task", RoundName = "round";

@@ -5,8 +5,8 @@ using System.Text.Json.Serialization;
 namespace Flare;
 
 /// <summary>
-/// Named values, in the order of their names' first setting. A message freezes the maps it carries: setting a value afterwards throws.
-/// Not thread-safe for writing.
+/// Named values, in the order of their names' first setting. A message freezes the maps it carries: setting a value
+/// afterwards throws. Not thread-safe for writing.
 /// </summary>
 [JsonConverter(typeof(FlareMapJsonConverter))]
 public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareValue>>, IContainer
@@ -46,7 +46,9 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
         set
         {
             ArgumentException.ThrowIfNullOrEmpty(name);
-            if (IsReadOnly) throw new InvalidOperationException($"'{name}' cannot be set: the message was sent. Set values before, or write to a copy.");
+            if (IsReadOnly)
+                throw new InvalidOperationException(
+                    $"'{name}' cannot be set: the message was sent. Set values before, or write to a copy.");
             var index = IndexOf(name);
             if (index < 0)
             {
@@ -69,7 +71,9 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
     /// <summary>Whether there is a value of the name.</summary>
     public bool Contains(string name) => IndexOf(name) >= 0;
 
-    /// <summary>Adds a name and its value, for collection initialisers; a name set before takes the new value.</summary>
+    /// <summary>
+    /// Adds a name and its value, for collection initialisers; a name set before takes the new value.
+    /// </summary>
     public void Add(string name, FlareValue value) => this[name] = value;
 
     /// <summary>
@@ -85,7 +89,9 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
     /// </summary>
     public IEnumerable<(string Path, StateDict Tensors)> Tensors() => MessageWalk.Tensors(this);
 
-    /// <summary>The name of the first tensor, wherever the map holds it, with NaN or an infinity; null where there is none.</summary>
+    /// <summary>
+    /// The name of the first tensor, wherever the map holds it, with NaN or an infinity; null where there is none.
+    /// </summary>
     internal string? FirstNonFiniteTensor()
     {
         foreach (var (path, tensors) in Tensors())

@@ -3,15 +3,21 @@ using System.Text.Json.Serialization;
 
 namespace Flare;
 
-/// <summary>A <see cref="FlareMap"/> as a JSON object with its names in order; <see cref="FlareValueJsonConverter"/> has the values.</summary>
-/// <remarks>A name that begins with <c>$</c> is written with one more, so that it is not taken for a value's kind.</remarks>
+/// <summary>
+/// A <see cref="FlareMap"/> as a JSON object with its names in order; <see cref="FlareValueJsonConverter"/> has the
+/// values.
+/// </summary>
+/// <remarks>
+/// A name that begins with <c>$</c> is written with one more, so that it is not taken for a value's kind.
+/// </remarks>
 public sealed class FlareMapJsonConverter : JsonConverter<FlareMap>
 {
     /// <inheritdoc/>
     /// <exception cref="JsonException">It is no object, a name is empty or comes twice, or a value is none.</exception>
     public override FlareMap Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
-        if (reader.TokenType != JsonTokenType.StartObject) throw new JsonException("A map of named values is a JSON object.");
+        if (reader.TokenType != JsonTokenType.StartObject)
+            throw new JsonException("A map of named values is a JSON object.");
         reader.Read();
         return ReadRest(ref reader);
     }
@@ -45,10 +51,12 @@ public sealed class FlareMapJsonConverter : JsonConverter<FlareMap>
             var name = reader.GetString()!;
             if (name.StartsWith('$'))
             {
-                if (!name.StartsWith("$$", StringComparison.Ordinal)) throw new JsonException($"'{name}' stands beside other names.");
+                if (!name.StartsWith("$$", StringComparison.Ordinal))
+                    throw new JsonException($"'{name}' stands beside other names.");
                 name = name[1..];
             }
-            if (name.Length == 0 || map.Contains(name)) throw new JsonException($"The name '{name}' is empty, or comes twice.");
+            if (name.Length == 0 || map.Contains(name))
+                throw new JsonException($"The name '{name}' is empty, or comes twice.");
             reader.Read();
             map[name] = FlareValueJsonConverter.ReadValue(ref reader);
         }

@@ -2,7 +2,9 @@ using System.Text.Json.Serialization;
 
 namespace Flare;
 
-/// <summary>What a <see cref="FlareValue"/> holds. The numbers are part of the wire contract and never change.</summary>
+/// <summary>
+/// What a <see cref="FlareValue"/> holds. The numbers are part of the wire contract and never change.
+/// </summary>
 public enum FlareValueKind : byte
 {
     /// <summary>Nothing.</summary>
@@ -26,8 +28,8 @@ public enum FlareValueKind : byte
 }
 
 /// <summary>
-/// A value in a message: one of a closed set of types. Nothing else travels, so that reading a message can never create an
-/// object of the sender's choice (FLARE's pickled messages could, until its FOBS).
+/// A value in a message: one of a closed set of types. Nothing else travels, so that reading a message can never create
+/// an object of the sender's choice (FLARE's pickled messages could, until its FOBS).
 /// </summary>
 [JsonConverter(typeof(FlareValueJsonConverter))]
 public readonly struct FlareValue : IEquatable<FlareValue>
@@ -35,7 +37,8 @@ public readonly struct FlareValue : IEquatable<FlareValue>
     private readonly object? _object;
     private readonly long _bits;
 
-    private FlareValue(FlareValueKind kind, object? value, long bits = 0) => (Kind, _object, _bits) = (kind, value, bits);
+    private FlareValue(FlareValueKind kind, object? value, long bits = 0) =>
+        (Kind, _object, _bits) = (kind, value, bits);
 
     /// <summary>The kind of value.</summary>
     public FlareValueKind Kind { get; }
@@ -47,15 +50,20 @@ public readonly struct FlareValue : IEquatable<FlareValue>
     /// <summary>Wraps an integer.</summary>
     public static implicit operator FlareValue(long value) => new(FlareValueKind.Integer, null, value);
     /// <summary>Wraps a number.</summary>
-    public static implicit operator FlareValue(double value) => new(FlareValueKind.Number, null, BitConverter.DoubleToInt64Bits(value));
+    public static implicit operator FlareValue(double value) =>
+        new(FlareValueKind.Number, null, BitConverter.DoubleToInt64Bits(value));
     /// <summary>Wraps a text; null gives the null value.</summary>
-    public static implicit operator FlareValue(string? value) => value is null ? default : new(FlareValueKind.Text, value);
+    public static implicit operator FlareValue(string? value) =>
+        value is null ? default : new(FlareValueKind.Text, value);
     /// <summary>Wraps bytes without copying: do not change them afterwards.</summary>
-    public static implicit operator FlareValue(byte[]? value) => value is null ? default : new(FlareValueKind.Bytes, value);
+    public static implicit operator FlareValue(byte[]? value) =>
+        value is null ? default : new(FlareValueKind.Bytes, value);
     /// <summary>Wraps a map without copying; null gives the null value.</summary>
-    public static implicit operator FlareValue(FlareMap? value) => value is null ? default : new(FlareValueKind.Map, value);
+    public static implicit operator FlareValue(FlareMap? value) =>
+        value is null ? default : new(FlareValueKind.Map, value);
     /// <summary>Wraps tensors without copying; null gives the null value.</summary>
-    public static implicit operator FlareValue(StateDict? value) => value is null ? default : new(FlareValueKind.Tensors, value);
+    public static implicit operator FlareValue(StateDict? value) =>
+        value is null ? default : new(FlareValueKind.Tensors, value);
 
     /// <summary>Wraps a list, copying the list but not what its items refer to.</summary>
     public static FlareValue List(params ReadOnlySpan<FlareValue> items) =>
@@ -79,14 +87,16 @@ public readonly struct FlareValue : IEquatable<FlareValue>
     /// <summary>The text.</summary>
     public string AsText() => Kind == FlareValueKind.Text ? (string)_object! : throw Mismatch(FlareValueKind.Text);
     /// <summary>The bytes, not a copy.</summary>
-    public ReadOnlyMemory<byte> AsBytes() => Kind == FlareValueKind.Bytes ? (byte[])_object! : throw Mismatch(FlareValueKind.Bytes);
+    public ReadOnlyMemory<byte> AsBytes() =>
+        Kind == FlareValueKind.Bytes ? (byte[])_object! : throw Mismatch(FlareValueKind.Bytes);
     /// <summary>The items.</summary>
     public IReadOnlyList<FlareValue> AsList() =>
         Kind == FlareValueKind.List ? (FlareList)_object! : throw Mismatch(FlareValueKind.List);
     /// <summary>The map, not a copy.</summary>
     public FlareMap AsMap() => Kind == FlareValueKind.Map ? (FlareMap)_object! : throw Mismatch(FlareValueKind.Map);
     /// <summary>The tensors, not a copy.</summary>
-    public StateDict AsTensors() => Kind == FlareValueKind.Tensors ? (StateDict)_object! : throw Mismatch(FlareValueKind.Tensors);
+    public StateDict AsTensors() =>
+        Kind == FlareValueKind.Tensors ? (StateDict)_object! : throw Mismatch(FlareValueKind.Tensors);
 
     /// <summary>The map or list; null for all other kinds.</summary>
     internal IContainer? AsContainer() =>
@@ -110,7 +120,8 @@ public readonly struct FlareValue : IEquatable<FlareValue>
     public override bool Equals(object? obj) => obj is FlareValue other && Equals(other);
 
     /// <inheritdoc/>
-    public override int GetHashCode() => HashCode.Combine(Kind, _bits, _object is string text ? text.GetHashCode(StringComparison.Ordinal) : 0);
+    public override int GetHashCode() =>
+        HashCode.Combine(Kind, _bits, _object is string text ? text.GetHashCode(StringComparison.Ordinal) : 0);
 
     /// <summary>Structural equality.</summary>
     public static bool operator ==(FlareValue left, FlareValue right) => left.Equals(right);

@@ -5,8 +5,9 @@ using System.Text.Json.Serialization;
 namespace Flare;
 
 /// <summary>
-/// A <see cref="FlareValue"/> as JSON: null, Booleans, texts, lists and maps as JSON has them; integers without a decimal point and
-/// numbers with one (or an exponent), so that each is read back as what it was. What JSON has no form for is an object of one name:
+/// A <see cref="FlareValue"/> as JSON: null, Booleans, texts, lists and maps as JSON has them; integers without a
+/// decimal point and numbers with one (or an exponent), so that each is read back as what it was. What JSON has no form
+/// for is an object of one name:
 /// <c>{"$number":"NaN"}</c> (or an infinity), <c>{"$bytes":"base64"}</c>. Tensors belong into a file of their own
 /// (<see cref="StateDict.SaveAsync(string, CancellationToken)"/>) and are refused.
 /// </summary>
@@ -17,7 +18,8 @@ public sealed class FlareValueJsonConverter : JsonConverter<FlareValue>
 
     /// <inheritdoc/>
     /// <exception cref="JsonException">It is no value.</exception>
-    public override FlareValue Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) => ReadValue(ref reader);
+    public override FlareValue Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options) =>
+        ReadValue(ref reader);
 
     /// <inheritdoc/>
     /// <exception cref="NotSupportedException">The value is, or holds, tensors.</exception>
@@ -47,7 +49,8 @@ public sealed class FlareValueJsonConverter : JsonConverter<FlareValue>
                 writer.WriteEndArray();
                 break;
             case FlareValueKind.Map: FlareMapJsonConverter.Write(writer, value.AsMap()); break;
-            default: throw new NotSupportedException("Tensors do not go into JSON: write them to a file with StateDict.SaveAsync.");
+            default: throw new NotSupportedException(
+                "Tensors do not go into JSON: write them to a file with StateDict.SaveAsync.");
         }
     }
 
@@ -79,7 +82,8 @@ public sealed class FlareValueJsonConverter : JsonConverter<FlareValue>
                 reader.Read();
                 if (reader.TokenType != JsonTokenType.PropertyName) return new FlareMap();
                 if (reader.ValueTextEquals("$number")) return ReadMarked(ref reader, NumberOf);
-                return reader.ValueTextEquals("$bytes") ? ReadMarked(ref reader, BytesOf) : FlareMapJsonConverter.ReadRest(ref reader);
+                return reader.ValueTextEquals("$bytes") ? ReadMarked(ref reader, BytesOf)
+                    : FlareMapJsonConverter.ReadRest(ref reader);
             default: throw new JsonException($"A {reader.TokenType} is no value.");
         }
     }
@@ -93,7 +97,8 @@ public sealed class FlareValueJsonConverter : JsonConverter<FlareValue>
 
     private delegate FlareValue Content(ref Utf8JsonReader reader);
 
-    private static FlareValue NumberOf(ref Utf8JsonReader reader) => (reader.TokenType == JsonTokenType.String ? reader.GetString() : "") switch
+    private static FlareValue NumberOf(ref Utf8JsonReader reader) =>
+        (reader.TokenType == JsonTokenType.String ? reader.GetString() : "") switch
     {
         "NaN" => double.NaN,
         "Infinity" => double.PositiveInfinity,
@@ -111,6 +116,7 @@ public sealed class FlareValueJsonConverter : JsonConverter<FlareValue>
         reader.Read();
         var value = content(ref reader);
         reader.Read();
-        return reader.TokenType == JsonTokenType.EndObject ? value : throw new JsonException("$number and $bytes stand alone.");
+        return reader.TokenType == JsonTokenType.EndObject ? value
+            : throw new JsonException("$number and $bytes stand alone.");
     }
 }

@@ -4,7 +4,9 @@ namespace Flare;
 /// <param name="Name">The name on the wire.</param>
 public readonly record struct MetaKey(string Name)
 {
-    /// <summary>Training steps of the whole round, over all local epochs: the contribution's weight. At least 1.</summary>
+    /// <summary>
+    /// Training steps of the whole round, over all local epochs: the contribution's weight. At least 1.
+    /// </summary>
     public static readonly MetaKey NumStepsCurrentRound = new("num_steps_current_round");
     /// <summary>The site whose model this is; reserved, set by none of Flare's own workflows so far.</summary>
     public static readonly MetaKey ModelOwner = new("model_owner");

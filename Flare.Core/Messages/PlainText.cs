@@ -8,7 +8,9 @@ namespace Flare;
 /// </summary>
 internal static class PlainText
 {
-    /// <summary>The text without halves of characters, and cut where it is longer than <paramref name="most"/>.</summary>
+    /// <summary>
+    /// The text without halves of characters, and cut where it is longer than <paramref name="most"/>.
+    /// </summary>
     public static string Of(string text, int most)
     {
         if (text.Length > most)
@@ -41,5 +43,6 @@ internal static class PlainText
 
     /// <summary>The first of several names, and how many more there are.</summary>
     public static string Some(IReadOnlyCollection<string> names, int most) =>
-        names.Count <= most ? string.Join(", ", names) : $"{string.Join(", ", names.Take(most))} and {names.Count - most} more";
+        names.Count <= most ? string.Join(", ", names)
+        : $"{string.Join(", ", names.Take(most))} and {names.Count - most} more";
 }

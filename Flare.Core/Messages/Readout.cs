@@ -21,7 +21,8 @@ internal static class Readout
     {
         switch (value.Kind)
         {
-            case FlareValueKind.Text: text.Append(PlainText.Cut(value.AsText(), Math.Max(0, most - text.Length))); break;
+            case FlareValueKind.Text: text.Append(PlainText.Cut(value.AsText(), Math.Max(0, most - text.Length)));
+            break;
             case FlareValueKind.List: AppendItems(text, value.AsContainer()!, '[', ']', most, depth); break;
             case FlareValueKind.Map: AppendItems(text, value.AsContainer()!, '{', '}', most, depth); break;
             default: text.Append(Scalar(value)); break;
@@ -50,7 +51,8 @@ internal static class Readout
                 text.Append(CultureInfo.InvariantCulture, $"… ({items.Count - i:N0} more)");
                 break;
             }
-            if (items.NameAt(i) is { } name) text.Append(PlainText.Cut(name, Math.Max(0, most - text.Length))).Append(": ");
+            if (items.NameAt(i) is { } name)
+                text.Append(PlainText.Cut(name, Math.Max(0, most - text.Length))).Append(": ");
             Append(text, items.ValueAt(i), most, depth + 1);
         }
         text.Append(close);

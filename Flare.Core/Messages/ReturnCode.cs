@@ -3,7 +3,8 @@ using System.Text.Json.Serialization;
 namespace Flare;
 
 /// <summary>
-/// How a task went at the site, or why it did not (FLARE: ReturnCode). The numbers are part of the wire contract and never change.
+/// How a task went at the site, or why it did not (FLARE: ReturnCode). The numbers are part of the wire contract and
+/// never change.
 /// </summary>
 /// <remarks>
 /// FLARE's whole list, so that its numbers are taken and executors may answer with any. Flare itself answers with

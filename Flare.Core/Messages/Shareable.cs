@@ -8,9 +8,9 @@ public static class ContentTypes
 }
 
 /// <summary>
-/// A message between server and sites (FLARE: Shareable): a body of named values, and headers. The runtime attaches task, token,
-/// workflow, round, cookies and peer properties to every message and every reply, error replies included; executors never have to.
-/// A message is frozen when it is sent: in process it travels without a copy.
+/// A message between server and sites (FLARE: Shareable): a body of named values, and headers. The runtime attaches
+/// task, token, workflow, round, cookies and peer properties to every message and every reply, error replies included;
+/// executors never have to. A message is frozen when it is sent: in process it travels without a copy.
 /// </summary>
 public sealed class Shareable
 {
@@ -29,7 +29,10 @@ public sealed class Shareable
     /// <summary>How the task went; <see cref="ReturnCode.Ok"/> unless set.</summary>
     public ReturnCode ReturnCode
     {
-        get => Headers.TryGet(HeaderNames.ReturnCode, out var code) ? code.AsInteger() is >= 0 and <= int.MaxValue and var known ? (ReturnCode)known : ReturnCode.Error : ReturnCode.Ok;
+        get =>
+            Headers.TryGet(HeaderNames.ReturnCode, out var code)
+            ? code.AsInteger() is >= 0 and <= int.MaxValue and var known ? (ReturnCode)known : ReturnCode.Error
+            : ReturnCode.Ok;
         set => Headers[HeaderNames.ReturnCode] = (int)value;
     }
 
@@ -44,7 +47,8 @@ public sealed class Shareable
     public string? TaskName => Headers.TryGet(HeaderNames.TaskName, out var name) ? name.AsText() : null;
 
     /// <summary>The round; set by the runtime.</summary>
-    public int? Round => Headers.TryGet(HeaderNames.CurrentRound, out var round) ? checked((int)round.AsInteger()) : null;
+    public int? Round =>
+        Headers.TryGet(HeaderNames.CurrentRound, out var round) ? checked((int)round.AsInteger()) : null;
 
     /// <summary>What went wrong, in an error reply.</summary>
     public ErrorRecord? Error => Headers.TryGet(HeaderNames.Error, out var error)
@@ -63,7 +67,9 @@ public sealed class Shareable
     }
 
     /// <summary>The sender's public properties; null where it sent none, or something else in their place.</summary>
-    internal FlareMap? PeerProperties => Headers.TryGet(HeaderNames.PeerProperties, out var properties) && properties.Kind == FlareValueKind.Map ? properties.AsMap() : null;
+    internal FlareMap? PeerProperties =>
+        Headers.TryGet(HeaderNames.PeerProperties, out var properties) && properties.Kind == FlareValueKind.Map
+        ? properties.AsMap() : null;
 
     /// <summary>A reply without a body.</summary>
     /// <param name="code">How the task went.</param>
@@ -71,7 +77,8 @@ public sealed class Shareable
     public static Shareable Reply(ReturnCode code, string? message = null)
     {
         var reply = new Shareable { ReturnCode = code };
-        if (message is not null) reply.Headers[HeaderNames.Error] = new ErrorRecord { Type = code.ToString(), Message = message }.ToMap();
+        if (message is not null)
+            reply.Headers[HeaderNames.Error] = new ErrorRecord { Type = code.ToString(), Message = message }.ToMap();
         return reply;
     }
 

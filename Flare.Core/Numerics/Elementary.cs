@@ -27,7 +27,9 @@ public static class Elementary
         return sum * PowerOfTwo(half) * PowerOfTwo((int)n - half);
     }
 
-    /// <summary>The natural logarithm, within 2 units in the last place. fdlibm's __ieee754_log (Sun Microsystems 1993).</summary>
+    /// <summary>
+    /// The natural logarithm, within 2 units in the last place. fdlibm's __ieee754_log (Sun Microsystems 1993).
+    /// </summary>
     /// <param name="x">Any number; NaN gives NaN.</param>
     public static double Log(double x)
     {
@@ -54,7 +56,9 @@ public static class Elementary
         return k * Ln2High - (half - (s * (half + remainder) + k * Ln2Low) - f);
     }
 
-    /// <summary>The power of a number above 0; exact as far as products are where the exponent is a small whole number.</summary>
+    /// <summary>
+    /// The power of a number above 0; exact as far as products are where the exponent is a small whole number.
+    /// </summary>
     /// <param name="x">The number, above 0.</param>
     /// <param name="exponent">Any exponent.</param>
     public static double Pow(double x, double exponent)

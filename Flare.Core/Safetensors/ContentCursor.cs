@@ -1,6 +1,9 @@
 namespace Flare;
 
-/// <summary>The elements of a state dict's tensors, in a chosen order and without the gaps, as one stream of bytes to read or to fill.</summary>
+/// <summary>
+/// The elements of a state dict's tensors, in a chosen order and without the gaps, as one stream of bytes to read or to
+/// fill.
+/// </summary>
 internal sealed class ContentCursor(StateDict tensors, IReadOnlyList<int> order)
 {
     private int _place;

@@ -6,9 +6,10 @@ using System.Text.Json;
 namespace Flare;
 
 /// <summary>
-/// The header of a safetensors file (https://huggingface.co/docs/safetensors): eight bytes of little-endian length, JSON, then the data of all tensors
-/// without a gap. What the format has no place for is kept in its <c>__metadata__</c>: <c>flare.buffers</c>, the names of the tensors
-/// that are buffers, and <c>flare.order</c>, the names in the layout's order where the data has another; both JSON arrays in a string.
+/// The header of a safetensors file (https://huggingface.co/docs/safetensors): eight bytes of little-endian length,
+/// JSON, then the data of all tensors without a gap. What the format has no place for is kept in its
+/// <c>__metadata__</c>: <c>flare.buffers</c>, the names of the tensors that are buffers, and <c>flare.order</c>, the
+/// names in the layout's order where the data has another; both JSON arrays in a string.
 /// </summary>
 /// <param name="Layout">The tensors in the state dict's order.</param>
 /// <param name="DataOrder">Their indexes in the order of the data.</param>
@@ -21,15 +22,22 @@ internal sealed record SafetensorsHeader(TensorLayout Layout, int[] DataOrder, l
     /// <summary>The format's own limit on the JSON's bytes.</summary>
     public const int MaxLength = 100_000_000;
 
-    /// <summary>Tensors in a file, entries of its metadata, names in a list: more than any model has, and what they take stays small.</summary>
+    /// <summary>
+    /// Tensors in a file, entries of its metadata, names in a list: more than any model has, and what they take stays
+    /// small.
+    /// </summary>
     public const int MaxEntries = 1 << 17;
 
     internal const string Metadata = "__metadata__", Buffers = "flare.buffers", Order = "flare.order";
 
     // Nobody puts the header into HTML: names stay as they are, in UTF-8.
-    private static readonly JsonWriterOptions Readable = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonWriterOptions Readable = new() {
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>The header for a layout. Like the reference, it orders the data by falling element size, so that all tensors are aligned.</summary>
+    /// <summary>
+    /// The header for a layout. Like the reference, it orders the data by falling element size, so that all tensors are
+    /// aligned.
+    /// </summary>
     public static SafetensorsHeader For(TensorLayout layout)
     {
         int[] order = [.. Enumerable.Range(0, layout.Count).OrderByDescending(i => layout[i].DType.Size())];
@@ -37,15 +45,21 @@ internal sealed record SafetensorsHeader(TensorLayout Layout, int[] DataOrder, l
     }
 
     /// <summary>Length and JSON, padded with spaces to a multiple of eight bytes.</summary>
-    /// <exception cref="SafetensorsException">A tensor's name is the format's own, or the header exceeds its limit.</exception>
+    /// <exception cref="SafetensorsException">A tensor's name is the format's own, or the header exceeds its
+    /// limit.</exception>
     public byte[] ToBytes(string target)
     {
         if (Layout.Count > MaxEntries)
         {
             throw new SafetensorsException(
-                Invariant($"{target}: {Layout.Count:N0} tensors, where a file holds at most {MaxEntries:N0}. Save them in several files."));
+                Invariant(
+                    $"{target}: {Layout.Count:N0} tensors, where a file holds at most {MaxEntries:N0}. Save them in ")
+                        + Invariant($"several files."));
         }
-        if (Layout.IndexOf(Metadata) >= 0) throw new SafetensorsException($"{target}: no tensor can be named '{Metadata}', which the format keeps for itself. Rename the tensor.");
+        if (Layout.IndexOf(Metadata) >= 0)
+            throw new SafetensorsException(
+                $"{target}: no tensor can be named '{Metadata}', which the format keeps for itself. Rename the "
+                    + $"tensor.");
         var bytes = new ArrayBufferWriter<byte>(1024);
         bytes.Write(stackalloc byte[PrefixLength]);
         using (var json = new Utf8JsonWriter(bytes, Readable))
@@ -74,7 +88,10 @@ internal sealed record SafetensorsHeader(TensorLayout Layout, int[] DataOrder, l
         bytes.Advance(padding);
         var header = bytes.WrittenSpan.ToArray();
         if (header.Length - PrefixLength > MaxLength)
-            throw new SafetensorsException(Invariant($"{target}: the header takes {header.Length - PrefixLength:N0} bytes, and the format allows {MaxLength:N0}. Save the tensors in several files."));
+            throw new SafetensorsException(
+                Invariant(
+                    $"{target}: the header takes {header.Length - PrefixLength:N0} bytes, and the format allows ")
+                        + Invariant($"{MaxLength:N0}. Save the tensors in several files."));
         BinaryPrimitives.WriteInt64LittleEndian(header, header.Length - PrefixLength);
         return header;
     }

@@ -3,8 +3,8 @@ using System.Text.Json;
 namespace Flare;
 
 /// <summary>
-/// Reads a safetensors header's JSON. Nothing in it is trusted: each name once, each tensor's bytes as its shape asks, all data
-/// without gap or overlap. <see cref="SafetensorsException"/> is the only exception.
+/// Reads a safetensors header's JSON. Nothing in it is trusted: each name once, each tensor's bytes as its shape asks,
+/// all data without gap or overlap. <see cref="SafetensorsException"/> is the only exception.
 /// </summary>
 internal ref struct SafetensorsParser
 {
@@ -67,7 +67,8 @@ internal ref struct SafetensorsParser
             if (name == SafetensorsHeader.Metadata) metadata = MetadataMap();
             else entries.Add(TensorEntry(name));
         }
-        return Arranged(entries, NamesIn(metadata, SafetensorsHeader.Buffers), NamesIn(metadata, SafetensorsHeader.Order));
+        return Arranged(
+            entries, NamesIn(metadata, SafetensorsHeader.Buffers), NamesIn(metadata, SafetensorsHeader.Order));
     }
 
     // Stands on a field's value and returns its name; null behind the last.
@@ -85,7 +86,9 @@ internal ref struct SafetensorsParser
     {
         if (sofar < SafetensorsHeader.MaxEntries) return;
         throw new SafetensorsException(
-            Invariant($"{_source}: there are more than {SafetensorsHeader.MaxEntries:N0} {what}, more than Flare reads from one file. ")
+            Invariant(
+                $"{_source}: there are more than {SafetensorsHeader.MaxEntries:N0} {what}, more than Flare reads from ")
+                    + Invariant($"one file. ")
             + "Save the model in several files.");
     }
 
@@ -95,10 +98,12 @@ internal ref struct SafetensorsParser
         var metadata = new Dictionary<string, byte[]>(StringComparer.Ordinal);
         // The format's reference reads null as none.
         if (_reader.TokenType == JsonTokenType.Null) return metadata;
-        if (_reader.TokenType != JsonTokenType.StartObject) throw Malformed($"{SafetensorsHeader.Metadata} is no JSON object");
+        if (_reader.TokenType != JsonTokenType.StartObject)
+            throw Malformed($"{SafetensorsHeader.Metadata} is no JSON object");
         while (NextField() is { } key)
         {
-            if (_reader.TokenType != JsonTokenType.String) throw Malformed($"'{PlainText.Cut(key)}' in {SafetensorsHeader.Metadata} is no string");
+            if (_reader.TokenType != JsonTokenType.String)
+                throw Malformed($"'{PlainText.Cut(key)}' in {SafetensorsHeader.Metadata} is no string");
             RequireFew(metadata.Count, "entries of metadata");
             var value = Value();
             if (!metadata.TryAdd(key, key is SafetensorsHeader.Buffers or SafetensorsHeader.Order ? value : []))
@@ -117,17 +122,21 @@ internal ref struct SafetensorsParser
 
     private Entry TensorEntry(string name)
     {
-        if (_reader.TokenType != JsonTokenType.StartObject) throw Malformed($"tensor '{PlainText.Cut(name)}' is described by no JSON object");
+        if (_reader.TokenType != JsonTokenType.StartObject)
+            throw Malformed($"tensor '{PlainText.Cut(name)}' is described by no JSON object");
         string? dtype = null;
         long[]? shape = null, offsets = null;
         while (NextField() is { } field)
         {
             switch (field)
             {
-                case "dtype" when dtype is null && _reader.TokenType == JsonTokenType.String: dtype = _reader.GetString()!; break;
+                case "dtype" when dtype is null
+                    && _reader.TokenType == JsonTokenType.String: dtype = _reader.GetString()!; break;
                 case "shape" when shape is null: shape = Numbers(TensorSpec.MaxRank, field, name); break;
                 case "data_offsets" when offsets is null: offsets = Numbers(2, field, name); break;
-                case "dtype" or "shape" or "data_offsets": throw Malformed($"the {field} of tensor '{PlainText.Cut(name)}' is given twice, or is no string");
+                case "dtype" or "shape"
+                    or "data_offsets": throw Malformed(
+                        $"the {field} of tensor '{PlainText.Cut(name)}' is given twice, or is no string");
                 // The format's reference implementation passes over fields it does not know, too.
                 default: _reader.Skip(); break;
             }
@@ -135,20 +144,25 @@ internal ref struct SafetensorsParser
         if (dtype is null || shape is null || offsets is not [var begin, var end])
             throw Malformed($"tensor '{PlainText.Cut(name)}' lacks its dtype, its shape or its two data_offsets");
         if (SafetensorsHeader.DTypeOf(dtype) is not { } known)
-            throw new SafetensorsException($"{_source}: tensor '{PlainText.Cut(name)}' has the dtype '{PlainText.Cut(dtype)}', which Flare does not hold. Convert it, to F32 for instance, before saving it.");
+            throw new SafetensorsException(
+                $"{_source}: tensor '{PlainText.Cut(name)}' has the dtype '{PlainText.Cut(dtype)}', which Flare does "
+                    + $"not hold. Convert it, to F32 for instance, before saving it.");
         return new(name, known, shape, begin, end);
     }
 
     private long[] Numbers(int limit, string field, string tensor)
     {
-        if (_reader.TokenType != JsonTokenType.StartArray) throw Malformed($"the {field} of tensor '{PlainText.Cut(tensor)}' is no JSON array");
+        if (_reader.TokenType != JsonTokenType.StartArray)
+            throw Malformed($"the {field} of tensor '{PlainText.Cut(tensor)}' is no JSON array");
         Span<long> numbers = stackalloc long[TensorSpec.MaxRank];
         var count = 0;
         while (_reader.Read() && _reader.TokenType != JsonTokenType.EndArray)
         {
-            if (count == limit) throw Malformed($"the {field} of tensor '{PlainText.Cut(tensor)}' has more than {limit} numbers");
+            if (count == limit)
+                throw Malformed($"the {field} of tensor '{PlainText.Cut(tensor)}' has more than {limit} numbers");
             if (_reader.TokenType != JsonTokenType.Number || !_reader.TryGetInt64(out var number) || number < 0)
-                throw Malformed($"the {field} of tensor '{PlainText.Cut(tensor)}' holds what is no integer from 0 to 2^63 - 1");
+                throw Malformed(
+                    $"the {field} of tensor '{PlainText.Cut(tensor)}' holds what is no integer from 0 to 2^63 - 1");
             numbers[count++] = number;
         }
         return numbers[..count].ToArray();
@@ -162,17 +176,20 @@ internal ref struct SafetensorsParser
     private string[] Names()
     {
         var names = new List<string>();
-        if (_reader.TokenType != JsonTokenType.StartArray) throw Malformed("a list of names in the metadata is no JSON array");
+        if (_reader.TokenType != JsonTokenType.StartArray)
+            throw Malformed("a list of names in the metadata is no JSON array");
         while (_reader.Read() && _reader.TokenType != JsonTokenType.EndArray)
         {
-            if (_reader.TokenType != JsonTokenType.String) throw Malformed("a list of names in the metadata holds what is no name");
+            if (_reader.TokenType != JsonTokenType.String)
+                throw Malformed("a list of names in the metadata holds what is no name");
             RequireFew(names.Count, "names in a list of the metadata");
             names.Add(_reader.GetString()!);
         }
         return [.. names];
     }
 
-    // Checks each tensor's bytes against its shape, and all against each other; then puts the tensors in the layout's order.
+    // Checks each tensor's bytes against its shape, and all against each other; then puts the tensors in the layout's
+    // order.
     private readonly SafetensorsHeader Arranged(List<Entry> entries, string[] buffers, string[] order)
     {
         var roles = buffers.ToHashSet(StringComparer.Ordinal);
@@ -182,17 +199,24 @@ internal ref struct SafetensorsParser
         {
             var spec = inFile[i] = Spec(entry, roles.Contains(entry.Name) ? TensorRole.Buffer : TensorRole.Parameter);
             if (entry.Begin != position)
-                throw Malformed($"the data of tensor '{PlainText.Cut(entry.Name)}' begins at {entry.Begin} where {position} is due, for data may neither overlap nor leave gaps");
+                throw Malformed(
+                    $"the data of tensor '{PlainText.Cut(entry.Name)}' begins at {entry.Begin} where {position} is "
+                        + $"due, for data may neither overlap nor leave gaps");
             if (entry.End - entry.Begin != spec.ByteLength)
-                throw Malformed($"tensor '{PlainText.Cut(entry.Name)}' is {spec.Kind}, {spec.ByteLength} bytes, but its data_offsets span {entry.End - entry.Begin}");
+                throw Malformed(
+                    $"tensor '{PlainText.Cut(entry.Name)}' is {spec.Kind}, {spec.ByteLength} bytes, but its "
+                        + $"data_offsets span {entry.End - entry.Begin}");
             position = entry.End;
         }
 
-        // Tools keep the metadata when they add or drop tensors: unknown names are passed over, unlisted tensors come last.
+        // Tools keep the metadata when they add or drop tensors: unknown names are passed over, unlisted tensors come
+        // last.
         var rank = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach (var name in order)
-            if (!rank.TryAdd(name, rank.Count)) throw Malformed($"'{PlainText.Cut(name)}' occurs twice in {SafetensorsHeader.Order}");
-        int[] places = [.. Enumerable.Range(0, inFile.Length).OrderBy(i => rank.GetValueOrDefault(inFile[i].Name, int.MaxValue))];
+            if (!rank.TryAdd(name, rank.Count))
+                throw Malformed($"'{PlainText.Cut(name)}' occurs twice in {SafetensorsHeader.Order}");
+        int[] places =
+            [.. Enumerable.Range(0, inFile.Length).OrderBy(i => rank.GetValueOrDefault(inFile[i].Name, int.MaxValue))];
         var dataOrder = new int[places.Length];
         for (var place = 0; place < places.Length; place++) dataOrder[places[place]] = place;
         return new(Layout(places.Select(i => inFile[i])), dataOrder, position);

@@ -4,8 +4,9 @@ using System.Buffers.Binary;
 namespace Flare;
 
 /// <summary>
-/// Reads safetensors into a state dict. A length that the file claims is checked against the stream's own where it has one; where it
-/// has none, memory grows only as bytes arrive. One code for both worlds: where <c>async</c> is false, every task is complete when returned.
+/// Reads safetensors into a state dict. A length that the file claims is checked against the stream's own where it has
+/// one; where it has none, memory grows only as bytes arrive. One code for both worlds: where <c>async</c> is false,
+/// every task is complete when returned.
 /// </summary>
 /// <param name="stream">The file, read from where it stands.</param>
 /// <param name="source">Its name, for messages.</param>
@@ -33,7 +34,10 @@ internal sealed class SafetensorsReader(Stream stream, string source, bool async
         var header = SafetensorsParser.Parse((await HeaderAsync()).Span, source);
         RequireRemaining(header.DataLength, "the tensors");
         if (whole && stream.CanSeek && stream.Length - stream.Position > header.DataLength)
-            throw new SafetensorsException(Invariant($"{source}: {stream.Length - stream.Position - header.DataLength:N0} bytes follow the last tensor. The file is damaged or was not written as safetensors; save it again."));
+            throw new SafetensorsException(
+                Invariant(
+                    $"{source}: {stream.Length - stream.Position - header.DataLength:N0} bytes follow the last ")
+                        + Invariant($"tensor. The file is damaged or was not written as safetensors; save it again."));
         var tensors = stream.CanSeek || header.DataLength <= Trusted
             ? StateDict.CreateUninitialized(header.Layout)
             : await ReadGrowingAsync(header);
@@ -41,7 +45,9 @@ internal sealed class SafetensorsReader(Stream stream, string source, bool async
         {
             if (stream.CanSeek || header.DataLength <= Trusted) await FillAsync(header, tensors);
             if (tensors.FirstInvalidBoolTensor() is { } name)
-                throw new SafetensorsException($"{source}: tensor '{name}' of BOOL holds a byte other than 0 and 1. Save it as U8, or as zeros and ones.");
+                throw new SafetensorsException(
+                    $"{source}: tensor '{name}' of BOOL holds a byte other than 0 and 1. Save it as U8, or as zeros "
+                        + $"and ones.");
             return tensors;
         }
         catch
@@ -57,7 +63,12 @@ internal sealed class SafetensorsReader(Stream stream, string source, bool async
         await FillAsync(prefix, "the header's length");
         var length = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
         if (length > SafetensorsHeader.MaxLength)
-            throw new SafetensorsException(Invariant($"{source}: the header claims {length:N0} bytes, and the format allows {SafetensorsHeader.MaxLength:N0}. This is no safetensors file, or a damaged one; save it again."));
+            throw new SafetensorsException(
+                Invariant(
+                    $"{source}: the header claims {length:N0} bytes, and the format allows ")
+                        + Invariant(
+                            $"{SafetensorsHeader.MaxLength:N0}. This is no safetensors file, or a damaged one; save ")
+                                + Invariant($"it again."));
         RequireRemaining((long)length, "the header");
         var json = new byte[Math.Min((int)length, Trusted)];
         for (var filled = 0; ; )
@@ -72,7 +83,10 @@ internal sealed class SafetensorsReader(Stream stream, string source, bool async
     private void RequireRemaining(long bytes, string what)
     {
         if (stream.CanSeek && stream.Length - stream.Position < bytes)
-            throw Truncated(Invariant($"{what} should take {bytes:N0} bytes, and {Math.Max(0, stream.Length - stream.Position):N0} follow"));
+            throw Truncated(
+                Invariant(
+                    $"{what} should take {bytes:N0} bytes, and {Math.Max(0, stream.Length - stream.Position):N0} ")
+                        + Invariant($"follow"));
     }
 
     private async Task FillAsync(SafetensorsHeader header, StateDict tensors)
@@ -101,7 +115,8 @@ internal sealed class SafetensorsReader(Stream stream, string source, bool async
         var segments = new Queue<byte[]>();
         for (long arrived = 0; arrived < header.DataLength; arrived += segments.Last().Length)
         {
-            var segment = new byte[Math.Min(Segment, Math.Min(Math.Max(arrived, Trusted), header.DataLength - arrived))];
+            var segment = new byte[Math.Min(
+                Segment, Math.Min(Math.Max(arrived, Trusted), header.DataLength - arrived))];
             await FillAsync(segment, "the tensors");
             segments.Enqueue(segment);
         }

@@ -2,14 +2,17 @@ using System.Buffers;
 
 namespace Flare;
 
-/// <summary>Writes a state dict as safetensors. One code for both worlds: where <c>async</c> is false, every task is complete when returned.</summary>
+/// <summary>
+/// Writes a state dict as safetensors. One code for both worlds: where <c>async</c> is false, every task is complete
+/// when returned.
+/// </summary>
 internal static class SafetensorsWriter
 {
     private const int BufferSize = 1 << 20;
 
     /// <summary>
-    /// Writes the file beside its place, flushes it to the disk, then puts it in its place at once: no reader ever sees half of it. Where a
-    /// file is there already, the new one has its permissions from the first byte on.
+    /// Writes the file beside its place, flushes it to the disk, then puts it in its place at once: no reader ever sees
+    /// half of it. Where a file is there already, the new one has its permissions from the first byte on.
     /// </summary>
     public static async Task WriteFileAsync(StateDict tensors, string path, bool async, CancellationToken cancellation)
     {
@@ -20,7 +23,8 @@ internal static class SafetensorsWriter
             using (var file = new FileStream(temporary, Options(async, ModeOf(path))))
             {
                 // What a process creates is masked; what it sets is not.
-                if (!OperatingSystem.IsWindows() && ModeOf(path) is { } mode) File.SetUnixFileMode(file.SafeFileHandle, mode);
+                if (!OperatingSystem.IsWindows() && ModeOf(path) is { } mode)
+                    File.SetUnixFileMode(file.SafeFileHandle, mode);
                 await WriteAsync(tensors, file, path, async, cancellation);
                 file.Flush(flushToDisk: true);
             }
@@ -65,7 +69,8 @@ internal static class SafetensorsWriter
     }
 
     /// <summary>Writes to a stream, from where it stands.</summary>
-    public static async Task WriteAsync(StateDict tensors, Stream stream, string target, bool async, CancellationToken cancellation)
+    public static async Task WriteAsync(
+        StateDict tensors, Stream stream, string target, bool async, CancellationToken cancellation)
     {
         var header = SafetensorsHeader.For(tensors.Layout);
         await Put(header.ToBytes(target));

@@ -2,21 +2,22 @@ namespace Flare;
 
 /// <content>
 /// Files in Hugging Face's safetensors format (https://huggingface.co/docs/safetensors), which Python reads with
-/// <c>safetensors.torch.load_file</c>. Every dtype has its place there; order and roles of the tensors are kept in the file's metadata.
-/// A file from elsewhere loads with its tensors in the order of their data, all as parameters.
+/// <c>safetensors.torch.load_file</c>. Every dtype has its place there; order and roles of the tensors are kept in the
+/// file's metadata. A file from elsewhere loads with its tensors in the order of their data, all as parameters.
 /// </content>
 public sealed partial class StateDict
 {
     /// <summary>
-    /// Writes the tensors to a file. It appears, or takes the place of an earlier one, whose Unix permissions it gets, when it is complete and
-    /// on the disk.
+    /// Writes the tensors to a file. It appears, or takes the place of an earlier one, whose Unix permissions it gets,
+    /// when it is complete and on the disk.
     /// </summary>
     /// <param name="path">The file's path, by convention with the ending <c>.safetensors</c>.</param>
     /// <param name="cancellation">Ends the writing; the earlier file stays.</param>
     /// <exception cref="SafetensorsException">
     /// A tensor's name is the format's own, there are more than 131,072 tensors, or the names take more than 100 MB.
     /// </exception>
-    /// <exception cref="IOException">The file cannot be written; where its folder is missing, <see cref="DirectoryNotFoundException"/>.</exception>
+    /// <exception cref="IOException">The file cannot be written; where its folder is missing,
+    /// <see cref="DirectoryNotFoundException"/>.</exception>
     /// <exception cref="UnauthorizedAccessException">The folder may not be written to.</exception>
     public Task SaveAsync(string path, CancellationToken cancellation = default)
     {
@@ -46,10 +47,14 @@ public sealed partial class StateDict
         SafetensorsWriter.WriteAsync(this, stream, NameOf(stream), async: false, default).GetAwaiter().GetResult();
     }
 
-    /// <summary>Reads a file: at most 131,072 tensors, described by at most 100 MB, which takes up to six times that for the moment.</summary>
+    /// <summary>
+    /// Reads a file: at most 131,072 tensors, described by at most 100 MB, which takes up to six times that for the
+    /// moment.
+    /// </summary>
     /// <param name="path">The file's path.</param>
     /// <param name="cancellation">Ends the reading.</param>
-    /// <exception cref="SafetensorsException">The file is not well-formed, is cut short, or holds what a state dict cannot.</exception>
+    /// <exception cref="SafetensorsException">The file is not well-formed, is cut short, or holds what a state dict
+    /// cannot.</exception>
     /// <exception cref="IOException">The file cannot be read.</exception>
     /// <exception cref="OutOfMemoryException">The file is well-formed and its tensors do not fit.</exception>
     public static Task<StateDict> LoadAsync(string path, CancellationToken cancellation = default)
@@ -59,8 +64,8 @@ public sealed partial class StateDict
     }
 
     /// <summary>
-    /// Reads from a stream, from where it stands to behind the last tensor; it stays open. From a stream that cannot seek, memory is
-    /// taken only as bytes arrive, which at the end takes the model's size twice.
+    /// Reads from a stream, from where it stands to behind the last tensor; it stays open. From a stream that cannot
+    /// seek, memory is taken only as bytes arrive, which at the end takes the model's size twice.
     /// </summary>
     /// <param name="stream">The stream.</param>
     /// <param name="cancellation">Ends the reading.</param>
@@ -82,11 +87,12 @@ public sealed partial class StateDict
     public static StateDict Load(Stream stream)
     {
         ArgumentNullException.ThrowIfNull(stream);
-        return new SafetensorsReader(stream, NameOf(stream), async: false, default).ReadAsync().GetAwaiter().GetResult();
+        return new SafetensorsReader(stream, NameOf(stream), async: false, default).ReadAsync().GetAwaiter()
+            .GetResult();
     }
 
-    // Files have nothing to do with whoever asks for them: a window's thread that blocks on the task must not be what it waits for.
-    // Begun without the caller's context, nothing within comes back to it.
+    // Files have nothing to do with whoever asks for them: a window's thread that blocks on the task must not be what
+    // it waits for. Begun without the caller's context, nothing within comes back to it.
     private static T Detached<T>(Func<T> begin) where T : Task
     {
         var context = SynchronizationContext.Current;

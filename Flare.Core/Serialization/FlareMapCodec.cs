@@ -3,9 +3,11 @@ using System.Buffers;
 namespace Flare.Runtime;
 
 /// <summary>
-/// <see cref="FlareMap"/> as MessagePack, which any language reads (Python: <c>msgpack.unpackb</c>). Tensors travel apart, since they
-/// are large and MessagePack would copy them: in a map's encoding each stands as the extension of type
-/// <see cref="TensorsExtension"/>, whose four bytes (big-endian) are the index into a list of state dicts carried beside.
+/// <see cref="FlareMap"/> as MessagePack, which any language reads (Python: <c>msgpack.unpackb</c>). Tensors travel
+/// apart, since they are large and MessagePack would copy them: in a map's encoding each stands as the extension of
+/// type
+/// <see cref="TensorsExtension"/>, whose four bytes (big-endian) are the index into a list of state dicts carried
+/// beside.
 /// <para>One map has one encoding: integers and lengths in their shortest form, numbers in 64 bits, names in their
 /// order. What other encoders may choose for the same values (wider integers and lengths, numbers of 32 bits, which
 /// widen exactly) is read as well.</para>
@@ -15,15 +17,18 @@ public static class FlareMapCodec
     /// <summary>The extension type that stands for a state dict; part of the wire contract.</summary>
     public const sbyte TensorsExtension = 1;
 
-    /// <summary>Writes a map. Values keep their kinds and names their order; integers take their shortest form.</summary>
+    /// <summary>
+    /// Writes a map. Values keep their kinds and names their order; integers take their shortest form.
+    /// </summary>
     /// <param name="map">What to write.</param>
     /// <param name="output">Where to; after an exception it holds part of an encoding.</param>
     /// <param name="tensors">
-    /// Receives each state dict that the map holds, once, in the order of its first place; may already hold some. Null where tensors
-    /// cannot be carried: a map that holds some is then refused.
+    /// Receives each state dict that the map holds, once, in the order of its first place; may already hold some. Null
+    /// where tensors cannot be carried: a map that holds some is then refused.
     /// </param>
     /// <param name="limits">What the encoding may be at most; <see cref="FlareMapLimits.Default"/> if left out.</param>
-    /// <exception cref="FlareException">The map is above a limit, holds text that is not Unicode, or tensors that cannot be carried.</exception>
+    /// <exception cref="FlareException">The map is above a limit, holds text that is not Unicode, or tensors that
+    /// cannot be carried.</exception>
     public static void Write(
         FlareMap map, IBufferWriter<byte> output, IList<StateDict>? tensors = null, FlareMapLimits? limits = null)
     {
@@ -36,8 +41,9 @@ public static class FlareMapCodec
     /// <param name="bytes">The encoding; nothing in the result refers to it.</param>
     /// <param name="tensors">The state dicts carried beside; shared with the result, not copied.</param>
     /// <param name="limits">What the encoding may be at most; <see cref="FlareMapLimits.Default"/> if left out.</param>
-    /// <exception cref="FlareException">The bytes are malformed, above a limit, name a value twice, go on after the map, or refer to
-    /// tensors that are not there (<see cref="ErrorIds.MalformedBytes"/>); no other exception, whatever the bytes.</exception>
+    /// <exception cref="FlareException">The bytes are malformed, above a limit, name a value twice, go on after the
+    /// map, or refer to tensors that are not there (<see cref="ErrorIds.MalformedBytes"/>); no other exception,
+    /// whatever the bytes.</exception>
     public static FlareMap Read(
         in ReadOnlySequence<byte> bytes, IReadOnlyList<StateDict>? tensors = null, FlareMapLimits? limits = null)
     {

@@ -84,7 +84,8 @@ internal ref struct FlareMapEncoder(IBufferWriter<byte> output, IList<StateDict>
         {
             throw new FlareException(
                 ErrorIds.MalformedMessage,
-                $"The value '{PlainText.Of(name, 200)}' holds text that is not Unicode: half of a surrogate pair at index {e.Index}."
+                $"The value '{PlainText.Of(name, 200)}' holds text that is not Unicode: half of a surrogate pair at "
+                    + $"index {e.Index}."
                 + " Send bytes instead, or repair the text.",
                 e);
         }
@@ -102,7 +103,8 @@ internal ref struct FlareMapEncoder(IBufferWriter<byte> output, IList<StateDict>
         {
             throw new FlareException(
                 ErrorIds.MalformedMessage,
-                $"The value '{PlainText.Cut(name)}' holds tensors, which cannot be carried here. Keep tensors in named state dicts, and plain"
+                $"The value '{PlainText.Cut(name)}' holds tensors, which cannot be carried here. Keep tensors in "
+                    + $"named state dicts, and plain"
                 + " values in maps.");
         }
         var index = 0;

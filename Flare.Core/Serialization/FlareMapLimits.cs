@@ -1,8 +1,9 @@
 namespace Flare.Runtime;
 
 /// <summary>
-/// What an encoded <see cref="FlareMap"/> may be at most. Both directions hold them, so that what one side writes the other can read:
-/// writing above a limit fails at the sender, with the limit's name; reading checks each before it allocates.
+/// What an encoded <see cref="FlareMap"/> may be at most. Both directions hold them, so that what one side writes the
+/// other can read: writing above a limit fails at the sender, with the limit's name; reading checks each before it
+/// allocates.
 /// </summary>
 public sealed record FlareMapLimits
 {
@@ -12,7 +13,9 @@ public sealed record FlareMapLimits
     /// <summary>Bytes of the whole encoding, tensors apart. Default 16 MiB.</summary>
     public int MaxBytes { get; init; } = 16 << 20;
 
-    /// <summary>Maps and lists within each other, the outermost included; 1 to 128 (reading recurses). Default 32.</summary>
+    /// <summary>
+    /// Maps and lists within each other, the outermost included; 1 to 128 (reading recurses). Default 32.
+    /// </summary>
     public int MaxDepth
     {
         get;

@@ -1,6 +1,8 @@
 namespace Flare;
 
-/// <summary>The element type of a tensor. The numbers are part of the wire and file contracts and never change.</summary>
+/// <summary>
+/// The element type of a tensor. The numbers are part of the wire and file contracts and never change.
+/// </summary>
 public enum DType : byte
 {
     /// <summary>IEEE 754 binary32, <see cref="float"/>.</summary>

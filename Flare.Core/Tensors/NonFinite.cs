@@ -11,7 +11,8 @@ internal static class NonFinite
     /// <typeparam name="T">The unsigned integer of the element's size.</typeparam>
     /// <param name="elements">The elements.</param>
     /// <param name="exponent">The bits of the exponent.</param>
-    public static int IndexIn<T>(ReadOnlySpan<byte> elements, T exponent) where T : unmanaged, IBinaryInteger<T>, IUnsignedNumber<T>
+    public static int IndexIn<T>(ReadOnlySpan<byte> elements, T exponent)
+        where T : unmanaged, IBinaryInteger<T>, IUnsignedNumber<T>
     {
         var bits = MemoryMarshal.Cast<byte, T>(elements);
         ref var first = ref MemoryMarshal.GetReference(bits);

@@ -6,14 +6,16 @@ using System.Runtime.InteropServices;
 namespace Flare;
 
 /// <summary>
-/// Widens 16-bit floating-point elements to <see cref="float"/>, exactly, and narrows back, rounding to nearest, ties to even. Bit for
-/// bit what the types' own conversions give, on vectors.
+/// Widens 16-bit floating-point elements to <see cref="float"/>, exactly, and narrows back, rounding to nearest, ties
+/// to even. Bit for bit what the types' own conversions give, on vectors.
 /// </summary>
 internal static class SmallFloats
 {
-    public static void Widen(ReadOnlySpan<Half> source, Span<float> destination) => TensorPrimitives.ConvertToSingle(source, destination);
+    public static void Widen(ReadOnlySpan<Half> source, Span<float> destination) =>
+        TensorPrimitives.ConvertToSingle(source, destination);
 
-    public static void Narrow(ReadOnlySpan<float> source, Span<Half> destination) => TensorPrimitives.ConvertToHalf(source, destination);
+    public static void Narrow(ReadOnlySpan<float> source, Span<Half> destination) =>
+        TensorPrimitives.ConvertToHalf(source, destination);
 
     public static void Widen(ReadOnlySpan<BFloat16> source, Span<float> destination)
     {
@@ -51,6 +53,7 @@ internal static class SmallFloats
         var bits = value.As<float, uint>();
         var upper = bits >>> 16;
         var rounded = (bits + new Vector<uint>(0x7FFF) + (upper & Vector<uint>.One)) >>> 16;
-        return Vector.ConditionalSelect(Vector.Equals(value, value).As<int, uint>(), rounded, upper | new Vector<uint>(0x40));
+        return Vector.ConditionalSelect(
+            Vector.Equals(value, value).As<int, uint>(), rounded, upper | new Vector<uint>(0x40));
     }
 }

@@ -3,9 +3,10 @@ using System.Runtime.Intrinsics;
 namespace Flare;
 
 /// <summary>
-/// Sums of squares in double, in an order that is part of the contract: within a block, sixteen lanes, lane j summing the elements j,
-/// j + 16, j + 32, …; then lanes j, j + 4, j + 8, j + 12 pairwise, then the four that remain pairwise. No step is fused. So the bits do
-/// not depend on how wide the machine's vectors are, and rounding errors grow with a block's length, not with the model's.
+/// Sums of squares in double, in an order that is part of the contract: within a block, sixteen lanes, lane j summing
+/// the elements j, j + 16, j + 32, …; then lanes j, j + 4, j + 8, j + 12 pairwise, then the four that remain pairwise.
+/// No step is fused. So the bits do not depend on how wide the machine's vectors are, and rounding errors grow with a
+/// block's length, not with the model's.
 /// </summary>
 internal static class SquaredNorm
 {
@@ -43,7 +44,8 @@ internal static class SquaredNorm
     }
 
     private static void Accumulate(
-        ReadOnlySpan<float> lanes, ref Vector256<double> a, ref Vector256<double> b, ref Vector256<double> c, ref Vector256<double> d)
+        ReadOnlySpan<float> lanes, ref Vector256<double> a, ref Vector256<double> b, ref Vector256<double> c,
+        ref Vector256<double> d)
     {
         var (a1, b1) = Vector256.Widen(Vector256.Create(lanes));
         var (c1, d1) = Vector256.Widen(Vector256.Create(lanes[8..]));
@@ -54,7 +56,8 @@ internal static class SquaredNorm
     }
 
     private static void Accumulate(
-        ReadOnlySpan<double> lanes, ref Vector256<double> a, ref Vector256<double> b, ref Vector256<double> c, ref Vector256<double> d)
+        ReadOnlySpan<double> lanes, ref Vector256<double> a, ref Vector256<double> b, ref Vector256<double> c,
+        ref Vector256<double> d)
     {
         var (a1, b1) = (Vector256.Create(lanes), Vector256.Create(lanes[4..]));
         var (c1, d1) = (Vector256.Create(lanes[8..]), Vector256.Create(lanes[12..]));

@@ -12,11 +12,14 @@ public sealed partial class StateDict
     private const int ScanChunk = 1 << 18;
 
     /// <summary>
-    /// The name of the first tensor, in order, that holds a NaN or an infinity; null where all elements are finite. Integers always are.
+    /// The name of the first tensor, in order, that holds a NaN or an infinity; null where all elements are finite.
+    /// Integers always are.
     /// </summary>
     public string? FirstNonFiniteTensor() => FirstNonFinite()?.Tensor;
 
-    /// <summary>Where the first NaN or infinity is: the tensor's name, and the element's place in it; null where there is none.</summary>
+    /// <summary>
+    /// Where the first NaN or infinity is: the tensor's name, and the element's place in it; null where there is none.
+    /// </summary>
     internal (string Tensor, long Element)? FirstNonFinite()
     {
         foreach (var run in Layout.Runs)
@@ -41,8 +44,9 @@ public sealed partial class StateDict
     }
 
     /// <summary>
-    /// The L2 norm, the square root of the sum of squares, of the floating-point tensors taken as one vector. Summed in double in a fixed
-    /// order: every machine gives the same bits. Infinite or NaN where an element is, or where a sum of squares exceeds double's range.
+    /// The L2 norm, the square root of the sum of squares, of the floating-point tensors taken as one vector. Summed in
+    /// double in a fixed order: every machine gives the same bits. Infinite or NaN where an element is, or where a sum
+    /// of squares exceeds double's range.
     /// </summary>
     /// <param name="which">The tensors to count, of those that are floating-point; all when null.</param>
     public double L2Norm(Predicate<TensorSpec>? which = null)
@@ -54,8 +58,8 @@ public sealed partial class StateDict
     }
 
     /// <summary>
-    /// SHA-256, in lower-case hex, over the layout's fingerprint (its 64 hex digits) and then every tensor's elements, little-endian, in
-    /// order, without gaps: one model, one name.
+    /// SHA-256, in lower-case hex, over the layout's fingerprint (its 64 hex digits) and then every tensor's elements,
+    /// little-endian, in order, without gaps: one model, one name.
     /// </summary>
     public string Sha256()
     {
@@ -67,7 +71,8 @@ public sealed partial class StateDict
     }
 
     /// <summary>
-    /// Whether another state dict has the same layout and the same bits: a NaN equals itself, a negative zero does not equal a positive one.
+    /// Whether another state dict has the same layout and the same bits: a NaN equals itself, a negative zero does not
+    /// equal a positive one.
     /// </summary>
     public bool ContentEquals(StateDict other)
     {
@@ -89,13 +94,17 @@ public sealed partial class StateDict
         return selection;
     }
 
-    /// <summary>Takes the values of some tensors from a state dict that has them, with the same type and shape.</summary>
+    /// <summary>
+    /// Takes the values of some tensors from a state dict that has them, with the same type and shape.
+    /// </summary>
     internal void Replace(StateDict source)
     {
         foreach (var tensor in source) tensor.CopyTo(this[tensor.Name]);
     }
 
-    /// <summary>The name of the first tensor of bools with a byte other than 0 and 1, which no CLR bool may hold: for decoders.</summary>
+    /// <summary>
+    /// The name of the first tensor of bools with a byte other than 0 and 1, which no CLR bool may hold: for decoders.
+    /// </summary>
     internal string? FirstInvalidBoolTensor()
     {
         for (var i = 0; i < Count; i++)

@@ -4,8 +4,9 @@ namespace Flare;
 
 /// <summary>
 /// Makes a state dict of arrays of any dtype, tensor by tensor:
-/// <code>new StateDictBuilder().Add("fc.weight", weights, 10, 64).AddBuffer("bn.num_batches_tracked", [0L]).Build()</code>
-/// It copies what it is given; a large model is better written into the spans of a <c>new StateDict(layout)</c>.
+/// <code>new StateDictBuilder().Add("fc.weight", weights, 10, 64).AddBuffer("bn.num_batches_tracked",
+/// [0L]).Build()</code> It copies what it is given; a large model is better written into the spans of a <c>new
+/// StateDict(layout)</c>.
 /// </summary>
 public sealed class StateDictBuilder
 {
@@ -18,12 +19,14 @@ public sealed class StateDictBuilder
     /// <param name="shape">The dimensions, outermost first; none for a vector of all the values.</param>
     /// <exception cref="ArgumentException">Values and shape do not match, or see <see cref="TensorSpec"/>.</exception>
     /// <exception cref="NotSupportedException"><typeparamref name="T"/> is no tensor element type.</exception>
-    public StateDictBuilder Add<T>(string name, ReadOnlySpan<T> values, params ReadOnlySpan<long> shape) where T : unmanaged =>
+    public StateDictBuilder Add<T>(string name, ReadOnlySpan<T> values, params ReadOnlySpan<long> shape)
+        where T : unmanaged =>
         Add(new TensorSpec(name, DTypes.Of<T>(), shape.IsEmpty ? [values.Length] : shape), values);
 
     /// <summary>Adds a buffer: state that is not trained.</summary>
     /// <inheritdoc cref="Add{T}(string, ReadOnlySpan{T}, ReadOnlySpan{long})"/>
-    public StateDictBuilder AddBuffer<T>(string name, ReadOnlySpan<T> values, params ReadOnlySpan<long> shape) where T : unmanaged =>
+    public StateDictBuilder AddBuffer<T>(string name, ReadOnlySpan<T> values, params ReadOnlySpan<long> shape)
+        where T : unmanaged =>
         Add(new TensorSpec(name, DTypes.Of<T>(), shape.IsEmpty ? [values.Length] : shape, TensorRole.Buffer), values);
 
     /// <summary>Adds a tensor as specified; a scalar, say, whose shape is empty.</summary>
@@ -34,9 +37,12 @@ public sealed class StateDictBuilder
     {
         ArgumentNullException.ThrowIfNull(spec);
         if (DTypes.Of<T>() != spec.DType)
-            throw new ArgumentException($"Tensor '{spec.Name}' holds {spec.DType}, but the values are {typeof(T).Name}.", nameof(values));
+            throw new ArgumentException(
+                $"Tensor '{spec.Name}' holds {spec.DType}, but the values are {typeof(T).Name}.", nameof(values));
         if (values.Length != spec.Length)
-            throw new ArgumentException($"Tensor '{spec.Name}' is {spec.Kind}, {spec.Length} elements, but there are {values.Length} values.", nameof(values));
+            throw new ArgumentException(
+                $"Tensor '{spec.Name}' is {spec.Kind}, {spec.Length} elements, but there are {values.Length} values.",
+                nameof(values));
         _tensors.Add((spec, MemoryMarshal.AsBytes(values).ToArray()));
         return this;
     }

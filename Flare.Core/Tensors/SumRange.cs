@@ -4,15 +4,16 @@ using System.Runtime.InteropServices;
 namespace Flare;
 
 /// <summary>
-/// Whether differences can be added to a model and stay finite. One pass over a difference, which finds NaN and infinities
-/// on the way: element by element only where the largest of both together would leave the type's range.
+/// Whether differences can be added to a model and stay finite. One pass over a difference, which finds NaN and
+/// infinities on the way: element by element only where the largest of both together would leave the type's range.
 /// </summary>
 internal sealed class SumRange(StateDict model)
 {
     private const int Chunk = 1 << 18;
 
     // The model's largest magnitudes by tensor, found by the first difference that is looked at.
-    private readonly Lazy<double[]> _largest = new(() => [.. Enumerable.Range(0, model.Count).Select(i => Largest(model, i))]);
+    private readonly Lazy<double[]> _largest = new(
+        () => [.. Enumerable.Range(0, model.Count).Select(i => Largest(model, i))]);
 
     /// <summary>The reason to refuse the difference, or null.</summary>
     public string? Check(StateDict difference)
@@ -25,10 +26,12 @@ internal sealed class SumRange(StateDict model)
             if (!double.IsFinite(largest))
                 return $"its tensor '{spec.Name}' holds NaN or an infinity; look at the site's learning rate and data";
             var at = model.Layout.IndexOf(spec.Name);
-            if (at < 0 || !model.Layout[at].Equals(spec) || _largest.Value[at] + largest <= MostOf(spec.DType)) continue;
+            if (at < 0 || !model.Layout[at].Equals(spec) || _largest.Value[at] + largest <= MostOf(spec.DType))
+                continue;
             if (Overflows(difference, at))
             {
-                return $"its difference, up to {Readable.Format(largest, "G3")}, would take the model's tensor '{spec.Name}' out of the range of "
+                return $"its difference, up to {Readable.Format(largest, "G3")}, would take the model's tensor "
+                    + $"'{spec.Name}' out of the range of "
                     + $"{spec.DType}; look at the site's learning rate and data, or have it send Weights";
             }
         }
@@ -78,7 +81,8 @@ internal sealed class SumRange(StateDict model)
     }
 
     // Without their sign, floats are ordered as their bits are, and NaN and infinities lie above all others.
-    private static ulong LargestBits<T>(ReadOnlySpan<byte> elements, T mask) where T : unmanaged, IBinaryInteger<T>, IUnsignedNumber<T>
+    private static ulong LargestBits<T>(ReadOnlySpan<byte> elements, T mask)
+        where T : unmanaged, IBinaryInteger<T>, IUnsignedNumber<T>
     {
         var bits = MemoryMarshal.Cast<byte, T>(elements);
         ref var first = ref MemoryMarshal.GetReference(bits);

@@ -6,12 +6,14 @@ namespace Flare;
 public readonly record struct TensorChunk(long Start, int Length);
 
 /// <summary>
-/// The parts of a tensor, one after the other, each short enough for a span: <c>foreach (var chunk in view.Chunks())</c>. A tensor
-/// without elements has none. Walking allocates nothing.
+/// The parts of a tensor, one after the other, each short enough for a span: <c>foreach (var chunk in
+/// view.Chunks())</c>. A tensor without elements has none. Walking allocates nothing.
 /// </summary>
 public readonly struct TensorChunks
 {
-    /// <summary>Bytes that a part has at most, unless its length is asked for: 1 GiB, for a span's length is an int.</summary>
+    /// <summary>
+    /// Bytes that a part has at most, unless its length is asked for: 1 GiB, for a span's length is an int.
+    /// </summary>
     public const int MostBytes = 1 << 30;
 
     private readonly long _length;

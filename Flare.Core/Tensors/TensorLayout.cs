@@ -31,7 +31,9 @@ public sealed class TensorLayout : IReadOnlyList<TensorSpec>, IEquatable<TensorL
         for (var i = 0; i < _specs.Length; i++)
         {
             var spec = _specs[i] ?? throw new ArgumentException($"Tensor {i} is null.", nameof(specs));
-            if (!_indexes.TryAdd(spec.Name, i)) throw new ArgumentException($"Two tensors are named '{spec.Name}'; names are unique in a layout.", nameof(specs));
+            if (!_indexes.TryAdd(spec.Name, i))
+                throw new ArgumentException(
+                    $"Two tensors are named '{spec.Name}'; names are unique in a layout.", nameof(specs));
             _offsets[i] = ByteLength;
             ByteLength += (spec.ByteLength + Alignment - 1) / Alignment * Alignment;
             if (ByteLength > 1L << 60) throw new ArgumentException("The layout exceeds 2^60 bytes.", nameof(specs));
@@ -52,14 +54,14 @@ public sealed class TensorLayout : IReadOnlyList<TensorSpec>, IEquatable<TensorL
     public long ElementCount { get; }
 
     /// <summary>
-    /// SHA-256, in lower-case hex, over every tensor's name, dtype, role and shape, in order. Two layouts are equal exactly when
-    /// their fingerprints are.
+    /// SHA-256, in lower-case hex, over every tensor's name, dtype, role and shape, in order. Two layouts are equal
+    /// exactly when their fingerprints are.
     /// </summary>
     public string Fingerprint { get; }
 
     /// <summary>
-    /// Consecutive tensors of one dtype, the gaps between them included: what is done alike to every element of a dtype is done to
-    /// a few long runs, not to many small tensors.
+    /// Consecutive tensors of one dtype, the gaps between them included: what is done alike to every element of a dtype
+    /// is done to a few long runs, not to many small tensors.
     /// </summary>
     internal ImmutableArray<TensorRun> Runs { get; }
 
@@ -91,7 +93,8 @@ public sealed class TensorLayout : IReadOnlyList<TensorSpec>, IEquatable<TensorL
         {
             var index = IndexOf(spec.Name);
             if (index < 0) return $"tensor '{spec.Name}' is missing";
-            if (!_specs[index].Equals(spec)) return $"tensor '{spec.Name}' is {_specs[index].Kind} where {spec.Kind} is expected";
+            if (!_specs[index].Equals(spec))
+                return $"tensor '{spec.Name}' is {_specs[index].Kind} where {spec.Kind} is expected";
         }
         foreach (var spec in _specs)
             if (expected.IndexOf(spec.Name) < 0) return $"tensor '{spec.Name}' is not expected";
@@ -99,7 +102,8 @@ public sealed class TensorLayout : IReadOnlyList<TensorSpec>, IEquatable<TensorL
     }
 
     /// <inheritdoc/>
-    public bool Equals(TensorLayout? other) => ReferenceEquals(this, other) || (other is not null && Fingerprint == other.Fingerprint);
+    public bool Equals(TensorLayout? other) =>
+        ReferenceEquals(this, other) || (other is not null && Fingerprint == other.Fingerprint);
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => Equals(obj as TensorLayout);
@@ -119,7 +123,9 @@ public sealed class TensorLayout : IReadOnlyList<TensorSpec>, IEquatable<TensorL
         {
             var next = first + 1;
             while (next < Count && _specs[next].DType == _specs[first].DType) next++;
-            runs.Add(new(_specs[first].DType, first, next - first, _offsets[first], (next < Count ? _offsets[next] : ByteLength) - _offsets[first]));
+            runs.Add(
+                new(_specs[first].DType, first, next - first, _offsets[first],
+                    (next < Count ? _offsets[next] : ByteLength) - _offsets[first]));
             first = next;
         }
         return runs.DrainToImmutable();

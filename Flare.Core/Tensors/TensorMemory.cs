@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace Flare;
 
 /// <summary>
-/// One pinned, 64-byte aligned run of managed memory. It is the collector's, so that a stale reference can never reach freed
-/// memory; models recur at the same sizes, so <see cref="TensorMemoryPool"/> keeps runs that are given back.
+/// One pinned, 64-byte aligned run of managed memory. It is the collector's, so that a stale reference can never reach
+/// freed memory; models recur at the same sizes, so <see cref="TensorMemoryPool"/> keeps runs that are given back.
 /// </summary>
 internal sealed unsafe class TensorMemory : IPinnable
 {
@@ -16,11 +16,17 @@ internal sealed unsafe class TensorMemory : IPinnable
     private readonly Block[] _blocks;
 
     /// <summary>Allocates a run whose bytes hold anything.</summary>
-    /// <exception cref="OutOfMemoryException">There is not as much memory, or an array cannot hold as many blocks.</exception>
+    /// <exception cref="OutOfMemoryException">There is not as much memory, or an array cannot hold as many
+    /// blocks.</exception>
     public TensorMemory(long blocks)
     {
         if (blocks >= Array.MaxLength)
-            throw new InsufficientMemoryException(Invariant($"A model of {blocks * TensorLayout.Alignment:N0} bytes exceeds the {(long)Array.MaxLength * TensorLayout.Alignment:N0} bytes that one state dict can hold."));
+            throw new InsufficientMemoryException(
+                Invariant(
+                    $"A model of {blocks * TensorLayout.Alignment:N0} bytes exceeds the ")
+                        + Invariant(
+                            $"{(long)Array.MaxLength * TensorLayout.Alignment:N0} bytes that one state dict can ")
+                                + Invariant($"hold."));
         // One block more than asked for leaves room to begin at an aligned address.
         _blocks = GC.AllocateUninitializedArray<Block>((int)blocks + 1, pinned: true);
         var start = (nuint)Marshal.UnsafeAddrOfPinnedArrayElement(_blocks, 0);
@@ -33,7 +39,9 @@ internal sealed unsafe class TensorMemory : IPinnable
     /// <summary>Whether native code holds an address within.</summary>
     public bool IsPinned => Volatile.Read(ref _pins) > 0;
 
-    /// <summary>An address within, for native code; the handle keeps the collector from the run, and the run from the pool.</summary>
+    /// <summary>
+    /// An address within, for native code; the handle keeps the collector from the run, and the run from the pool.
+    /// </summary>
     public MemoryHandle Pin(long offset)
     {
         Interlocked.Increment(ref _pins);

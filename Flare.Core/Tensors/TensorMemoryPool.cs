@@ -1,9 +1,10 @@
 namespace Flare;
 
 /// <summary>
-/// Runs of memory given back, kept by size for the next model of that size. Bounded by <paramref name="maxRetainedBytes"/>: what
-/// exceeds it goes to the collector. A run that nobody wanted for <see cref="MaxIdle"/> goes there too, at its next full collection;
-/// when memory is short, all of them do. Thread-safe.
+/// Runs of memory given back, kept by size for the next model of that size. Bounded by
+/// <paramref name="maxRetainedBytes"/>: what exceeds it goes to the collector. A run that nobody wanted for
+/// <see cref="MaxIdle"/> goes there too, at its next full collection; when memory is short, all of them do.
+/// Thread-safe.
 /// </summary>
 internal sealed class TensorMemoryPool(long maxRetainedBytes, TimeProvider time)
 {
@@ -15,7 +16,8 @@ internal sealed class TensorMemoryPool(long maxRetainedBytes, TimeProvider time)
     private long _retainedBytes, _hits, _misses;
 
     /// <summary>The pool that state dicts use: a quarter of the memory that the process may have.</summary>
-    public static TensorMemoryPool Shared { get; } = TrimmedByCollections(new(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4, TimeProvider.System));
+    public static TensorMemoryPool Shared { get; } = TrimmedByCollections(
+        new(GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4, TimeProvider.System));
 
     /// <summary>Bytes kept for reuse.</summary>
     public long RetainedBytes => Interlocked.Read(ref _retainedBytes);
@@ -81,7 +83,10 @@ internal sealed class TensorMemoryPool(long maxRetainedBytes, TimeProvider time)
         return pool;
     }
 
-    /// <summary>Nobody refers to it, so that each collection of its generation, after the first ones the oldest, finalizes it anew.</summary>
+    /// <summary>
+    /// Nobody refers to it, so that each collection of its generation, after the first ones the oldest, finalizes it
+    /// anew.
+    /// </summary>
     private sealed class FullCollection(TensorMemoryPool pool)
     {
         ~FullCollection()

@@ -15,28 +15,37 @@ public enum TensorRole : byte
 public sealed class TensorSpec : IEquatable<TensorSpec>
 {
     /// <summary>Describes a tensor.</summary>
-    /// <param name="name">Unique in its layout, not empty, well-formed Unicode; by convention dotted, such as <c>conv1.weight</c>.</param>
+    /// <param name="name">Unique in its layout, not empty, well-formed Unicode; by convention dotted, such as
+    /// <c>conv1.weight</c>.</param>
     /// <param name="dtype">The element type.</param>
-    /// <param name="shape">The dimensions, outermost first, each at least 0, at most <see cref="MaxRank"/>; empty for a scalar.</param>
+    /// <param name="shape">The dimensions, outermost first, each at least 0, at most <see cref="MaxRank"/>; empty for a
+    /// scalar.</param>
     /// <param name="role">Parameter or buffer.</param>
-    /// <exception cref="ArgumentException">An empty or ill-formed name, an unknown dtype or role, a negative dimension, too many of
-    /// them, or more than 2^60 bytes.</exception>
+    /// <exception cref="ArgumentException">An empty or ill-formed name, an unknown dtype or role, a negative dimension,
+    /// too many of them, or more than 2^60 bytes.</exception>
     public TensorSpec(string name, DType dtype, ReadOnlySpan<long> shape, TensorRole role = TensorRole.Parameter)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         // A lone surrogate has no UTF-8 form: two such names would share bytes in files and fingerprints.
         if (!PlainText.IsWellFormed(name))
-            throw new ArgumentException("The tensor's name is no well-formed Unicode: it holds half a surrogate pair.", nameof(name));
-        if (role is not (TensorRole.Parameter or TensorRole.Buffer)) throw new ArgumentOutOfRangeException(nameof(role), role, "Not a tensor's role.");
-        if (shape.Length > MaxRank) throw new ArgumentException($"Tensor '{name}' has {shape.Length} dimensions; at most {MaxRank} are possible.", nameof(shape));
+            throw new ArgumentException(
+                "The tensor's name is no well-formed Unicode: it holds half a surrogate pair.", nameof(name));
+        if (role is not (TensorRole.Parameter or TensorRole.Buffer))
+            throw new ArgumentOutOfRangeException(nameof(role), role, "Not a tensor's role.");
+        if (shape.Length > MaxRank)
+            throw new ArgumentException(
+                $"Tensor '{name}' has {shape.Length} dimensions; at most {MaxRank} are possible.", nameof(shape));
         Int128 elements = 1;
         foreach (var dimension in shape)
         {
-            if (dimension < 0) throw new ArgumentException(Invariant($"Tensor '{name}' has the negative dimension {dimension}."), nameof(shape));
+            if (dimension < 0)
+                throw new ArgumentException(
+                    Invariant($"Tensor '{name}' has the negative dimension {dimension}."), nameof(shape));
             elements *= dimension;
             if (elements > MaxBytes) break;
         }
-        if (elements * dtype.Size() > MaxBytes) throw new ArgumentException($"Tensor '{name}' would take more than 2^60 bytes.", nameof(shape));
+        if (elements * dtype.Size() > MaxBytes)
+            throw new ArgumentException($"Tensor '{name}' would take more than 2^60 bytes.", nameof(shape));
         (Name, DType, Shape, Role, Length) = (name, dtype, [.. shape], role, (long)elements);
     }
 
@@ -65,7 +74,8 @@ public sealed class TensorSpec : IEquatable<TensorSpec>
 
     /// <inheritdoc/>
     public bool Equals(TensorSpec? other) =>
-        other is not null && Name == other.Name && DType == other.DType && Role == other.Role && Shape.AsSpan().SequenceEqual(other.Shape.AsSpan());
+        other is not null && Name == other.Name && DType == other.DType && Role == other.Role
+        && Shape.AsSpan().SequenceEqual(other.Shape.AsSpan());
 
     /// <inheritdoc/>
     public override bool Equals(object? obj) => Equals(obj as TensorSpec);

@@ -23,15 +23,19 @@ public readonly struct TensorView
 
     /// <summary>The elements, row-major, for writing.</summary>
     /// <typeparam name="T">The CLR type of <see cref="TensorSpec.DType"/>.</typeparam>
-    /// <exception cref="InvalidOperationException">Another element type, a frozen state dict, or more than 2^31 elements.</exception>
+    /// <exception cref="InvalidOperationException">Another element type, a frozen state dict, or more than 2^31
+    /// elements.</exception>
     public Span<T> AsSpan<T>() where T : unmanaged => _owner.Span<T>(_index, writable: true);
 
     /// <summary>Some of the elements, row-major, for writing.</summary>
     /// <param name="start">Index of the first element.</param>
     /// <param name="length">Number of elements.</param>
-    public Span<T> AsSpan<T>(long start, int length) where T : unmanaged => _owner.Span<T>(_index, start, length, writable: true);
+    public Span<T> AsSpan<T>(long start, int length) where T : unmanaged =>
+        _owner.Span<T>(_index, start, length, writable: true);
 
-    /// <summary>The elements, row-major, for reading (System.Numerics.Tensors' TensorPrimitives take such spans).</summary>
+    /// <summary>
+    /// The elements, row-major, for reading (System.Numerics.Tensors' TensorPrimitives take such spans).
+    /// </summary>
     /// <typeparam name="T">The CLR type of <see cref="TensorSpec.DType"/>.</typeparam>
     /// <exception cref="InvalidOperationException">Another element type, or more than 2^31 elements.</exception>
     public ReadOnlySpan<T> AsReadOnlySpan<T>() where T : unmanaged => _owner.Span<T>(_index, writable: false);
@@ -54,26 +58,30 @@ public readonly struct TensorView
     public ReadOnlySpan<byte> Bytes => _owner.Bytes(_index);
 
     /// <summary>
-    /// The elements' bytes, row-major, little-endian, whatever the dtype, for writing: the caller answers for what they mean, and that those
-    /// of a Bool are 0 or 1.
+    /// The elements' bytes, row-major, little-endian, whatever the dtype, for writing: the caller answers for what they
+    /// mean, and that those of a Bool are 0 or 1.
     /// </summary>
     /// <exception cref="InvalidOperationException">A frozen state dict, or more than 2^31 bytes.</exception>
     public Span<byte> WritableBytes => _owner.WritableBytes(_index);
 
     /// <summary>The bytes of a part, for reading.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">It does not lie within the tensor, or exceeds 2^31 bytes.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">It does not lie within the tensor, or exceeds 2^31
+    /// bytes.</exception>
     public ReadOnlySpan<byte> BytesOf(TensorChunk chunk) => _owner.Bytes(_index, chunk);
 
     /// <summary>The bytes of a part, for writing; see <see cref="WritableBytes"/>.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">It does not lie within the tensor, or exceeds 2^31 bytes.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">It does not lie within the tensor, or exceeds 2^31
+    /// bytes.</exception>
     /// <exception cref="InvalidOperationException">A frozen state dict.</exception>
     public Span<byte> WritableBytesOf(TensorChunk chunk) => _owner.WritableBytes(_index, chunk);
 
     /// <summary>
-    /// The tensor's address for native code: 64-byte aligned, <see cref="TensorSpec.ByteLength"/> bytes, row-major, little-endian. Until the
-    /// handle is disposed of the memory stays where it is and is used for nothing else, even where the state dict is disposed of before.
+    /// The tensor's address for native code: 64-byte aligned, <see cref="TensorSpec.ByteLength"/> bytes, row-major,
+    /// little-endian. Until the handle is disposed of the memory stays where it is and is used for nothing else, even
+    /// where the state dict is disposed of before.
     /// </summary>
-    /// <returns>The handle; dispose of it once, when the native code is done. What the state dict is frozen for may only be read.</returns>
+    /// <returns>The handle; dispose of it once, when the native code is done. What the state dict is frozen for may
+    /// only be read.</returns>
     /// <exception cref="ObjectDisposedException">The state dict's memory was given back.</exception>
     public MemoryHandle Pin() => _owner.Pin(_index);
 
@@ -83,7 +91,8 @@ public readonly struct TensorView
     public void CopyTo(TensorView destination)
     {
         if (destination.Spec.DType != Spec.DType || destination.Spec.Length != Spec.Length)
-            throw new ArgumentException($"{this} cannot be copied to {destination}: dtype or length differ.", nameof(destination));
+            throw new ArgumentException(
+                $"{this} cannot be copied to {destination}: dtype or length differ.", nameof(destination));
         foreach (var chunk in Chunks()) BytesOf(chunk).CopyTo(destination.WritableBytesOf(chunk));
     }
 
@@ -95,13 +104,18 @@ public readonly struct TensorView
     /// <summary>The elements with their shape, for reading, as System.Numerics.Tensors has it.</summary>
     /// <typeparam name="T">The CLR type of <see cref="TensorSpec.DType"/>.</typeparam>
     /// <exception cref="InvalidOperationException">Another element type, or more than 2^31 elements.</exception>
-    /// <remarks>A scalar, whose shape is empty, comes as one element of rank 1, since those spans have no rank 0.</remarks>
+    /// <remarks>
+    /// A scalar, whose shape is empty, comes as one element of rank 1, since those spans have no rank 0.
+    /// </remarks>
     public ReadOnlyTensorSpan<T> AsReadOnlyTensorSpan<T>() where T : unmanaged => new(AsReadOnlySpan<T>(), Lengths);
 
     /// <summary>The elements with their shape, for writing, as System.Numerics.Tensors has it.</summary>
     /// <typeparam name="T">The CLR type of <see cref="TensorSpec.DType"/>.</typeparam>
-    /// <exception cref="InvalidOperationException">Another element type, a frozen state dict, or more than 2^31 elements.</exception>
-    /// <remarks>A scalar, whose shape is empty, comes as one element of rank 1, since those spans have no rank 0.</remarks>
+    /// <exception cref="InvalidOperationException">Another element type, a frozen state dict, or more than 2^31
+    /// elements.</exception>
+    /// <remarks>
+    /// A scalar, whose shape is empty, comes as one element of rank 1, since those spans have no rank 0.
+    /// </remarks>
     public TensorSpan<T> AsTensorSpan<T>() where T : unmanaged => new(AsSpan<T>(), Lengths);
 
     /// <summary>For people: <c>fc.weight Float32[10,64]</c>.</summary>

@@ -10,7 +10,8 @@ internal static class CkksChecks
     {
         if (!double.IsNormal(scale) || scale < 1 || Math.Log2(scale) >= level.LogModulus)
             throw new FlareCryptoException(CryptoFault.WrongParameters,
-                $"A scale of {Readable.Format(scale, "R")} does not fit: it must be at least 1 and below the level's modulus, "
+                $"A scale of {Readable.Format(scale, "R")} does not fit: it must be at least 1 and below the level's "
+                    + $"modulus, "
                     + $"2^{Readable.Format(level.LogModulus, "F1")}.");
     }
 

@@ -219,7 +219,8 @@ public sealed class CkksEncoder
                 "A value to encrypt is not finite, or too large; clip or reject it first.");
         if (Math.Log2(Math.Max(largest, 1)) + 2 >= level.LogModulus)
             throw new FlareCryptoException(CryptoFault.ValueOutOfRange,
-                $"The values are too large for a scale of {Readable.Format(scale, "R")} at a level of {Readable.Format(level.LogModulus, "F1")} bits; clip "
+                $"The values are too large for a scale of {Readable.Format(scale, "R")} at a level of "
+                    + $"{Readable.Format(level.LogModulus, "F1")} bits; clip "
                     + "them or lower the scale.");
         return largest;
     }

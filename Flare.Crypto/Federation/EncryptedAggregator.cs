@@ -136,7 +136,8 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
                 ErrorIds.Aggregation,
                 $"The sites' {round.Steps} steps are too few for the round's weight reference of "
                     + $"{round.Agreement.Reference}: the mean "
-                    + $"would be of multiples of {Readable.Format(round.Quantum, "G3")}. Repeat the round, as ScatterAndGather does where "
+                    + $"would be of multiples of {Readable.Format(round.Quantum, "G3")}. Repeat the round, as "
+                    + $"ScatterAndGather does where "
                     + "the aggregator says "
                     + $"{nameof(MustRepeat)}; or have the sites take about as many steps in every round.");
         var global = _federation!.Model;

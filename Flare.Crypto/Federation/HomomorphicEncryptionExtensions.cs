@@ -26,7 +26,8 @@ public static class HomomorphicEncryptionExtensions
             .AddCheck(f => chosen.Validate(f.SiteCount))
             .UseAggregator(chosen.CreateAggregator)
             .AddCheck(
-                f => f.Controllers.Where(c => c.PlaintextAccess != PlaintextAccess.None).Select(NeedsPlaintext).ToArray(),
+                f => f.Controllers.Where(c => c.PlaintextAccess != PlaintextAccess.None).Select(NeedsPlaintext)
+                .ToArray(),
                 ErrorIds.PlaintextNeeded)
             .AddCheck(f => chosen.OwnsKeys && f.KeepsJournal ? [NeedsKeptKey] : [])
             .ConfigureSites((site, _) =>
@@ -44,6 +45,8 @@ public static class HomomorphicEncryptionExtensions
         + "UseHomomorphicEncryption(new HomomorphicEncryption(policy, new KeyRing(key)))";
 
     private static string NeedsPlaintext(Controller controller) =>
-        $"the workflow {controller.Name} reads {(controller.PlaintextAccess == PlaintextAccess.Sums ? "sums of contributions" : "contributions")}, "
-            + "which encryption hides: use one that only averages, such as FedAvg with its own aggregator, or leave encryption out";
+        $"the workflow {controller.Name} reads "
+            + $"{(controller.PlaintextAccess == PlaintextAccess.Sums ? "sums of contributions" : "contributions")}, "
+            + "which encryption hides: use one that only averages, such as FedAvg with its own aggregator, or leave "
+            + "encryption out";
 }

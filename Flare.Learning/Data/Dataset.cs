@@ -1,8 +1,9 @@
 namespace Flare.Learning;
 
 /// <summary>
-/// Labelled samples: float32 features of one shape, and a class label each. Subsets (<see cref="Slice"/>, <see cref="Subset"/>, the
-/// Split methods) are views that share the features; nothing is copied. Immutable: do not change arrays that were handed in.
+/// Labelled samples: float32 features of one shape, and a class label each. Subsets (<see cref="Slice"/>,
+/// <see cref="Subset"/>, the Split methods) are views that share the features; nothing is copied. Immutable: do not
+/// change arrays that were handed in.
 /// </summary>
 public sealed unsafe class Dataset
 {
@@ -21,13 +22,19 @@ public sealed unsafe class Dataset
         ArgumentNullException.ThrowIfNull(features);
         ArgumentNullException.ThrowIfNull(labels);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(classes);
-        foreach (var dimension in sampleShape) ArgumentOutOfRangeException.ThrowIfNegativeOrZero(dimension, nameof(sampleShape));
+        foreach (var dimension in sampleShape)
+            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(dimension, nameof(sampleShape));
         SampleShape = sampleShape.ToArray();
         SampleLength = Layer.CountOf(SampleShape);
         if (SampleLength == 0 || (long)SampleLength * labels.Length != features.Length)
-            throw new ArgumentException($"{labels.Length} samples of shape [{string.Join(", ", SampleShape)}] take {(long)SampleLength * labels.Length} features; there are {features.Length}.", nameof(features));
+            throw new ArgumentException(
+                $"{labels.Length} samples of shape [{string.Join(", ", SampleShape)}] take "
+                    + $"{(long)SampleLength * labels.Length} features; there are {features.Length}.", nameof(features));
         for (var i = 0; i < labels.Length; i++)
-            if ((uint)labels[i] >= (uint)classes) throw new ArgumentException($"Sample {i} has label {labels[i]}; with {classes} classes labels go from 0 to {classes - 1}.", nameof(labels));
+            if ((uint)labels[i] >= (uint)classes)
+                throw new ArgumentException(
+                    $"Sample {i} has label {labels[i]}; with {classes} classes labels go from 0 to {classes - 1}.",
+                    nameof(labels));
         (_features, _labels, Classes) = (features, labels, classes);
         _rows = new int[labels.Length];
         for (var i = 0; i < _rows.Length; i++) _rows[i] = i;
@@ -52,7 +59,8 @@ public sealed unsafe class Dataset
     public int Classes { get; }
 
     /// <summary>The features of a sample, row-major.</summary>
-    public ReadOnlySpan<float> Features(int sample) => _features.AsSpan((int)((long)_rows[sample] * SampleLength), SampleLength);
+    public ReadOnlySpan<float> Features(int sample) =>
+        _features.AsSpan((int)((long)_rows[sample] * SampleLength), SampleLength);
 
     /// <summary>The label of a sample.</summary>
     public int Label(int sample) => _labels[_rows[sample]];
@@ -86,9 +94,12 @@ public sealed unsafe class Dataset
     internal void Gather(ReadOnlySpan<int> samples, int length, float* to, int lanes, Span<int> labels, int classes)
     {
         if (SampleLength != length)
-            throw new ArgumentException($"The samples have shape [{string.Join(", ", SampleShape)}], {SampleLength} values; the network takes {length}.");
+            throw new ArgumentException(
+                $"The samples have shape [{string.Join(", ", SampleShape)}], {SampleLength} values; the network takes "
+                    + $"{length}.");
         if (Classes > classes)
-            throw new ArgumentException($"The data have {Classes} classes, the network {classes}; give its last layer as many outputs.");
+            throw new ArgumentException(
+                $"The data have {Classes} classes, the network {classes}; give its last layer as many outputs.");
         for (var lane = 0; lane < samples.Length; lane++) labels[lane] = Label(samples[lane]);
         // In blocks of features that stay in the first-level cache while all samples write their lane of them.
         const int Block = 64;

@@ -6,14 +6,15 @@ namespace Flare.Learning;
 public static partial class Datasets
 {
     /// <summary>
-    /// The most feature bytes that one file may hold, unpacked: 1 GiB, which become 4 GiB of float32. A file that claims more is
-    /// refused before memory is taken.
+    /// The most feature bytes that one file may hold, unpacked: 1 GiB, which become 4 GiB of float32. A file that
+    /// claims more is refused before memory is taken.
     /// </summary>
     public const long MaxFileBytes = 1L << 30;
 
     /// <summary>
-    /// How many times its own size (and a mebibyte besides) a gzipped file may unpack to: 50. Images shrink to a fifth, so a file
-    /// that claims more is made to fill memory, and is refused before it does. A file that is not packed has no such limit.
+    /// How many times its own size (and a mebibyte besides) a gzipped file may unpack to: 50. Images shrink to a fifth,
+    /// so a file that claims more is made to fill memory, and is refused before it does. A file that is not packed has
+    /// no such limit.
     /// </summary>
     public const int MaxInflation = 50;
 
@@ -21,8 +22,8 @@ public static partial class Datasets
 
     /// <summary>
     /// MNIST, Fashion-MNIST or another set with those file names in a folder: <c>train-images-idx3-ubyte</c>,
-    /// <c>train-labels-idx1-ubyte</c>, <c>t10k-images-idx3-ubyte</c> and <c>t10k-labels-idx1-ubyte</c>, plain or with <c>.gz</c>;
-    /// also as some tools unpack them, <c>train-images.idx3-ubyte</c>. Samples are [1, 28, 28] in [0, 1].
+    /// <c>train-labels-idx1-ubyte</c>, <c>t10k-images-idx3-ubyte</c> and <c>t10k-labels-idx1-ubyte</c>, plain or with
+    /// <c>.gz</c>; also as some tools unpack them, <c>train-images.idx3-ubyte</c>. Samples are [1, 28, 28] in [0, 1].
     /// </summary>
     /// <param name="folder">The folder.</param>
     /// <exception cref="FileNotFoundException">A file is not there.</exception>
@@ -32,11 +33,13 @@ public static partial class Datasets
         ArgumentException.ThrowIfNullOrEmpty(folder);
         return new(Part("train"), Part("t10k"));
 
-        Dataset Part(string part) => Idx(Existing(folder, $"{part}-images-idx3-ubyte"), Existing(folder, $"{part}-labels-idx1-ubyte"));
+        Dataset Part(string part) =>
+            Idx(Existing(folder, $"{part}-images-idx3-ubyte"), Existing(folder, $"{part}-labels-idx1-ubyte"));
     }
 
     /// <summary>
-    /// Images and labels in IDX files of bytes (the format of MNIST, http://yann.lecun.com/exdb/mnist/), plain or gzipped, up to
+    /// Images and labels in IDX files of bytes (the format of MNIST, http://yann.lecun.com/exdb/mnist/), plain or
+    /// gzipped, up to
     /// <see cref="MaxFileBytes"/> and <see cref="MaxInflation"/>. Samples are [1, height, width] in [0, 1].
     /// </summary>
     /// <param name="imagesPath">File of three dimensions: images, height, width.</param>
@@ -53,8 +56,9 @@ public static partial class Datasets
     }
 
     /// <summary>
-    /// CIFAR-10 in its binary version (https://www.cs.toronto.edu/~kriz/cifar.html): <c>data_batch_1.bin</c> to <c>data_batch_5.bin</c>
-    /// and <c>test_batch.bin</c>. Samples are [3, 32, 32] in [-1, 1], as in NVIDIA FLARE's examples.
+    /// CIFAR-10 in its binary version (https://www.cs.toronto.edu/~kriz/cifar.html): <c>data_batch_1.bin</c> to
+    /// <c>data_batch_5.bin</c> and <c>test_batch.bin</c>. Samples are [3, 32, 32] in [-1, 1], as in NVIDIA FLARE's
+    /// examples.
     /// </summary>
     /// <param name="folder">The folder that holds the files.</param>
     /// <exception cref="FileNotFoundException">A file is not there.</exception>
@@ -72,10 +76,13 @@ public static partial class Datasets
         var (dimensions, pixels) = ReadIdxFile(images, imagesName, rank: 3);
         var (labelDimensions, labelBytes) = ReadIdxFile(labels, labelsName, rank: 1);
         if (labelDimensions[0] != dimensions[0])
-            throw new InvalidDataException($"'{imagesName}' holds {dimensions[0]} images, '{labelsName}' {labelDimensions[0]} labels: do the files belong together?");
+            throw new InvalidDataException(
+                $"'{imagesName}' holds {dimensions[0]} images, '{labelsName}' {labelDimensions[0]} labels: do the "
+                    + $"files belong together?");
         var features = new float[pixels.Length];
         for (var i = 0; i < features.Length; i++) features[i] = pixels[i] / 255f;
-        return new Dataset([1, dimensions[1], dimensions[2]], features, Labels(labelBytes, labelsName, classes), classes);
+        return new Dataset(
+            [1, dimensions[1], dimensions[2]], features, Labels(labelBytes, labelsName, classes), classes);
     }
 
     internal static Dataset ReadCifar10(params ReadOnlySpan<string> paths)
@@ -86,7 +93,9 @@ public static partial class Datasets
         {
             using var stream = File.OpenRead(paths[i]);
             if (stream.Length == 0 || stream.Length % CifarRecord != 0 || stream.Length > MaxFileBytes)
-                throw new InvalidDataException($"'{paths[i]}' has {stream.Length} bytes, no multiple of a record's {CifarRecord}: is it CIFAR-10's binary version, fully downloaded?");
+                throw new InvalidDataException(
+                    $"'{paths[i]}' has {stream.Length} bytes, no multiple of a record's {CifarRecord}: is it "
+                        + $"CIFAR-10's binary version, fully downloaded?");
             files[i] = new byte[stream.Length];
             stream.ReadExactly(files[i]);
             total += files[i].Length / CifarRecord;
@@ -99,7 +108,9 @@ public static partial class Datasets
             for (var at = 0; at < files[f].Length; at += CifarRecord, sample++)
             {
                 labels[sample] = files[f][at];
-                if (labels[sample] > 9) throw new InvalidDataException($"'{paths[f]}' has label {labels[sample]} at byte {at}; CIFAR-10's go from 0 to 9.");
+                if (labels[sample] > 9)
+                    throw new InvalidDataException(
+                        $"'{paths[f]}' has label {labels[sample]} at byte {at}; CIFAR-10's go from 0 to 9.");
                 var target = features.AsSpan(sample * (CifarRecord - 1), CifarRecord - 1);
                 var source = files[f].AsSpan(at + 1, CifarRecord - 1);
                 for (var i = 0; i < target.Length; i++) target[i] = source[i] / 127.5f - 1;
@@ -116,20 +127,25 @@ public static partial class Datasets
             Span<byte> header = stackalloc byte[4 + 4 * rank];
             stream.ReadExactly(header);
             if (header[0] != 0 || header[1] != 0 || header[2] != 8 || header[3] != rank)
-                throw new InvalidDataException($"'{name}' does not begin as an IDX file of bytes with {rank} dimension{(rank > 1 ? "s" : "")} does (00 00 08 {rank:D2}): are images and labels mixed up?");
+                throw new InvalidDataException(
+                    $"'{name}' does not begin as an IDX file of bytes with {rank} dimension{(rank > 1 ? "s" : "")} "
+                        + $"does (00 00 08 {rank:D2}): are images and labels mixed up?");
             var dimensions = new int[rank];
             long size = 1;
             for (var i = 0; i < rank; i++)
             {
                 dimensions[i] = BinaryPrimitives.ReadInt32BigEndian(header[(4 + 4 * i)..]);
                 if (dimensions[i] <= 0 || dimensions[i] > MaxFileBytes / size)
-                    throw new InvalidDataException($"'{name}' claims dimension {dimensions[i]}; sizes are positive, with at most {MaxFileBytes} bytes in all.");
+                    throw new InvalidDataException(
+                        $"'{name}' claims dimension {dimensions[i]}; sizes are positive, with at most "
+                            + $"{MaxFileBytes} bytes in all.");
                 size *= dimensions[i];
             }
             if (size > mostBytes)
             {
                 throw new InvalidDataException(
-                    $"'{name}' has {file.Length} bytes and claims to unpack to {size}, more than {MaxInflation} times as many; " +
+                    $"'{name}' has {file.Length} bytes and claims to unpack to {size}, more than {MaxInflation} times "
+                        + $"as many; " +
                     "if you trust it, unpack it yourself (gunzip): a file that is not packed has no such limit.");
             }
             return (dimensions, ReadClaimed(stream, (int)size, name));
@@ -149,11 +165,14 @@ public static partial class Datasets
         {
             var count = stream.ReadAtLeast(payload.AsSpan(read), payload.Length - read, throwOnEndOfStream: false);
             read += count;
-            if (read < payload.Length) throw new InvalidDataException($"'{name}' claims {size} bytes and ends after {read}: is it fully downloaded?");
+            if (read < payload.Length)
+                throw new InvalidDataException(
+                    $"'{name}' claims {size} bytes and ends after {read}: is it fully downloaded?");
             if (read == size) break;
             Array.Resize(ref payload, (int)Math.Min(size, 2L * payload.Length));
         }
-        if (stream.ReadByte() >= 0) throw new InvalidDataException($"'{name}' holds more than the {size} bytes that it claims.");
+        if (stream.ReadByte() >= 0)
+            throw new InvalidDataException($"'{name}' holds more than the {size} bytes that it claims.");
         return payload;
     }
 
@@ -161,7 +180,10 @@ public static partial class Datasets
     {
         var labels = new int[bytes.Length];
         for (var i = 0; i < labels.Length; i++)
-            labels[i] = bytes[i] < classes ? bytes[i] : throw new InvalidDataException($"'{name}' has label {bytes[i]} for sample {i}; with {classes} classes labels go from 0 to {classes - 1}.");
+            labels[i] = bytes[i] < classes ? bytes[i]
+                : throw new InvalidDataException(
+                    $"'{name}' has label {bytes[i]} for sample {i}; with {classes} classes labels go from 0 to "
+                        + $"{classes - 1}.");
         return labels;
     }
 

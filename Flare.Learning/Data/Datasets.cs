@@ -3,14 +3,16 @@ using System.IO.Compression;
 
 namespace Flare.Learning;
 
-/// <summary>Data sets: two small ones that come with this package, and readers of the usual files of three larger ones.</summary>
+/// <summary>
+/// Data sets: two small ones that come with this package, and readers of the usual files of three larger ones.
+/// </summary>
 public static partial class Datasets
 {
     private const double TestShare = 0.2;
 
     /// <summary>
-    /// Handwritten digits, 8 × 8 pixels: 1,797 samples of shape [1, 8, 8] in [0, 1], ten classes. A fifth of each class, drawn with
-    /// a fixed seed, is the test part; the split is the same everywhere and for good.
+    /// Handwritten digits, 8 × 8 pixels: 1,797 samples of shape [1, 8, 8] in [0, 1], ten classes. A fifth of each
+    /// class, drawn with a fixed seed, is the test part; the split is the same everywhere and for good.
     /// <para>UCI Optical Recognition of Handwritten Digits (test part), Alpaydin and Kaynak 1998, CC BY 4.0,
     /// https://doi.org/10.24432/C50P49.</para>
     /// </summary>
@@ -24,8 +26,9 @@ public static partial class Datasets
     }
 
     /// <summary>
-    /// Breast cancer diagnosis: 569 samples of 30 features, two classes (0 malignant, 1 benign). A fifth of each class, drawn with a
-    /// fixed seed, is the test part. Each feature is standardised with the mean and deviation of the training part.
+    /// Breast cancer diagnosis: 569 samples of 30 features, two classes (0 malignant, 1 benign). A fifth of each class,
+    /// drawn with a fixed seed, is the test part. Each feature is standardised with the mean and deviation of the
+    /// training part.
     /// <para>UCI Breast Cancer Wisconsin (Diagnostic), Wolberg, Mangasarian, Street and Street 1995, CC BY 4.0,
     /// https://doi.org/10.24432/C5DW2B.</para>
     /// </summary>
@@ -39,7 +42,8 @@ public static partial class Datasets
     }
 
     private static Stream Resource(string name) =>
-        typeof(Datasets).Assembly.GetManifestResourceStream(name) ?? throw new InvalidOperationException($"The package's resource '{name}' is missing; was it trimmed away?");
+        typeof(Datasets).Assembly.GetManifestResourceStream(name)
+        ?? throw new InvalidOperationException($"The package's resource '{name}' is missing; was it trimmed away?");
 
     private static (float[] Features, int[] Labels) ReadRows(Stream stream, int columns, bool skipHeader)
     {
@@ -93,7 +97,8 @@ public static partial class Datasets
                 squares += difference * difference;
             }
             var deviation = Math.Sqrt(squares / train.Count);
-            for (var i = column; i < features.Length; i += length) features[i] = (float)((features[i] - mean) / deviation);
+            for (var i = column; i < features.Length; i += length)
+                features[i] = (float)((features[i] - mean) / deviation);
         }
     }
 }

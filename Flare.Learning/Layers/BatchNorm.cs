@@ -1,11 +1,12 @@
 namespace Flare.Learning;
 
 /// <summary>
-/// Batch normalisation (Ioffe and Szegedy 2015) as PyTorch's nn.BatchNorm1d and 2d: while training with the batch's mean and biased
-/// variance per channel, in evaluation with running averages of the mean and the unbiased variance (momentum 0.1, ε = 1e-5).
-/// Parameters <c>weight</c> and <c>bias</c>; buffers <c>running_mean</c>, <c>running_var</c> and <c>num_batches_tracked</c> (Int64).
-/// <para>A batch with one value per channel has no variance: it is normalised to 0 and leaves the averages as they are (PyTorch
-/// throws there; a site's last, smaller batch should not end its training).</para>
+/// Batch normalisation (Ioffe and Szegedy 2015) as PyTorch's nn.BatchNorm1d and 2d: while training with the batch's
+/// mean and biased variance per channel, in evaluation with running averages of the mean and the unbiased variance
+/// (momentum 0.1, ε = 1e-5). Parameters <c>weight</c> and <c>bias</c>; buffers <c>running_mean</c>, <c>running_var</c>
+/// and <c>num_batches_tracked</c> (Int64).
+/// <para>A batch with one value per channel has no variance: it is normalised to 0 and leaves the averages as they are
+/// (PyTorch throws there; a site's last, smaller batch should not end its training).</para>
 /// </summary>
 public abstract unsafe class BatchNorm : Layer
 {
@@ -25,7 +26,8 @@ public abstract unsafe class BatchNorm : Layer
     public int Channels { get; }
 
     private protected override IReadOnlyList<int> Infer(IReadOnlyList<int> input) =>
-        input.Count == _rank && input[0] == Channels ? [.. input] : throw Misfit(input, _rank == 1 ? $"but takes [{Channels}]" : $"but takes [{Channels}, height, width]");
+        input.Count == _rank && input[0] == Channels ? [.. input]
+        : throw Misfit(input, _rank == 1 ? $"but takes [{Channels}]" : $"but takes [{Channels}, height, width]");
 
     internal override IEnumerable<TensorSpec> Tensors() =>
     [
@@ -38,7 +40,8 @@ public abstract unsafe class BatchNorm : Layer
 
     internal override void Attach(StateDict state, StateDict gradients)
     {
-        (_weight, _bias, _runningMean, _runningVar) = (state[Full("weight")], state[Full("bias")], state[Full("running_mean")], state[Full("running_var")]);
+        (_weight, _bias, _runningMean, _runningVar) =
+            (state[Full("weight")], state[Full("bias")], state[Full("running_mean")], state[Full("running_var")]);
         _tracked = state[Full("num_batches_tracked")];
         (_weightGradient, _biasGradient) = (gradients[Full("weight")], gradients[Full("bias")]);
     }
@@ -60,7 +63,8 @@ public abstract unsafe class BatchNorm : Layer
         if (pass.Training) _tracked.AsSpan<long>()[0]++;
         for (var channel = 0; channel < Channels; channel++)
         {
-            float* x = input + channel * run, normalized = _normalized!.Pointer + channel * run, y = output + channel * run;
+            float* x = input + channel * run, normalized = _normalized!.Pointer + channel * run, y = output
+                + channel * run;
             double mean = means[channel], variance = variances[channel];
             if (pass.Training)
             {
@@ -68,7 +72,8 @@ public abstract unsafe class BatchNorm : Layer
                 if (count > 1)
                 {
                     means[channel] = (float)((1 - Momentum) * means[channel] + Momentum * mean);
-                    variances[channel] = (float)((1 - Momentum) * variances[channel] + Momentum * variance * count / (count - 1));
+                    variances[channel] =
+                        (float)((1 - Momentum) * variances[channel] + Momentum * variance * count / (count - 1));
                 }
             }
             var inverse = _inverseDeviations[channel] = (float)(1 / Math.Sqrt(variance + Epsilon));
@@ -107,8 +112,11 @@ public abstract unsafe class BatchNorm : Layer
         }
     }
 
-    /// <summary>Mean and biased variance over the lanes that hold a sample; two passes, the second over squares of differences.</summary>
-    private static (double Mean, double Variance) Moments<T>(in Pass pass, float* x, float* scratch, int pixels, int count)
+    /// <summary>
+    /// Mean and biased variance over the lanes that hold a sample; two passes, the second over squares of differences.
+    /// </summary>
+    private static (double Mean, double Variance) Moments<T>(
+        in Pass pass, float* x, float* scratch, int pixels, int count)
         where T : struct, ILanes<T>
     {
         var run = pixels * pass.Lanes;

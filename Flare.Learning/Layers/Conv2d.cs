@@ -1,8 +1,8 @@
 namespace Flare.Learning;
 
 /// <summary>
-/// Cross-correlation of images [channels, height, width] with <c>weight</c> [out, in, kernel, kernel] plus <c>bias</c> [out]
-/// (PyTorch's nn.Conv2d with a square kernel).
+/// Cross-correlation of images [channels, height, width] with <c>weight</c> [out, in, kernel, kernel] plus <c>bias</c>
+/// [out] (PyTorch's nn.Conv2d with a square kernel).
 /// </summary>
 public sealed unsafe class Conv2d : Layer
 {
@@ -45,7 +45,8 @@ public sealed unsafe class Conv2d : Layer
     {
         if (input.Count != 3 || input[0] != InChannels) throw Misfit(input, $"but takes [{InChannels}, height, width]");
         int height = input[1] + 2 * Padding, width = input[2] + 2 * Padding;
-        if (height < Kernel || width < Kernel) throw Misfit(input, $"smaller than its kernel of {Kernel}; use padding or a smaller kernel");
+        if (height < Kernel || width < Kernel)
+            throw Misfit(input, $"smaller than its kernel of {Kernel}; use padding or a smaller kernel");
         _plan.Shape(this, input);
         return [OutChannels, _plan.OutHeight, _plan.OutWidth];
     }
@@ -62,7 +63,8 @@ public sealed unsafe class Conv2d : Layer
         (_weightGradient, _biasGradient) = (gradients[Full("weight")], gradients[Full("bias")]);
     }
 
-    internal override void Initialize(SeededRandom random) => Initial.KaimingUniform(random, InChannels * Kernel * Kernel, _weight, _bias);
+    internal override void Initialize(SeededRandom random) =>
+        Initial.KaimingUniform(random, InChannels * Kernel * Kernel, _weight, _bias);
 
     internal override void Reserve(int lanes) => _plan.Reserve(lanes);
 
@@ -75,7 +77,8 @@ public sealed unsafe class Conv2d : Layer
     internal override void Backward<T>(
         in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient)
     {
-        Reduction.RowSums<T>(outputGradient, OutChannels, OutputLength / OutChannels * pass.Lanes, _biasGradient.AsSpan<float>());
+        Reduction.RowSums<T>(
+            outputGradient, OutChannels, OutputLength / OutChannels * pass.Lanes, _biasGradient.AsSpan<float>());
         _plan.WeightGradient<T>(input, outputGradient, _weightGradient.AsSpan<float>());
         if (inputGradient == null) return;
         fixed (float* weight = _weight.AsReadOnlySpan<float>())

@@ -1,8 +1,8 @@
 namespace Flare.Learning;
 
 /// <summary>
-/// The geometry and scratch memory of one convolution, and its three products. The input is read in place through tables of
-/// offsets, or from a copy with a border where there is padding.
+/// The geometry and scratch memory of one convolution, and its three products. The input is read in place through
+/// tables of offsets, or from a copy with a border where there is padding.
 /// </summary>
 internal sealed unsafe class ConvolutionPlan
 {
@@ -18,14 +18,18 @@ internal sealed unsafe class ConvolutionPlan
 
     private int PaddedWidth => _width + 2 * _padding;
 
-    /// <summary>Pixels of a row of the output's gradient, spread by the stride, with room for the kernel to overhang on both sides.</summary>
+    /// <summary>
+    /// Pixels of a row of the output's gradient, spread by the stride, with room for the kernel to overhang on both
+    /// sides.
+    /// </summary>
     private int SpreadWidth => _width + _kernel - 1;
 
     private int Taps => _inChannels * _kernel * _kernel;
 
     public void Shape(Conv2d layer, IReadOnlyList<int> input)
     {
-        (_inChannels, _outChannels, _kernel, _stride, _padding) = (layer.InChannels, layer.OutChannels, layer.Kernel, layer.Stride, layer.Padding);
+        (_inChannels, _outChannels, _kernel, _stride, _padding) =
+            (layer.InChannels, layer.OutChannels, layer.Kernel, layer.Stride, layer.Padding);
         (_height, _width) = (input[1], input[2]);
         OutHeight = (PaddedHeight - _kernel) / _stride + 1;
         OutWidth = (PaddedWidth - _kernel) / _stride + 1;
@@ -49,13 +53,15 @@ internal sealed unsafe class ConvolutionPlan
         var product = new Product.Operands
         {
             A = weight, RowStride = Taps, StepStride = 1, B = input, Offsets = null, Bias = bias,
-            C = output, CStride = (nint)OutHeight * OutWidth * _lanes, Rows = _outChannels, Steps = Taps, Columns = RunLength,
+            C = output, CStride = (nint)OutHeight * OutWidth * _lanes, Rows = _outChannels, Steps = Taps,
+            Columns = RunLength,
         };
         fixed (int* offsets = _inputOffsets)
         {
             for (var y = 0; y < OutHeight; y++)
                 for (var x = 0; x < OutWidth; x += RunPixels)
-                    Product.Compute<T>(product with { B = input + InputRun(y, x), Offsets = offsets, C = output + OutputRun(y, x) });
+                    Product.Compute<T>(
+                        product with { B = input + InputRun(y, x), Offsets = offsets, C = output + OutputRun(y, x) });
         }
     }
 
@@ -67,21 +73,24 @@ internal sealed unsafe class ConvolutionPlan
         _partials!.Span.Clear();
         var correlation = new Correlation.Operands
         {
-            D = outputGradient, DStride = (nint)OutHeight * OutWidth * _lanes, B = input, Offsets = null, Sums = _partials.Pointer,
+            D = outputGradient, DStride = (nint)OutHeight * OutWidth * _lanes, B = input, Offsets = null,
+                Sums = _partials.Pointer,
             Rows = _outChannels, Steps = Taps, Columns = RunLength,
         };
         fixed (int* offsets = _inputOffsets)
         {
             for (var y = 0; y < OutHeight; y++)
                 for (var x = 0; x < OutWidth; x += RunPixels)
-                    Correlation.Accumulate<T>(correlation with { D = outputGradient + OutputRun(y, x), B = input + InputRun(y, x), Offsets = offsets });
+                    Correlation.Accumulate<T>(
+                        correlation with { D = outputGradient + OutputRun(y, x), B = input
+                            + InputRun(y, x), Offsets = offsets });
         }
         Correlation.Fold(_partials.Pointer, weightGradient);
     }
 
-    // The transposed convolution, as a product with the flipped kernel over the output's gradient, spread by the stride. A row of
-    // the input meets only the kernel's rows of one residue modulo the stride; the steps are ordered by residue, so that those a
-    // row meets follow one another.
+    // The transposed convolution, as a product with the flipped kernel over the output's gradient, spread by the
+    // stride. A row of the input meets only the kernel's rows of one residue modulo the stride; the steps are ordered
+    // by residue, so that those a row meets follow one another.
     public void InputGradient<T>(float* weight, float* outputGradient, float* inputGradient) where T : struct, ILanes<T>
     {
         Spread(outputGradient);
@@ -106,8 +115,10 @@ internal sealed unsafe class ConvolutionPlan
                 var step = (RowsBefore(residue) + first) * _outChannels * _kernel;
                 Product.Compute<T>(new()
                 {
-                    A = flipped + step, RowStride = perInput, StepStride = 1, B = _spreadGradient!.Pointer + quotient * spreadRow, Offsets = offsets + step,
-                    Bias = null, C = inputGradient + y * row, CStride = _height * row, Rows = _inChannels, Steps = (end - first) * _outChannels * _kernel,
+                    A = flipped + step, RowStride = perInput, StepStride = 1, B = _spreadGradient!.Pointer
+                        + quotient * spreadRow, Offsets = offsets + step,
+                    Bias = null, C = inputGradient + y * row, CStride = _height * row, Rows = _inChannels,
+                    Steps = (end - first) * _outChannels * _kernel,
                     Columns = (int)row,
                 });
             }
@@ -149,9 +160,11 @@ internal sealed unsafe class ConvolutionPlan
                 for (var channel = 0; channel < _outChannels; channel++)
                     for (var x = 0; x < _kernel; x++, step++)
                     {
-                        _gradientOffsets[step] = checked(((channel * OutHeight - q) * SpreadWidth + (_kernel - 1 - x)) * _lanes);
+                        _gradientOffsets[step] =
+                            checked(((channel * OutHeight - q) * SpreadWidth + (_kernel - 1 - x)) * _lanes);
                         for (var input = 0; input < _inChannels; input++)
-                            _flipped[input * steps + step] = ((channel * _inChannels + input) * _kernel + y) * _kernel + x;
+                            _flipped[input * steps + step] = ((channel * _inChannels + input) * _kernel + y) * _kernel
+                                + x;
                     }
     }
 
@@ -162,7 +175,9 @@ internal sealed unsafe class ConvolutionPlan
         for (var channel = 0; channel < _inChannels; channel++)
             for (var y = 0; y < _height; y++)
                 new ReadOnlySpan<float>(input + (nint)(channel * _height + y) * _width * _lanes, _width * _lanes)
-                    .CopyTo(new(padded + ((nint)(channel * PaddedHeight + y + _padding) * PaddedWidth + _padding) * _lanes, _width * _lanes));
+                    .CopyTo(
+                        new(padded + ((nint)(channel * PaddedHeight + y + _padding) * PaddedWidth + _padding) * _lanes,
+                            _width * _lanes));
         return padded;
     }
 
@@ -179,6 +194,8 @@ internal sealed unsafe class ConvolutionPlan
         for (var row = 0; row < _outChannels * OutHeight; row++)
             for (var x = 0; x < OutWidth; x += RunPixels)
                 new ReadOnlySpan<float>(outputGradient + ((nint)row * OutWidth + x) * _lanes, RunLength)
-                    .CopyTo(new(_spreadGradient!.Pointer + ((nint)row * SpreadWidth + left + x * _stride) * _lanes, RunLength));
+                    .CopyTo(
+                        new(_spreadGradient!.Pointer + ((nint)row * SpreadWidth + left + x * _stride) * _lanes,
+                            RunLength));
     }
 }

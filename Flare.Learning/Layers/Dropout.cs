@@ -1,8 +1,8 @@
 namespace Flare.Learning;
 
 /// <summary>
-/// While training, sets each value to zero with a probability and scales the others up by 1/(1 − p), so that evaluation needs no
-/// scaling (PyTorch's nn.Dropout). The draws come from the training run's seed.
+/// While training, sets each value to zero with a probability and scales the others up by 1/(1 − p), so that evaluation
+/// needs no scaling (PyTorch's nn.Dropout). The draws come from the training run's seed.
 /// </summary>
 public sealed unsafe class Dropout : Layer
 {
@@ -12,7 +12,9 @@ public sealed unsafe class Dropout : Layer
     /// <param name="probability">The probability that a value is set to zero, in [0, 1).</param>
     public Dropout(double probability = 0.5)
     {
-        if (!(probability is >= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(probability), probability, "A probability in [0, 1) is expected.");
+        if (!(probability is >= 0 and < 1))
+            throw new ArgumentOutOfRangeException(
+                nameof(probability), probability, "A probability in [0, 1) is expected.");
         Probability = probability;
     }
 
@@ -31,7 +33,8 @@ public sealed unsafe class Dropout : Layer
         for (nint feature = 0, i = 0; feature < InputLength; feature++)
             for (var lane = 0; lane < pass.Lanes; lane++, i++)
             {
-                scales[i] = !pass.Training ? 1 : lane >= pass.Samples || pass.Random.NextDouble() < Probability ? 0 : kept;
+                scales[i] = !pass.Training ? 1 : lane >= pass.Samples || pass.Random.NextDouble() < Probability ? 0
+                    : kept;
                 output[i] = input[i] * scales[i];
             }
     }

@@ -4,8 +4,8 @@ namespace Flare.Learning;
 internal static class Initial
 {
     /// <summary>
-    /// Kaiming uniform with a = √5, for weight and bias alike: uniform within ±1/√fanIn (He et al. 2015; torch.nn's reset_parameters).
-    /// The distribution is PyTorch's, the numbers for a seed are ours.
+    /// Kaiming uniform with a = √5, for weight and bias alike: uniform within ±1/√fanIn (He et al. 2015; torch.nn's
+    /// reset_parameters). The distribution is PyTorch's, the numbers for a seed are ours.
     /// </summary>
     public static void KaimingUniform(SeededRandom random, int fanIn, TensorView weight, TensorView bias)
     {

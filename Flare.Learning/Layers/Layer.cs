@@ -1,11 +1,11 @@
 namespace Flare.Learning;
 
 /// <summary>
-/// One layer of a <see cref="Sequential"/>. Its parameters and buffers bear PyTorch's names and shapes, so that weights move to
-/// and from PyTorch. A layer belongs to one network: create a new one for each.
-/// <para>Inside a network samples lie innermost (features × samples, the number of samples rounded up to a multiple of 16), so that
-/// vectors run over samples: no layer needs a copy of its input in another order, and each sample's sums are the same whatever the
-/// vectors' width.</para>
+/// One layer of a <see cref="Sequential"/>. Its parameters and buffers bear PyTorch's names and shapes, so that weights
+/// move to and from PyTorch. A layer belongs to one network: create a new one for each.
+/// <para>Inside a network samples lie innermost (features × samples, the number of samples rounded up to a multiple of
+/// 16), so that vectors run over samples: no layer needs a copy of its input in another order, and each sample's sums
+/// are the same whatever the vectors' width.</para>
 /// </summary>
 public abstract unsafe class Layer
 {
@@ -29,7 +29,9 @@ public abstract unsafe class Layer
     /// <summary>Takes the layer into a network.</summary>
     internal void Join(string name, IReadOnlyList<int> inputShape)
     {
-        if (InputShape.Count > 0) throw new ArgumentException($"The layer '{name}' is already '{Name}' of a network; create a new layer for each place.");
+        if (InputShape.Count > 0)
+            throw new ArgumentException(
+                $"The layer '{name}' is already '{Name}' of a network; create a new layer for each place.");
         Name = name;
         OutputShape = Infer(inputShape);
         InputShape = [.. inputShape];
@@ -49,18 +51,22 @@ public abstract unsafe class Layer
     /// <summary>Sets parameters and buffers as PyTorch does by default.</summary>
     internal virtual void Initialize(SeededRandom random) { }
 
-    /// <summary>Makes scratch memory for so many lanes (samples, rounded up); called when the number changes; keeps what is large enough.</summary>
+    /// <summary>
+    /// Makes scratch memory for so many lanes (samples, rounded up); called when the number changes; keeps what is
+    /// large enough.
+    /// </summary>
     internal virtual void Reserve(int lanes) { }
 
     /// <summary>Computes the output, with vectors of one width; its bits do not depend on it.</summary>
     internal abstract void Forward<T>(in Pass pass, float* input, float* output) where T : struct, ILanes<T>;
 
     /// <summary>
-    /// Sets the gradients of the layer's parameters, and of its input unless <paramref name="inputGradient"/> is null. Lanes
-    /// without a sample have gradient 0 coming in and going out.
+    /// Sets the gradients of the layer's parameters, and of its input unless <paramref name="inputGradient"/> is null.
+    /// Lanes without a sample have gradient 0 coming in and going out.
     /// </summary>
     internal abstract void Backward<T>(
-        in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient) where T : struct, ILanes<T>;
+        in Pass pass, float* input, float* output, float* outputGradient, float* inputGradient)
+        where T : struct, ILanes<T>;
 
     private protected string Full(string tensor) => $"{Name}.{tensor}";
 

@@ -10,15 +10,18 @@ public sealed unsafe class Linear(int inFeatures, int outFeatures) : Layer
     private FloatBuffer? _samplesFirst, _paddedGradient;
 
     /// <summary>Values a sample comes with.</summary>
-    public int InFeatures { get; } = inFeatures > 0 ? inFeatures : throw new ArgumentOutOfRangeException(nameof(inFeatures));
+    public int InFeatures { get; } = inFeatures > 0 ? inFeatures
+        : throw new ArgumentOutOfRangeException(nameof(inFeatures));
 
     /// <summary>Values a sample leaves with.</summary>
-    public int OutFeatures { get; } = outFeatures > 0 ? outFeatures : throw new ArgumentOutOfRangeException(nameof(outFeatures));
+    public int OutFeatures { get; } = outFeatures > 0 ? outFeatures
+        : throw new ArgumentOutOfRangeException(nameof(outFeatures));
 
     private int PaddedInput => (InFeatures + 31) / 32 * 32;
 
     private protected override IReadOnlyList<int> Infer(IReadOnlyList<int> input) =>
-        input.Count == 1 && input[0] == InFeatures ? [OutFeatures] : throw Misfit(input, $"but takes [{InFeatures}]; put a Flatten before it, or correct inFeatures");
+        input.Count == 1 && input[0] == InFeatures ? [OutFeatures]
+        : throw Misfit(input, $"but takes [{InFeatures}]; put a Flatten before it, or correct inFeatures");
 
     internal override IEnumerable<TensorSpec> Tensors() =>
     [
@@ -32,7 +35,8 @@ public sealed unsafe class Linear(int inFeatures, int outFeatures) : Layer
         (_weightGradient, _biasGradient) = (gradients[Full("weight")], gradients[Full("bias")]);
     }
 
-    internal override void Initialize(SeededRandom random) => Initial.KaimingUniform(random, InFeatures, _weight, _bias);
+    internal override void Initialize(SeededRandom random) =>
+        Initial.KaimingUniform(random, InFeatures, _weight, _bias);
 
     internal override void Reserve(int lanes)
     {
@@ -73,7 +77,8 @@ public sealed unsafe class Linear(int inFeatures, int outFeatures) : Layer
         }
     }
 
-    // With few samples a sum over samples is too short for vectors along it: they run along the input's features instead.
+    // With few samples a sum over samples is too short for vectors along it: they run along the input's features
+    // instead.
     private void WeightGradient<T>(in Pass pass, float* input, float* outputGradient) where T : struct, ILanes<T>
     {
         float* samplesFirst = _samplesFirst!.Pointer, padded = _paddedGradient!.Pointer;
@@ -82,13 +87,15 @@ public sealed unsafe class Linear(int inFeatures, int outFeatures) : Layer
         {
             Product.Compute<T>(new()
             {
-                A = outputGradient, RowStride = pass.Lanes, StepStride = 1, B = samplesFirst, Offsets = offsets, Bias = null,
+                A = outputGradient, RowStride = pass.Lanes, StepStride = 1, B = samplesFirst, Offsets = offsets,
+                    Bias = null,
                 C = padded, CStride = PaddedInput, Rows = OutFeatures, Steps = pass.Samples, Columns = PaddedInput,
             });
         }
         var gradient = _weightGradient.AsSpan<float>();
         for (var row = 0; row < OutFeatures; row++)
-            new ReadOnlySpan<float>(padded + (long)row * PaddedInput, InFeatures).CopyTo(gradient[(row * InFeatures)..]);
+            new ReadOnlySpan<float>(padded + (long)row * PaddedInput, InFeatures).CopyTo(
+                gradient[(row * InFeatures)..]);
     }
 
     private static void Offsets(ref int[] offsets, int count, int stride)

@@ -1,6 +1,8 @@
 namespace Flare.Learning;
 
-/// <summary>The largest value of each window (PyTorch's nn.MaxPool2d). The gradient goes to the first largest.</summary>
+/// <summary>
+/// The largest value of each window (PyTorch's nn.MaxPool2d). The gradient goes to the first largest.
+/// </summary>
 /// <param name="kernel">Width and height of the window.</param>
 /// <param name="stride">Steps between windows; the window's width by default.</param>
 public sealed unsafe class MaxPool2d(int kernel, int? stride = null) : Pooling(kernel, stride)

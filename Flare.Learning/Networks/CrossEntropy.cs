@@ -1,10 +1,13 @@
 namespace Flare.Learning;
 
-/// <summary>Softmax and cross entropy in one (PyTorch's CrossEntropyLoss with mean reduction), over logits [classes × lanes].</summary>
+/// <summary>
+/// Softmax and cross entropy in one (PyTorch's CrossEntropyLoss with mean reduction), over logits [classes × lanes].
+/// </summary>
 internal static unsafe class CrossEntropy
 {
     /// <summary>The sum of the samples' losses; sets the gradient of their mean.</summary>
-    public static double Gradient(in Pass pass, float* logits, int classes, ReadOnlySpan<int> labels, float* gradient) =>
+    public static double Gradient(
+        in Pass pass, float* logits, int classes, ReadOnlySpan<int> labels, float* gradient) =>
         Lanes.Width switch
         {
             16 => Gradient<Lanes16>(pass, logits, classes, labels, gradient),
@@ -13,7 +16,8 @@ internal static unsafe class CrossEntropy
             _ => Gradient<Lanes1>(pass, logits, classes, labels, gradient),
         };
 
-    private static double Gradient<T>(in Pass pass, float* logits, int classes, ReadOnlySpan<int> labels, float* gradient)
+    private static double Gradient<T>(
+        in Pass pass, float* logits, int classes, ReadOnlySpan<int> labels, float* gradient)
         where T : struct, ILanes<T>
     {
         nint lanes = pass.Lanes;

@@ -1,12 +1,14 @@
 namespace Flare.Learning;
 
-/// <summary>Small networks ready to train. Each method is also a factory (seed in, network out), as trainers take them.</summary>
+/// <summary>
+/// Small networks ready to train. Each method is also a factory (seed in, network out), as trainers take them.
+/// </summary>
 public static class Models
 {
     /// <summary>
-    /// The network of NVIDIA FLARE's CIFAR-10 examples (and of PyTorch's tutorial): images [3, 32, 32], ten classes, 62,006
-    /// parameters. Max pooling stands before ReLU, which gives the same numbers for less work; names are PyTorch's
-    /// (<c>conv1</c>, <c>conv2</c>, <c>fc1</c> to <c>fc3</c>).
+    /// The network of NVIDIA FLARE's CIFAR-10 examples (and of PyTorch's tutorial): images [3, 32, 32], ten classes,
+    /// 62,006 parameters. Max pooling stands before ReLU, which gives the same numbers for less work; names are
+    /// PyTorch's (<c>conv1</c>, <c>conv2</c>, <c>fc1</c> to <c>fc3</c>).
     /// </summary>
     /// <param name="seed">Initial weights follow from it.</param>
     public static Sequential SimpleNetwork(long seed = 0) => new([3, 32, 32], seed,
@@ -18,8 +20,8 @@ public static class Models
         ("fc3", new Linear(84, 10)));
 
     /// <summary>
-    /// A small convolutional network for <see cref="Datasets.Digits"/>: images [1, 8, 8], ten classes, 6,586 parameters.
-    /// Eight epochs with <see cref="LocalTrainer"/>'s defaults get about 98 % of the test part right.
+    /// A small convolutional network for <see cref="Datasets.Digits"/>: images [1, 8, 8], ten classes, 6,586
+    /// parameters. Eight epochs with <see cref="LocalTrainer"/>'s defaults get about 98 % of the test part right.
     /// </summary>
     /// <param name="seed">Initial weights follow from it.</param>
     public static Sequential DigitsCnn(long seed = 0) => new([1, 8, 8], seed,
@@ -28,7 +30,10 @@ public static class Models
         ("flatten", new Flatten()),
         ("fc1", new Linear(24 * 4 * 4, 10)));
 
-    /// <summary>Multinomial logistic regression: one linear layer named <c>linear</c>. Samples of any shape with so many values will do.</summary>
+    /// <summary>
+    /// Multinomial logistic regression: one linear layer named <c>linear</c>. Samples of any shape with so many values
+    /// will do.
+    /// </summary>
     /// <param name="features">Values of a sample.</param>
     /// <param name="classes">Number of classes.</param>
     /// <param name="seed">Initial weights follow from it.</param>

@@ -1,13 +1,17 @@
 namespace Flare.Learning;
 
 /// <summary>
-/// Layers one after the other, ending in one logit a class, with softmax cross entropy as the loss. Parameters and buffers lie in
-/// one state dict that the network owns; <see cref="StateDict"/> and <see cref="Load"/> copy out of it and into it.
-/// <para>Memory is laid out for the largest batch seen so far: a training step allocates nothing. Training runs on the calling
-/// thread alone, and gives the same bits for the same seed, losses included, on every processor and operating system: whatever
-/// its vectors' width, compiled just in time or ahead of it. Not thread-safe: one network for each thread.</para>
+/// Layers one after the other, ending in one logit a class, with softmax cross entropy as the loss. Parameters and
+/// buffers lie in one state dict that the network owns; <see cref="StateDict"/> and <see cref="Load"/> copy out of it
+/// and into it.
+/// <para>Memory is laid out for the largest batch seen so far: a training step allocates nothing. Training runs on the
+/// calling thread alone, and gives the same bits for the same seed, losses included, on every processor and operating
+/// system: whatever its vectors' width, compiled just in time or ahead of it. Not thread-safe: one network for each
+/// thread.</para>
 /// </summary>
-[System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Its tensors never leave it and are the collector's; a using around every network would buy nothing.")]
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001",
+    Justification = "Its tensors never leave it and are the collector's; a using around every network would buy "
+        + "nothing.")]
 public sealed unsafe class Sequential
 {
     private const int LaneUnit = 16;
@@ -21,12 +25,15 @@ public sealed unsafe class Sequential
     /// <summary>Puts a network together and initialises it as PyTorch does by default.</summary>
     /// <param name="inputShape">The shape of one sample, such as [3, 32, 32].</param>
     /// <param name="seed">Initial weights, and the draws of dropout, follow from it.</param>
-    /// <param name="layers">The layers with their names; <c>conv1</c> gives tensors such as <c>conv1.weight</c>.</param>
-    /// <exception cref="ArgumentException">A layer does not fit the one before it, two bear one name, or the output is not one row of logits.</exception>
+    /// <param name="layers">The layers with their names; <c>conv1</c> gives tensors such as
+    /// <c>conv1.weight</c>.</param>
+    /// <exception cref="ArgumentException">A layer does not fit the one before it, two bear one name, or the output is
+    /// not one row of logits.</exception>
     public Sequential(ReadOnlySpan<int> inputShape, long seed, params ReadOnlySpan<(string Name, Layer Layer)> layers)
     {
         if (layers.IsEmpty) throw new ArgumentException("A network has at least one layer.", nameof(layers));
-        foreach (var dimension in inputShape) ArgumentOutOfRangeException.ThrowIfNegativeOrZero(dimension, nameof(inputShape));
+        foreach (var dimension in inputShape)
+            ArgumentOutOfRangeException.ThrowIfNegativeOrZero(dimension, nameof(inputShape));
         InputShape = inputShape.ToArray();
         _layers = new Layer[layers.Length];
         _activations = new FloatBuffer[layers.Length + 1];
@@ -37,12 +44,17 @@ public sealed unsafe class Sequential
         {
             var (name, layer) = layers[i];
             ArgumentException.ThrowIfNullOrEmpty(name);
-            if (!names.Add(name)) throw new ArgumentException($"Two layers are named '{name}'; names are unique in a network.", nameof(layers));
+            if (!names.Add(name))
+                throw new ArgumentException(
+                    $"Two layers are named '{name}'; names are unique in a network.", nameof(layers));
             layer.Join(name, shape);
             shape = layer.OutputShape;
             _layers[i] = layer;
         }
-        if (shape.Count != 1) throw new ArgumentException($"The last layer gives [{string.Join(", ", shape)}] where one row of logits is expected; end with Flatten or Linear.", nameof(layers));
+        if (shape.Count != 1)
+            throw new ArgumentException(
+                $"The last layer gives [{string.Join(", ", shape)}] where one row of logits is expected; end with "
+                    + $"Flatten or Linear.", nameof(layers));
         Classes = shape[0];
 
         var layout = new TensorLayout(_layers.SelectMany(layer => layer.Tensors()));
@@ -66,17 +78,23 @@ public sealed unsafe class Sequential
     /// <summary>Parameters and buffers: names, shapes, roles.</summary>
     public TensorLayout Layout => _state.Layout;
 
-    /// <summary>The parameters with their gradients, in order: what an optimizer, or a term added to the gradient, works on.</summary>
+    /// <summary>
+    /// The parameters with their gradients, in order: what an optimizer, or a term added to the gradient, works on.
+    /// </summary>
     public IReadOnlyList<Parameter> Parameters { get; }
 
-    /// <summary>The gradients of the last <see cref="Backpropagate"/>, parameters only. The network's own memory: read and write, do not dispose.</summary>
+    /// <summary>
+    /// The gradients of the last <see cref="Backpropagate"/>, parameters only. The network's own memory: read and
+    /// write, do not dispose.
+    /// </summary>
     public StateDict Gradients { get; }
 
     /// <summary>A copy of parameters and buffers; the caller owns it.</summary>
     public StateDict StateDict() => _state.Clone();
 
     /// <summary>Copies parameters and buffers into a state dict that has them all, in any order.</summary>
-    /// <exception cref="ArgumentException">A tensor is missing, of another shape or type, or not expected; nothing is copied then.</exception>
+    /// <exception cref="ArgumentException">A tensor is missing, of another shape or type, or not expected; nothing is
+    /// copied then.</exception>
     public void CopyTo(StateDict destination)
     {
         ArgumentNullException.ThrowIfNull(destination);
@@ -84,9 +102,11 @@ public sealed unsafe class Sequential
     }
 
     /// <summary>
-    /// Takes parameters and buffers by name, in any order and whatever their roles, which files do not carry; the source is copied.
+    /// Takes parameters and buffers by name, in any order and whatever their roles, which files do not carry; the
+    /// source is copied.
     /// </summary>
-    /// <exception cref="ArgumentException">A tensor is missing, of another shape or type, or not expected; nothing is taken then.</exception>
+    /// <exception cref="ArgumentException">A tensor is missing, of another shape or type, or not expected; nothing is
+    /// taken then.</exception>
     public void Load(StateDict weights)
     {
         ArgumentNullException.ThrowIfNull(weights);
@@ -106,10 +126,12 @@ public sealed unsafe class Sequential
             if (index < 0) throw new ArgumentException($"The weights lack tensor '{spec.Name}' of this network.");
             var given = theirs[index];
             if (given.DType != spec.DType || !given.Shape.AsSpan().SequenceEqual(spec.Shape.AsSpan()))
-                throw new ArgumentException($"Tensor '{spec.Name}' of the weights is {given} where this network has {spec}.");
+                throw new ArgumentException(
+                    $"Tensor '{spec.Name}' of the weights is {given} where this network has {spec}.");
         }
         foreach (var spec in theirs)
-            if (Layout.IndexOf(spec.Name) < 0) throw new ArgumentException($"The weights have tensor '{spec.Name}', which this network does not.");
+            if (Layout.IndexOf(spec.Name) < 0)
+                throw new ArgumentException($"The weights have tensor '{spec.Name}', which this network does not.");
         foreach (var tensor in from)
         {
             if (tensor.Spec.DType == DType.Int64) tensor.AsReadOnlySpan<long>().CopyTo(to[tensor.Name].AsSpan<long>());
@@ -121,8 +143,8 @@ public sealed unsafe class Sequential
     public void Reseed(long seed) => _random.Reseed(unchecked((ulong)seed), stream: 0xD80);
 
     /// <summary>
-    /// One training pass over a batch: forward, loss, and the gradients of the mean loss into <see cref="Gradients"/>. Weights do
-    /// not change (running statistics of batch normalisation do); an optimizer steps afterwards.
+    /// One training pass over a batch: forward, loss, and the gradients of the mean loss into <see cref="Gradients"/>.
+    /// Weights do not change (running statistics of batch normalisation do); an optimizer steps afterwards.
     /// </summary>
     /// <param name="data">The data.</param>
     /// <param name="samples">Which of its samples make the batch.</param>
@@ -130,7 +152,8 @@ public sealed unsafe class Sequential
     public double Backpropagate(Dataset data, ReadOnlySpan<int> samples)
     {
         var pass = Forward(data, samples, training: true);
-        var loss = CrossEntropy.Gradient(pass, _activations[^1].Pointer, Classes, _labels, _activationGradients[^1].Pointer);
+        var loss = CrossEntropy.Gradient(
+            pass, _activations[^1].Pointer, Classes, _labels, _activationGradients[^1].Pointer);
         switch (Lanes.Width)
         {
             case 16: Backward<Lanes16>(pass); break;
@@ -148,7 +171,9 @@ public sealed unsafe class Sequential
     public void Predict(Dataset data, ReadOnlySpan<int> samples, Span<float> logits)
     {
         if (logits.Length < samples.Length * Classes)
-            throw new ArgumentException($"{samples.Length} samples of {Classes} classes give {samples.Length * Classes} logits; there is room for {logits.Length}.", nameof(logits));
+            throw new ArgumentException(
+                $"{samples.Length} samples of {Classes} classes give {samples.Length * Classes} logits; there is room "
+                    + $"for {logits.Length}.", nameof(logits));
         var pass = Forward(data, samples, training: false);
         var output = _activations[^1].Pointer;
         for (var sample = 0; sample < samples.Length; sample++)

@@ -3,8 +3,8 @@ using System.Runtime.Intrinsics;
 namespace Flare.Learning;
 
 /// <summary>
-/// S[r, k] += Σⱼ D[r, j] · B[offset[k] + j]: a convolution's weight gradient, one row of output pixels a call. Each S[r, k]
-/// is kept as 16 partial sums (j modulo 16) whatever the vectors' width; <c>Fold</c> adds them up at the end.
+/// S[r, k] += Σⱼ D[r, j] · B[offset[k] + j]: a convolution's weight gradient, one row of output pixels a call. Each
+/// S[r, k] is kept as 16 partial sums (j modulo 16) whatever the vectors' width; <c>Fold</c> adds them up at the end.
 /// </summary>
 internal static unsafe class Correlation
 {
@@ -53,7 +53,8 @@ internal static unsafe class Correlation
     {
         if (!Vector128.IsHardwareAccelerated)
             return Quarter(sums, 0) + Quarter(sums, 2) + (Quarter(sums, 1) + Quarter(sums, 3));
-        var four = Vector128.Load(sums) + Vector128.Load(sums + 8) + (Vector128.Load(sums + 4) + Vector128.Load(sums + 12));;
+        var four = Vector128.Load(sums) + Vector128.Load(sums + 8)
+            + (Vector128.Load(sums + 4) + Vector128.Load(sums + 12));;
         
         return four[0] + four[2] + (four[1] + four[3]);
     }
@@ -72,7 +73,8 @@ internal static unsafe class Correlation
         float* s0 = o.Sums + (long)step * Partials + lane, s1 = o.Sums + (long)next * Partials + lane;
         nint t0 = (nint)row * o.Steps * Partials, t1 = (nint)Math.Min(row + 1, last) * o.Steps * Partials;
         nint t2 = (nint)Math.Min(row + 2, last) * o.Steps * Partials;
-        nint t3 = (nint)Math.Min(row + 3, last) * o.Steps * Partials, t4 = (nint)Math.Min(row + 4, last) * o.Steps * Partials;
+        nint t3 = (nint)Math.Min(row + 3, last) * o.Steps * Partials, t4 = (nint)Math.Min(
+            row + 4, last) * o.Steps * Partials;
         nint t5 = (nint)Math.Min(row + 5, last) * o.Steps * Partials;
         T c00 = T.Load(s0 + t0), c10 = T.Load(s0 + t1), c20 = T.Load(s0 + t2);
         T c30 = T.Load(s0 + t3), c40 = T.Load(s0 + t4), c50 = T.Load(s0 + t5);

@@ -11,7 +11,10 @@ internal sealed unsafe class FloatBuffer
     public FloatBuffer(long length)
     {
         if (length > Array.MaxLength - AlignmentFloats)
-            throw new InvalidOperationException(Invariant($"A layer would need {length:N0} floats in one run, more than the {Array.MaxLength:N0} that fit; use smaller batches."));
+            throw new InvalidOperationException(
+                Invariant(
+                    $"A layer would need {length:N0} floats in one run, more than the {Array.MaxLength:N0} that fit; ")
+                        + Invariant($"use smaller batches."));
         _array = GC.AllocateArray<float>((int)length + AlignmentFloats, pinned: true);
         var address = (nuint)Marshal.UnsafeAddrOfPinnedArrayElement(_array, 0);
         Pointer = (float*)((address + 63) & ~(nuint)63);

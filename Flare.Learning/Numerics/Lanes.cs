@@ -3,9 +3,10 @@ using System.Runtime.Intrinsics;
 namespace Flare.Learning;
 
 /// <summary>
-/// A vector of floats, so that each kernel is written once and compiled for every width. All widths give the same bits, on every
-/// processor: the kernels keep the order of every sum independent of the width, and an operation here is one that IEEE 754 rounds
-/// in one way only. So a product is rounded before it is added; fused multiply-add, which not every processor has, is used nowhere.
+/// A vector of floats, so that each kernel is written once and compiled for every width. All widths give the same bits,
+/// on every processor: the kernels keep the order of every sum independent of the width, and an operation here is one
+/// that IEEE 754 rounds in one way only. So a product is rounded before it is added; fused multiply-add, which not
+/// every processor has, is used nowhere.
 /// </summary>
 internal unsafe interface ILanes<TSelf> where TSelf : struct, ILanes<TSelf>
 {
@@ -46,7 +47,9 @@ internal unsafe interface ILanes<TSelf> where TSelf : struct, ILanes<TSelf>
 /// <summary>What the widths have in common.</summary>
 internal static class Lanes
 {
-    /// <summary>1.5 · 2²³: a small number that is added to it is rounded to a whole one, which stands in its lowest bits.</summary>
+    /// <summary>
+    /// 1.5 · 2²³: a small number that is added to it is rounded to a whole one, which stands in its lowest bits.
+    /// </summary>
     public const float Magic = 12582912f;
 
     /// <summary>The bits of 1.0f, and how far the exponent lies up.</summary>
@@ -55,7 +58,9 @@ internal static class Lanes
     [ThreadStatic]
     private static int s_forced;
 
-    /// <summary>How many floats the kernels of this thread take at a time: 16, 8, 4, or 1 where the runtime has no vectors.</summary>
+    /// <summary>
+    /// How many floats the kernels of this thread take at a time: 16, 8, 4, or 1 where the runtime has no vectors.
+    /// </summary>
     public static int Width => s_forced > 0 ? s_forced : Widest;
 
     private static int Widest =>

@@ -37,13 +37,16 @@ internal readonly unsafe struct Lanes1(float value) : ILanes<Lanes1>
     public static Lanes1 SquareRoot(Lanes1 value) => new(MathF.Sqrt(value._value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes1 WhereGreater(Lanes1 left, Lanes1 right, Lanes1 value) => left._value > right._value ? value : default;
+    public static Lanes1 WhereGreater(Lanes1 left, Lanes1 right, Lanes1 value) =>
+        left._value > right._value ? value : default;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes1 WhereEqual(Lanes1 left, Lanes1 right, Lanes1 value) => left._value == right._value ? value : default;
+    public static Lanes1 WhereEqual(Lanes1 left, Lanes1 right, Lanes1 value) =>
+        left._value == right._value ? value : default;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Lanes1 WhereUnequal(Lanes1 left, Lanes1 right, Lanes1 value) => left._value == right._value ? default : value;
+    public static Lanes1 WhereUnequal(Lanes1 left, Lanes1 right, Lanes1 value) =>
+        left._value == right._value ? default : value;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Lanes1 PowerOfTwo(Lanes1 magicPlusN)

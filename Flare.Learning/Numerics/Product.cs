@@ -4,8 +4,8 @@ namespace Flare.Learning;
 
 /// <summary>
 /// C[r, j] = bias[r] + Σₖ A[r, k] · B[offset[k] + j]: the one product behind linear layers and convolutions, in both
-/// directions. B's rows are found through offsets, so a convolution reads its input in place, without im2col. Samples lie
-/// innermost, hence vectors run along j and every C[r, j] is summed in the order of k, whatever the vectors' width.
+/// directions. B's rows are found through offsets, so a convolution reads its input in place, without im2col. Samples
+/// lie innermost, hence vectors run along j and every C[r, j] is summed in the order of k, whatever the vectors' width.
 /// </summary>
 internal static unsafe class Product
 {
@@ -28,7 +28,9 @@ internal static unsafe class Product
         public required int Columns { get; init; }
     }
 
-    /// <summary>Computes with vectors of one width, and the half of it where that does not divide the columns.</summary>
+    /// <summary>
+    /// Computes with vectors of one width, and the half of it where that does not divide the columns.
+    /// </summary>
     public static void Compute<T>(in Operands o) where T : struct, ILanes<T>
     {
         var wide = o.Columns / (2 * T.Count) * (2 * T.Count);

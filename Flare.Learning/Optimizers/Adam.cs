@@ -1,14 +1,15 @@
 namespace Flare.Learning;
 
 /// <summary>
-/// Adam (Kingma and Ba 2015) as PyTorch's torch.optim.Adam: bias-corrected running means of the gradient and of its square;
-/// w ← w − rate·m̂/(√v̂ + ε).
+/// Adam (Kingma and Ba 2015) as PyTorch's torch.optim.Adam: bias-corrected running means of the gradient and of its
+/// square; w ← w − rate·m̂/(√v̂ + ε).
 /// </summary>
 /// <param name="learningRate">The learning rate.</param>
 /// <param name="beta1">Decay of the mean of gradients.</param>
 /// <param name="beta2">Decay of the mean of squared gradients.</param>
 /// <param name="epsilon">Added to the denominator.</param>
-public sealed unsafe class Adam(double learningRate = 0.001, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8)
+public sealed unsafe class Adam(
+    double learningRate = 0.001, double beta1 = 0.9, double beta2 = 0.999, double epsilon = 1e-8)
     : Optimizer(learningRate)
 {
     private readonly double _beta1 = InUnit(beta1, nameof(beta1)), _beta2 = InUnit(beta2, nameof(beta2));

@@ -1,6 +1,8 @@
 namespace Flare.Learning;
 
-/// <summary>Changes parameters after each batch. Its state (momentum) belongs to one network and one run of training.</summary>
+/// <summary>
+/// Changes parameters after each batch. Its state (momentum) belongs to one network and one run of training.
+/// </summary>
 public abstract unsafe class Optimizer
 {
     private Sequential? _network;
@@ -33,7 +35,8 @@ public abstract unsafe class Optimizer
         }
         else if (!ReferenceEquals(_network, network))
         {
-            throw new InvalidOperationException("An optimizer's momentum belongs to one network; create an optimizer for each.");
+            throw new InvalidOperationException(
+                "An optimizer's momentum belongs to one network; create an optimizer for each.");
         }
         Begin();
         switch (Lanes.Width)
@@ -69,7 +72,9 @@ public abstract unsafe class Optimizer
     /// <summary>Called before the parameters are stepped.</summary>
     private protected virtual void Begin() { }
 
-    /// <summary>Steps a range of one parameter's values, by its place in the layout; the range is a multiple of the lanes.</summary>
+    /// <summary>
+    /// Steps a range of one parameter's values, by its place in the layout; the range is a multiple of the lanes.
+    /// </summary>
     private protected abstract void Update<T>(int index, float* values, float* gradients, int from, int to)
         where T : struct, ILanes<T>;
 }

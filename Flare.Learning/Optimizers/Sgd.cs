@@ -1,8 +1,8 @@
 namespace Flare.Learning;
 
 /// <summary>
-/// Stochastic gradient descent as PyTorch's torch.optim.SGD: g ← gradient + decay·w; v ← momentum·v + g (v ← g in the first
-/// step); w ← w − rate·v.
+/// Stochastic gradient descent as PyTorch's torch.optim.SGD: g ← gradient + decay·w; v ← momentum·v + g (v ← g in the
+/// first step); w ← w − rate·v.
 /// </summary>
 /// <param name="learningRate">The learning rate.</param>
 /// <param name="momentum">Share of the last step's direction that is kept; 0 for none.</param>

@@ -4,33 +4,39 @@ namespace Flare.Learning;
 
 public static partial class Partitioning
 {
-    /// <summary>Samples that each site gets at least in <see cref="SplitDirichlet"/>, where there are enough; as in NVIDIA FLARE.</summary>
+    /// <summary>
+    /// Samples that each site gets at least in <see cref="SplitDirichlet"/>, where there are enough; as in NVIDIA
+    /// FLARE.
+    /// </summary>
     public const int DirichletMinimum = 10;
 
     private const int Redraws = 100;
 
     /// <summary>
-    /// Deals each class out in proportions drawn from a Dirichlet distribution, so that sites differ in their mix of classes and in
-    /// size: Hsu et al. 2019, "Measuring the Effects of Non-Identical Data Distribution", in the way of NVIDIA FLARE's examples (a
-    /// site that has its share already gets no more of the next class).
-    /// <para>Every site gets <see cref="DirichletMinimum"/> samples, or an even share where there are fewer: the draw is repeated
-    /// up to 100 times for that; after that the poorest sites are filled up from the richest.</para>
+    /// Deals each class out in proportions drawn from a Dirichlet distribution, so that sites differ in their mix of
+    /// classes and in size: Hsu et al. 2019, "Measuring the Effects of Non-Identical Data Distribution", in the way of
+    /// NVIDIA FLARE's examples (a site that has its share already gets no more of the next class).
+    /// <para>Every site gets <see cref="DirichletMinimum"/> samples, or an even share where there are fewer: the draw
+    /// is repeated up to 100 times for that; after that the poorest sites are filled up from the richest.</para>
     /// </summary>
     /// <param name="data">The data.</param>
     /// <param name="sites">Number of sites.</param>
-    /// <param name="alpha">Above 0. The smaller, the more sites differ: 0.1 is a strong skew, 1 a moderate one, 100 almost none.</param>
+    /// <param name="alpha">Above 0. The smaller, the more sites differ: 0.1 is a strong skew, 1 a moderate one, 100
+    /// almost none.</param>
     /// <param name="seed">Decides which samples go where.</param>
     /// <exception cref="ArgumentException">There are fewer samples than sites.</exception>
     public static IReadOnlyList<Dataset> SplitDirichlet(this Dataset data, int sites, double alpha, long seed)
     {
         Require(data, sites);
-        if (!(alpha > 0 && double.IsFinite(alpha))) throw new ArgumentOutOfRangeException(nameof(alpha), alpha, "A finite alpha above 0 is expected.");
+        if (!(alpha > 0 && double.IsFinite(alpha)))
+            throw new ArgumentOutOfRangeException(nameof(alpha), alpha, "A finite alpha above 0 is expected.");
         var random = new SeededRandom(unchecked((ulong)seed), stream: 0xD112);
         var minimum = Math.Min(DirichletMinimum, data.Count / sites);
         var byClass = Enumerable.Range(0, data.Count).ToLookup(data.Label);
         int[][] classes = [.. Enumerable.Range(0, data.Classes).Select(label => byClass[label].ToArray())];
         var shards = Draw(classes, data.Count, sites, alpha, random);
-        for (var i = 0; i < Redraws && shards.Any(shard => shard.Count < minimum); i++) shards = Draw(classes, data.Count, sites, alpha, random);
+        for (var i = 0; i < Redraws && shards.Any(shard => shard.Count < minimum); i++)
+            shards = Draw(classes, data.Count, sites, alpha, random);
         FillUp(shards, minimum);
         foreach (var shard in shards) random.Shuffle(CollectionsMarshal.AsSpan(shard));
         return [.. shards.Select(shard => data.Subset([.. shard]))];
@@ -48,7 +54,8 @@ public static partial class Partitioning
             for (var site = 0; site < sites; site++)
             {
                 running += shares[site];
-                var end = site == sites - 1 ? samples.Length : Math.Min(samples.Length, (int)(running * samples.Length));
+                var end = site == sites - 1 ? samples.Length
+                    : Math.Min(samples.Length, (int)(running * samples.Length));
                 shards[site].AddRange(samples.AsSpan(start, end - start));
                 start = end;
             }

@@ -1,12 +1,13 @@
 namespace Flare.Learning;
 
 /// <summary>
-/// A site's trainer for classifiers: loads the global model, trains it on the site's data, and answers with the difference of the
-/// weights and the number of steps. Asked to, it measures the global model, so that each round reports <c>accuracy</c> and
+/// A site's trainer for classifiers: loads the global model, trains it on the site's data, and answers with the
+/// difference of the weights and the number of steps. Asked to, it measures the global model, so that each round
+/// reports <c>accuracy</c> and
 /// <c>loss</c>. The same seed of the run gives the same bits.
 /// </summary>
-/// <param name="model">Makes the network for a seed, such as <see cref="Models.DigitsCnn"/>. Trainers that are given the same method share
-/// networks: a simulation of many sites keeps as many as train at once.</param>
+/// <param name="model">Makes the network for a seed, such as <see cref="Models.DigitsCnn"/>. Trainers that are given
+/// the same method share networks: a simulation of many sites keeps as many as train at once.</param>
 /// <param name="data">The site's data.</param>
 public sealed class ClassifierTrainer(Func<long, Sequential> model, Dataset data) : Learner
 {
@@ -19,17 +20,22 @@ public sealed class ClassifierTrainer(Func<long, Sequential> model, Dataset data
     /// <summary>Samples in a batch. Default 16.</summary>
     public int BatchSize { get; init; } = 16;
 
-    /// <summary>Makes a round's optimizer; momentum does not outlive a round. Default: SGD, learning rate 0.05, momentum 0.9.</summary>
+    /// <summary>
+    /// Makes a round's optimizer; momentum does not outlive a round. Default: SGD, learning rate 0.05, momentum 0.9.
+    /// </summary>
     public Func<Optimizer> Optimizer { get; init; } = LocalTrainer.DefaultOptimizer;
 
     /// <summary>
-    /// μ of FedProx (Li et al. 2020): adds μ/2·‖w − w_global‖² to the loss, which keeps sites with unlike data together. Default 0, off;
-    /// 0.01 to 1 are usual.
+    /// μ of FedProx (Li et al. 2020): adds μ/2·‖w − w_global‖² to the loss, which keeps sites with unlike data
+    /// together. Default 0, off; 0.01 to 1 are usual.
     /// </summary>
     public double ProximalTerm
     {
         get;
-        init => field = value >= 0 && double.IsFinite(value) ? value : throw new ArgumentOutOfRangeException(nameof(ProximalTerm), value, "A finite μ of at least 0 is expected.");
+        init =>
+            field = value >= 0 && double.IsFinite(value) ? value
+            : throw new ArgumentOutOfRangeException(
+                nameof(ProximalTerm), value, "A finite μ of at least 0 is expected.");
     }
 
     /// <summary>The data on which the global model is measured. Default: the data that the site trains on.</summary>
@@ -54,7 +60,8 @@ public sealed class ClassifierTrainer(Func<long, Sequential> model, Dataset data
         var difference = global.Clone();
         network.CopyTo(difference);
         difference.SubtractInPlace(global);
-        return ValueTask.FromResult(Dxo.WeightDiff(difference.HandOver()).WithMeta(MetaKey.NumStepsCurrentRound, result.Steps));
+        return ValueTask.FromResult(
+            Dxo.WeightDiff(difference.HandOver()).WithMeta(MetaKey.NumStepsCurrentRound, result.Steps));
     }
 
     /// <inheritdoc/>
@@ -84,6 +91,8 @@ public sealed class ClassifierTrainer(Func<long, Sequential> model, Dataset data
         ArgumentNullException.ThrowIfNull(model);
         return model.Kind == DataKind.Weights
             ? model.Tensors
-            : throw new ArgumentException($"A task of training or validation brings {DataKind.Weights}; this one brought {model.Kind}. Does a filter at this site turn it back?", nameof(model));
+            : throw new ArgumentException(
+                $"A task of training or validation brings {DataKind.Weights}; this one brought {model.Kind}. Does a "
+                    + $"filter at this site turn it back?", nameof(model));
     }
 }

@@ -22,15 +22,20 @@ public sealed class LocalTrainer
     /// <summary>Passes over the data. Default 1.</summary>
     public int Epochs { get; init => field = Positive(value, nameof(Epochs)); } = 1;
 
-    /// <summary>Samples in a batch; the last of an epoch may have fewer. Default 16. Multiples of 16 are fastest.</summary>
+    /// <summary>
+    /// Samples in a batch; the last of an epoch may have fewer. Default 16. Multiples of 16 are fastest.
+    /// </summary>
     public int BatchSize { get; init => field = Positive(value, nameof(BatchSize)); } = 16;
 
-    /// <summary>Makes a run's optimizer; each run starts without momentum. Default: SGD, learning rate 0.05, momentum 0.9.</summary>
+    /// <summary>
+    /// Makes a run's optimizer; each run starts without momentum. Default: SGD, learning rate 0.05, momentum 0.9.
+    /// </summary>
     public Func<Optimizer> Optimizer { get; init; } = DefaultOptimizer;
 
     /// <summary>
     /// Called in each step between the gradient and the optimizer, with the network whose gradients stand in
-    /// <see cref="Sequential.Parameters"/>: the place for FedProx's proximal term, SCAFFOLD's control variates, clipping.
+    /// <see cref="Sequential.Parameters"/>: the place for FedProx's proximal term, SCAFFOLD's control variates,
+    /// clipping.
     /// </summary>
     public Action<Sequential>? BeforeStep { get; init; }
 

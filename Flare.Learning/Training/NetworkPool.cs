@@ -4,8 +4,9 @@ using System.Runtime.CompilerServices;
 namespace Flare.Learning;
 
 /// <summary>
-/// Networks by the method that makes them. A network's memory is a multiple of its model's; only those that compute need it, not
-/// every site of a simulation. Whoever rents one loads weights and a seed: nothing of its last use remains.
+/// Networks by the method that makes them. A network's memory is a multiple of its model's; only those that compute
+/// need it, not every site of a simulation. Whoever rents one loads weights and a seed: nothing of its last use
+/// remains.
 /// </summary>
 internal static class NetworkPool
 {

@@ -11,10 +11,13 @@ internal static partial class Log
     [LoggerMessage(3, LogLevel.Warning, "{Site} failed task {Task} of round {Round}: {Reason}")]
     public static partial void SiteFailed(ILogger logger, string site, string task, int round, string reason);
 
-    [LoggerMessage(4, LogLevel.Warning, "The contribution of {Site} to task {Task} of round {Round} was refused: {Reason}")]
+    [LoggerMessage(4, LogLevel.Warning,
+        "The contribution of {Site} to task {Task} of round {Round} was refused: {Reason}")]
     public static partial void ContributionRefused(ILogger logger, string site, string task, int round, string reason);
 
-    [LoggerMessage(5, LogLevel.Warning, "{Site}: the executor did not stop within {Seconds} s of being told to; it is abandoned. Pass the abort token on to everything it awaits and look at it in every loop")]
+    [LoggerMessage(5, LogLevel.Warning,
+        "{Site}: the executor did not stop within {Seconds} s of being told to; it is abandoned. Pass the abort token "
+            + "on to everything it awaits and look at it in every loop")]
     public static partial void ExecutorAbandoned(ILogger logger, string site, double seconds);
 
     [LoggerMessage(6, LogLevel.Information, "Round {Round} committed: {Accepted} of {Targets} sites, {Seconds:F3} s")]
@@ -26,7 +29,8 @@ internal static partial class Log
     [LoggerMessage(8, LogLevel.Warning, "{Site} was not heard of for {Seconds} s and counts as lost")]
     public static partial void SiteLost(ILogger logger, string site, double seconds);
 
-    [LoggerMessage(9, LogLevel.Information, "Job {Job} starts: epoch {Epoch}, seed {Seed}, {Sites} sites, upload permits {Permits}")]
+    [LoggerMessage(9, LogLevel.Information,
+        "Job {Job} starts: epoch {Epoch}, seed {Seed}, {Sites} sites, upload permits {Permits}")]
     public static partial void JobStarts(ILogger logger, string job, int epoch, ulong seed, int sites, int permits);
 
     [LoggerMessage(10, LogLevel.Information,
@@ -72,26 +76,35 @@ internal static partial class Log
     [LoggerMessage(12, LogLevel.Warning, "{Warning}")]
     public static partial void JournalWarning(ILogger logger, string warning);
 
-    [LoggerMessage(13, LogLevel.Error, "{Site}: what the executor registered with the abort token of task {Task} threw; the task is aborted all the same")]
+    [LoggerMessage(13, LogLevel.Error,
+        "{Site}: what the executor registered with the abort token of task {Task} threw; the task is aborted all "
+            + "the same")]
     public static partial void AbortHandlerFailed(ILogger logger, Exception exception, string site, string task);
 
-    [LoggerMessage(14, LogLevel.Warning, "{Peer}: the federated event {EventType} is dropped, because {Limit} wait to be confirmed")]
+    [LoggerMessage(14, LogLevel.Warning,
+        "{Peer}: the federated event {EventType} is dropped, because {Limit} wait to be confirmed")]
     public static partial void EventDropped(ILogger logger, string peer, string eventType, int limit);
 
-    [LoggerMessage(15, LogLevel.Error, "The workflow {Workflow} did not end within {Seconds} s of being told to; it is abandoned. Pass the abort token on to everything it awaits and look at it in every loop")]
+    [LoggerMessage(15, LogLevel.Error,
+        "The workflow {Workflow} did not end within {Seconds} s of being told to; it is abandoned. Pass the abort "
+            + "token on to everything it awaits and look at it in every loop")]
     public static partial void WorkflowAbandoned(ILogger logger, string workflow, double seconds);
 
-    [LoggerMessage(18, LogLevel.Information, "Task {Task} of round {Round} has {Answers} of {Targets} answers and waits since {Seconds} s for {Sites}. "
+    [LoggerMessage(18, LogLevel.Information,
+        "Task {Task} of round {Round} has {Answers} of {Targets} answers and waits since {Seconds} s for {Sites}. "
         + "Federation.GoOnWithoutAsync lets the round go on without a site")]
-    public static partial void TaskWaits(ILogger logger, string task, int round, int answers, int targets, string sites, long seconds);
+    public static partial void TaskWaits(
+        ILogger logger, string task, int round, int answers, int targets, string sites, long seconds);
 
-    [LoggerMessage(16, LogLevel.Information, "{Site}: the server did not use the answer to task {Task} of round {Round}: {Reason}")]
+    [LoggerMessage(16, LogLevel.Information,
+        "{Site}: the server did not use the answer to task {Task} of round {Round}: {Reason}")]
     public static partial void AnswerRefused(ILogger logger, string site, string task, int round, string reason);
 
     [LoggerMessage(17, LogLevel.Information, "{Site} is told to stop task {Task} of round {Round}: {Reason}")]
     public static partial void TaskCancelled(ILogger logger, string site, string task, int round, string reason);
 
-    [LoggerMessage(40, LogLevel.Error, "{Site}: task {Task} of round {Round} ended with {Code} (reference {Reference})")]
+    [LoggerMessage(40, LogLevel.Error,
+        "{Site}: task {Task} of round {Round} ended with {Code} (reference {Reference})")]
     public static partial void TaskThrew(
         ILogger logger, Exception exception, string site, string task, int round, ReturnCode code, string reference);
 

@@ -28,8 +28,12 @@ public sealed class Federation : IAsyncDisposable
 
     private ILogger _logger = NullLogger.Instance;
 
-    internal Federation(FederationBuilder settings, IReadOnlyList<SiteDefinition> sites, IReadOnlyList<Controller> controllers, IReadOnlyList<FLComponent> components, IReadOnlyList<(FilterPlace, Filter, string[])> serverFilters, IReadOnlyDictionary<Type, (object, bool)> features) =>
-        (_settings, _sites, _controllers, _components, _serverFilters, _features) = (settings, sites, controllers, components, serverFilters, features);
+    internal Federation(
+        FederationBuilder settings, IReadOnlyList<SiteDefinition> sites, IReadOnlyList<Controller> controllers,
+        IReadOnlyList<FLComponent> components, IReadOnlyList<(FilterPlace, Filter, string[])> serverFilters,
+        IReadOnlyDictionary<Type, (object, bool)> features) =>
+        (_settings, _sites, _controllers, _components, _serverFilters, _features) =
+        (settings, sites, controllers, components, serverFilters, features);
 
     /// <summary>Builds a federation whose server and sites live in this process.</summary>
     /// <param name="configure">Adds sites and a workflow; see <see cref="FederationBuilder"/>.</param>
@@ -65,7 +69,8 @@ public sealed class Federation : IAsyncDisposable
     /// <summary>How many sites' outcomes <see cref="Rounds"/> holds before it thins out the oldest reports.</summary>
     public const int OutcomesKept = 100_000;
 
-    private JobServer Server => _server ?? throw new InvalidOperationException("The federation has not run yet: enumerate RunAsync first.");
+    private JobServer Server =>
+        _server ?? throw new InvalidOperationException("The federation has not run yet: enumerate RunAsync first.");
 
     /// <summary>
     /// Runs the federation and reports every round once it is committed. Leaving the stream early aborts the run; so
@@ -80,13 +85,15 @@ public sealed class Federation : IAsyncDisposable
     /// <param name="abort">Aborts the run; executors are told at once.</param>
     /// <exception cref="InvalidOperationException">The federation has run already.</exception>
     /// <exception cref="ObjectDisposedException">The federation is disposed of.</exception>
-    /// <exception cref="FlareException">The job failed; or it ended well, but a filter was for a misspelt task, and so has
-    /// guarded nothing (<see cref="ErrorIds.Filter"/>): the rounds are committed all the same.</exception>
-    public async IAsyncEnumerable<RoundReport> RunAsync(StateDict initialModel, [EnumeratorCancellation] CancellationToken abort = default)
+    /// <exception cref="FlareException">The job failed; or it ended well, but a filter was for a misspelt task, and so
+    /// has guarded nothing (<see cref="ErrorIds.Filter"/>): the rounds are committed all the same.</exception>
+    public async IAsyncEnumerable<RoundReport> RunAsync(StateDict initialModel, [EnumeratorCancellation]
+    CancellationToken abort = default)
     {
         ArgumentNullException.ThrowIfNull(initialModel);
         RequireNotRun();
-        using var registration = abort.Register(_stop.Cancel); // before it starts: a token that is cancelled already runs nothing
+        // before it starts: a token that is cancelled already runs nothing
+        using var registration = abort.Register(_stop.Cancel);
         Start(initialModel);
         try
         {
@@ -106,15 +113,17 @@ public sealed class Federation : IAsyncDisposable
     /// <summary>Runs the federation to its end and returns the reports of all rounds.</summary>
     /// <param name="initialModel">The first global model. It is frozen and shared with all sites.</param>
     /// <param name="abort">Aborts the run; executors are told at once.</param>
-    public async Task<IReadOnlyList<RoundReport>> RunToEndAsync(StateDict initialModel, CancellationToken abort = default)
+    public async Task<IReadOnlyList<RoundReport>> RunToEndAsync(
+        StateDict initialModel, CancellationToken abort = default)
     {
         await foreach (var _ in RunAsync(initialModel, abort)) { }
         return Rounds;
     }
 
     /// <summary>
-    /// Lets the round at hand go on without some sites, as an operator decides who reads in the log that it waits for them: their answers are not
-    /// waited for, and the minimum of answers is lowered by them, though not below one. From any thread.
+    /// Lets the round at hand go on without some sites, as an operator decides who reads in the log that it waits for
+    /// them: their answers are not waited for, and the minimum of answers is lowered by them, though not below one.
+    /// From any thread.
     /// </summary>
     /// <param name="sites">The sites' names.</param>
     /// <returns>How many answers are waited for no longer; 0 where no task waits for these sites.</returns>
@@ -126,7 +135,9 @@ public sealed class Federation : IAsyncDisposable
         var server = Server;
         var strangers = sites.Except(server.Sites).ToArray();
         if (strangers.Length > 0)
-            throw new ArgumentException($"No site is named {PlainText.Some(strangers, 5)}. There are {PlainText.Some(server.Sites, 10)}.", nameof(sites));
+            throw new ArgumentException(
+                $"No site is named {PlainText.Some(strangers, 5)}. There are {PlainText.Some(server.Sites, 10)}.",
+                nameof(sites));
         var done = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
         _loop!.Post(_ => done.SetResult(server.GoOnWithout(sites)), null);
         return done.Task;
@@ -136,15 +147,18 @@ public sealed class Federation : IAsyncDisposable
     /// <exception cref="InvalidOperationException">None was added of this type.</exception>
     public T Feature<T>() where T : class => _features.TryGetValue(typeof(T), out var entry)
         ? (T)entry.Feature
-        : throw new InvalidOperationException($"The federation has no {typeof(T).Name}; add it while the federation is built.");
+        : throw new InvalidOperationException(
+            $"The federation has no {typeof(T).Name}; add it while the federation is built.");
 
     /// <summary>
-    /// Aborts the run if it goes on, waits until everything has stopped, and disposes of what the federation owns: executors, filters and
-    /// components that its factories made for sites, and features. What is <see cref="IAsyncDisposable"/> is disposed of so, the last made
-    /// first; one that throws keeps none of the others from it. An executor that ignored its abort is disposed of once it has stopped.
+    /// Aborts the run if it goes on, waits until everything has stopped, and disposes of what the federation owns:
+    /// executors, filters and components that its factories made for sites, and features. What is
+    /// <see cref="IAsyncDisposable"/> is disposed of so, the last made first; one that throws keeps none of the others
+    /// from it. An executor that ignored its abort is disposed of once it has stopped.
     /// </summary>
     /// <exception cref="AggregateException">Some of what was disposed of threw.</exception>
-    /// <exception cref="InvalidOperationException">A workflow or one of its components calls: the run would wait for itself.</exception>
+    /// <exception cref="InvalidOperationException">A workflow or one of its components calls: the run would wait for
+    /// itself.</exception>
     public async ValueTask DisposeAsync()
     {
         await StopAsync();
@@ -157,7 +171,8 @@ public sealed class Federation : IAsyncDisposable
         await Disposal.DisposeAllAsync(
         [
             .. _features.Values.Where(f => f.Owned).Select(f => f.Feature),
-            .. _sites.Where(s => !busy.TryGetValue(s.Name, out var idle) || idle.IsCompleted).SelectMany(s => s.Components),
+            .. _sites.Where(s => !busy.TryGetValue(s.Name, out var idle) || idle.IsCompleted)
+            .SelectMany(s => s.Components),
         ]);
     }
 
@@ -178,7 +193,9 @@ public sealed class Federation : IAsyncDisposable
     private async Task StopAsync()
     {
         if (_loop is not null && SynchronizationContext.Current == _loop)
-            throw new InvalidOperationException("A federation cannot be ended from within its own workflow, which it would wait for. Leave the workflow by an exception, or have whoever enumerates RunAsync dispose of it.");
+            throw new InvalidOperationException(
+                "A federation cannot be ended from within its own workflow, which it would wait for. Leave the "
+                    + "workflow by an exception, or have whoever enumerates RunAsync dispose of it.");
         _stop.Cancel();
         if (_running is not null) await _running;
     }
@@ -202,7 +219,8 @@ public sealed class Federation : IAsyncDisposable
     private void RequireNotRun()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        if (_running is not null) throw new InvalidOperationException("A federation runs once; build another for another run.");
+        if (_running is not null)
+            throw new InvalidOperationException("A federation runs once; build another for another run.");
     }
 
     private void Prepare(StateDict initialModel)
@@ -241,13 +259,19 @@ public sealed class Federation : IAsyncDisposable
         foreach (var controller in _controllers)
         {
             if (controller.TryClaim()) claimed.Push(controller.Release);
-            else Refuse($"The workflow {controller.Name} is at work in another federation, or was added twice. Make a new one for each: UseController(new …).");
+            else
+                Refuse(
+                    $"The workflow {controller.Name} is at work in another federation, or was added twice. Make a new "
+                        + $"one for each: UseController(new …).");
         }
         foreach (var site in _sites)
             foreach (var executor in site.Executors)
             {
                 if (executor.TryClaim()) claimed.Push(executor.Release);
-                else Refuse($"The executor {executor.GetType().Name} of {site.Name} is at work in another federation. Make a new one for each: AddSites(n, site => new …).");
+                else
+                    Refuse(
+                        $"The executor {executor.GetType().Name} of {site.Name} is at work in another federation. "
+                            + $"Make a new one for each: AddSites(n, site => new …).");
             }
 
         void Refuse(string why)
@@ -299,7 +323,8 @@ public sealed class Federation : IAsyncDisposable
             foreach (var site in sites) site.Start();
             await running;
             _oversight = Oversight(options);
-            // A job that failed before it heard its sites, or that they did not hear the end of, leaves none of them at work.
+            // A job that failed before it heard its sites, or that they did not hear the end of, leaves none of them at
+            // work.
             foreach (var site in sites)
                 if (!site.Ended.IsCompleted) site.Dispose();
             foreach (var controller in _controllers) controller.Release();
@@ -313,7 +338,9 @@ public sealed class Federation : IAsyncDisposable
         foreach (var executor in site.Executors) executor.Release();
     }
 
-    /// <summary>Filters that were never called, since their tasks are misspelt: what they were to guard went as it was.</summary>
+    /// <summary>
+    /// Filters that were never called, since their tasks are misspelt: what they were to guard went as it was.
+    /// </summary>
     private FlareException? Oversight(JobServerOptions options)
     {
         const int most = 5;
@@ -324,11 +351,14 @@ public sealed class Federation : IAsyncDisposable
         ];
         foreach (var (text, _) in server) Runtime.Log.FilterNeverCalled(_logger, text); // sites log their own
         string[] never =
-            [.. server.Concat(_sites.SelectMany(s => s.FiltersNeverCalled())).Where(n => n.IsMisspelt).Select(n => n.Text)];
+            [.. server.Concat(_sites.SelectMany(s => s.FiltersNeverCalled())).Where(n => n.IsMisspelt)
+                .Select(n => n.Text)];
         if (never.Length == 0) return null;
         var more = never.Length > most ? $"; and {never.Length - most} more" : "";
-        return new FlareException(ErrorIds.Filter, $"The run has ended, and nothing was filtered that should have been: "
-            + $"{string.Join("; ", never.Take(most))}{more}. The rounds are committed, but what the filters guard has passed as it "
+        return new FlareException(
+            ErrorIds.Filter, $"The run has ended, and nothing was filtered that should have been: "
+            + $"{string.Join("; ", never.Take(most))}{more}. The rounds are committed, but what the filters guard has "
+            + $"passed as it "
             + "was: name the task as the workflow does, or none for all tasks.");
     }
 }

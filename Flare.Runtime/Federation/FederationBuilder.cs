@@ -4,7 +4,9 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Flare;
 
-/// <summary>Describes a federation whose server and sites live in one process. Every method returns the builder.</summary>
+/// <summary>
+/// Describes a federation whose server and sites live in one process. Every method returns the builder.
+/// </summary>
 public sealed class FederationBuilder
 {
     private readonly List<(SiteInfo Info, Func<SiteInfo, Executor>? Executor)> _sites = [];
@@ -48,31 +50,37 @@ public sealed class FederationBuilder
 
     /// <summary>Adds one site.</summary>
     /// <param name="name">Its name, unique in the federation.</param>
-    /// <param name="executor">Makes its executor; called once, when the federation is built. What it makes is the federation's, which disposes
-    /// of it (<see cref="IAsyncDisposable"/> before <see cref="IDisposable"/>).</param>
-    /// <exception cref="ArgumentException">The name is taken, blank, longer than 200 bytes, or has characters that cannot be seen.</exception>
+    /// <param name="executor">Makes its executor; called once, when the federation is built. What it makes is the
+    /// federation's, which disposes of it (<see cref="IAsyncDisposable"/> before <see cref="IDisposable"/>).</param>
+    /// <exception cref="ArgumentException">The name is taken, blank, longer than 200 bytes, or has characters that
+    /// cannot be seen.</exception>
     public FederationBuilder AddSite(string name, Func<SiteInfo, Executor> executor)
     {
         ArgumentNullException.ThrowIfNull(executor);
         return Add(name, executor);
     }
 
-    /// <summary>Adds one site whose executors are all added by task: <see cref="AddExecutor"/>, <see cref="ConfigureSites"/>.</summary>
+    /// <summary>
+    /// Adds one site whose executors are all added by task: <see cref="AddExecutor"/>, <see cref="ConfigureSites"/>.
+    /// </summary>
     /// <param name="name">Its name, unique in the federation.</param>
-    /// <exception cref="ArgumentException">The name is taken, blank, longer than 200 bytes, or has characters that cannot be seen.</exception>
+    /// <exception cref="ArgumentException">The name is taken, blank, longer than 200 bytes, or has characters that
+    /// cannot be seen.</exception>
     public FederationBuilder AddSite(string name) => Add(name, null);
 
     private FederationBuilder Add(string name, Func<SiteInfo, Executor>? executor)
     {
         SiteName.Check(name, nameof(name));
-        if (name == "server" || !_names.Add(name)) throw new ArgumentException($"The name '{name}' is taken; every site has a name of its own.", nameof(name));
+        if (name == "server" || !_names.Add(name))
+            throw new ArgumentException($"The name '{name}' is taken; every site has a name of its own.", nameof(name));
         _sites.Add((new SiteInfo(_sites.Count, name), executor));
         return this;
     }
 
     /// <summary>
-    /// Gives every site, those added later included, an executor for a task; the one of <see cref="AddSite(string, Func{SiteInfo, Executor})"/> answers the rest. For
-    /// some sites only, use <see cref="ConfigureSites"/> and <see cref="SiteDefinition.AddExecutor"/>.
+    /// Gives every site, those added later included, an executor for a task; the one of
+    /// <see cref="AddSite(string, Func{SiteInfo, Executor})"/> answers the rest. For some sites only, use
+    /// <see cref="ConfigureSites"/> and <see cref="SiteDefinition.AddExecutor"/>.
     /// </summary>
     /// <param name="task">The task's name.</param>
     /// <param name="executor">Makes a site's executor; called once for each site, when the federation is built.</param>
@@ -80,12 +88,15 @@ public sealed class FederationBuilder
     {
         ArgumentException.ThrowIfNullOrEmpty(task);
         ArgumentNullException.ThrowIfNull(executor);
-        return ConfigureSites((site, info) => site.AddExecutor(task, SiteFactory.Make(info, executor, $" for the task '{task}'")));
+        return ConfigureSites(
+            (site, info) => site.AddExecutor(task, SiteFactory.Make(info, executor, $" for the task '{task}'")));
     }
 
-    /// <summary>Adds executors by task, filters, components or a policy to every site, those added later included.</summary>
-    /// <param name="part">Called once for each site, when the federation is built; make a new instance of whatever keeps state. What it adds is
-    /// the federation's, which disposes of it.</param>
+    /// <summary>
+    /// Adds executors by task, filters, components or a policy to every site, those added later included.
+    /// </summary>
+    /// <param name="part">Called once for each site, when the federation is built; make a new instance of whatever
+    /// keeps state. What it adds is the federation's, which disposes of it.</param>
     public FederationBuilder ConfigureSites(Action<SiteDefinition, SiteInfo> part)
     {
         ArgumentNullException.ThrowIfNull(part);
@@ -102,7 +113,8 @@ public sealed class FederationBuilder
     }
 
     /// <summary>
-    /// Has workflows aggregate with what an extension provides. For packages that extend federations; such a one also checks that every workflow
+    /// Has workflows aggregate with what an extension provides. For packages that extend federations; such a one also
+    /// checks that every workflow
     /// <see cref="Controller.PlaintextAccess"/>.
     /// </summary>
     /// <param name="make">Called for every run of a workflow.</param>
@@ -120,7 +132,10 @@ public sealed class FederationBuilder
     public FederationBuilder AddServerFilter(FilterPlace place, Filter filter, params string[] tasks)
     {
         ArgumentNullException.ThrowIfNull(filter);
-        if (place is not (FilterPlace.ServerOut or FilterPlace.ServerIn)) throw new ArgumentOutOfRangeException(nameof(place), place, "The server has filters at ServerOut and ServerIn; add those of sites by ConfigureSites.");
+        if (place is not (FilterPlace.ServerOut or FilterPlace.ServerIn))
+            throw new ArgumentOutOfRangeException(
+                nameof(place), place,
+                "The server has filters at ServerOut and ServerIn; add those of sites by ConfigureSites.");
         _serverFilters.Add((place, filter, tasks));
         return AddServerComponent(filter);
     }
@@ -149,8 +164,8 @@ public sealed class FederationBuilder
     }
 
     /// <summary>
-    /// Sets how many executors run at once; as many as there are cores unless set. The result does not depend on it. The thread pool's minimum
-    /// is raised to a little more, so that the job's loop finds a thread while they compute.
+    /// Sets how many executors run at once; as many as there are cores unless set. The result does not depend on it.
+    /// The thread pool's minimum is raised to a little more, so that the job's loop finds a thread while they compute.
     /// </summary>
     public FederationBuilder UseParallelism(int executors)
     {
@@ -159,8 +174,9 @@ public sealed class FederationBuilder
         return this;
     }
 
-    /// <summary>Keeps a journal in a directory: every round is on disk before it is announced, and a job that died goes on after its last one.
-    /// A job that is complete only reports its rounds again: for more rounds, begin another with its model.</summary>
+    /// <summary>Keeps a journal in a directory: every round is on disk before it is announced, and a job that died goes
+    /// on after its last one. A job that is complete only reports its rounds again: for more rounds, begin another with
+    /// its model.</summary>
     /// <param name="directory">Created if it does not exist. One job a directory.</param>
     public FederationBuilder UseJournal(string directory)
     {
@@ -169,7 +185,9 @@ public sealed class FederationBuilder
         return this;
     }
 
-    /// <summary>Keeps a journal in a storage of the application's own, which the federation takes over and disposes of.</summary>
+    /// <summary>
+    /// Keeps a journal in a storage of the application's own, which the federation takes over and disposes of.
+    /// </summary>
     public FederationBuilder UseJournal(IJournalStorage storage)
     {
         ArgumentNullException.ThrowIfNull(storage);
@@ -202,13 +220,15 @@ public sealed class FederationBuilder
     }
 
     /// <summary>
-    /// Adds a check of the whole configuration, run when the federation is built: it returns what is wrong, and what to do about it. For
-    /// packages that extend federations.
+    /// Adds a check of the whole configuration, run when the federation is built: it returns what is wrong, and what to
+    /// do about it. For packages that extend federations.
     /// </summary>
     /// <param name="check">Returns what is wrong; nothing where all is well.</param>
-    /// <param name="errorId">The id of the error that the federation is then refused with. Where several checks find something, the first
-    /// id that is not <see cref="ErrorIds.Configuration"/> counts; the message lists everything.</param>
-    public FederationBuilder AddCheck(Func<FederationBuilder, IEnumerable<string>> check, string errorId = ErrorIds.Configuration)
+    /// <param name="errorId">The id of the error that the federation is then refused with. Where several checks find
+    /// something, the first id that is not <see cref="ErrorIds.Configuration"/> counts; the message lists
+    /// everything.</param>
+    public FederationBuilder AddCheck(
+        Func<FederationBuilder, IEnumerable<string>> check, string errorId = ErrorIds.Configuration)
     {
         ArgumentNullException.ThrowIfNull(check);
         ArgumentException.ThrowIfNullOrEmpty(errorId);
@@ -216,7 +236,10 @@ public sealed class FederationBuilder
         return this;
     }
 
-    /// <summary>Adds an object that the application finds again with <see cref="Federation.Feature{T}"/>. For packages that extend federations.</summary>
+    /// <summary>
+    /// Adds an object that the application finds again with <see cref="Federation.Feature{T}"/>. For packages that
+    /// extend federations.
+    /// </summary>
     /// <typeparam name="T">What it is looked up by.</typeparam>
     /// <param name="feature">The object.</param>
     /// <param name="owned">Whether the federation disposes of it, when it is itself disposed of.</param>
@@ -224,7 +247,8 @@ public sealed class FederationBuilder
     public FederationBuilder AddFeature<T>(T feature, bool owned = false) where T : class
     {
         ArgumentNullException.ThrowIfNull(feature);
-        if (!_features.TryAdd(typeof(T), (feature, owned))) throw new InvalidOperationException($"The federation has a {typeof(T).Name} already; add it once.");
+        if (!_features.TryAdd(typeof(T), (feature, owned)))
+            throw new InvalidOperationException($"The federation has a {typeof(T).Name} already; add it once.");
         return this;
     }
 
@@ -235,7 +259,8 @@ public sealed class FederationBuilder
         if (_sites.Count == 0) errors.Add("there are no sites; call AddSites");
         if (_controllers.Count == 0) errors.Add("there is no workflow; call UseController, with FedAvg for example");
         errors.AddRange(Limits.Errors());
-        foreach (var controller in _controllers) errors.AddRange(controller.Validate(_sites.Count).Select(e => $"{controller.Name}: {e}"));
+        foreach (var controller in _controllers)
+            errors.AddRange(controller.Validate(_sites.Count).Select(e => $"{controller.Name}: {e}"));
         foreach (var (check, id) in _checks)
         {
             var before = errors.Count;

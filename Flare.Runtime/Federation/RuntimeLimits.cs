@@ -34,11 +34,13 @@ public sealed record RuntimeLimits
     /// set.</summary>
     public TimeSpan SiteLease { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How long a task, or a commit, waits before the log says, and then again and again, for whom. 30 s unless
-    /// set.</summary>
+    /// <summary>How long a task, or a commit, waits before the log says, and then again and again, for whom. 30 s
+    /// unless set.</summary>
     public TimeSpan ReminderInterval { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How long an executor has to stop after its token was cancelled, before it is abandoned. 5 s unless set.</summary>
+    /// <summary>
+    /// How long an executor has to stop after its token was cancelled, before it is abandoned. 5 s unless set.
+    /// </summary>
     public TimeSpan AbortGrace { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>How long the end of a job waits for its sites. 10 s unless set.</summary>
@@ -53,9 +55,12 @@ public sealed record RuntimeLimits
 
     internal IEnumerable<string> Errors()
     {
-        if (MaxConcurrentUploads < 1) yield return $"{nameof(MaxConcurrentUploads)} is {MaxConcurrentUploads}; it must be at least 1";
-        if (MaxPendingEvents < 1) yield return $"{nameof(MaxPendingEvents)} is {MaxPendingEvents}; it must be at least 1";
-        if (SmallResultBytes < 0) yield return $"{nameof(SmallResultBytes)} is {SmallResultBytes}; it must not be negative";
+        if (MaxConcurrentUploads < 1)
+            yield return $"{nameof(MaxConcurrentUploads)} is {MaxConcurrentUploads}; it must be at least 1";
+        if (MaxPendingEvents < 1)
+            yield return $"{nameof(MaxPendingEvents)} is {MaxPendingEvents}; it must be at least 1";
+        if (SmallResultBytes < 0)
+            yield return $"{nameof(SmallResultBytes)} is {SmallResultBytes}; it must not be negative";
         (string, TimeSpan)[] times =
         [
             (nameof(RetryInterval), RetryInterval), (nameof(HeartbeatInterval), HeartbeatInterval),
@@ -64,6 +69,8 @@ public sealed record RuntimeLimits
         ];
         foreach (var (name, value) in times)
             if (value <= TimeSpan.Zero) yield return $"{name} is {value}; it must be positive";
-        if (SiteLease <= HeartbeatInterval) yield return $"{nameof(SiteLease)} ({SiteLease}) must be longer than {nameof(HeartbeatInterval)} ({HeartbeatInterval})";
+        if (SiteLease <= HeartbeatInterval)
+            yield return $"{nameof(SiteLease)} ({SiteLease}) must be longer than {nameof(HeartbeatInterval)} "
+                + $"({HeartbeatInterval})";
     }
 }

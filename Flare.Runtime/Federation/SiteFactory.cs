@@ -13,7 +13,8 @@ internal static class SiteFactory
         {
             foreach (var (info, make) in sites)
             {
-                var site = make is null ? new SiteDefinition(info.Name) : new SiteDefinition(info.Name, Make(info, make, ""));
+                var site = make is null ? new SiteDefinition(info.Name)
+                    : new SiteDefinition(info.Name, Make(info, make, ""));
                 made.Add(site);
                 foreach (var part in parts) part(site, info);
                 if (site.Executors.Count > 0) continue;
@@ -25,7 +26,8 @@ internal static class SiteFactory
         catch
         {
             // Nobody else knows of them. Off this thread, which may be one that continuations wait for.
-            ThreadPool.QueueUserWorkItem(_ => _ = Disposal.DisposeAllAsync(made.SelectMany(s => s.Components)).AsTask());
+            ThreadPool.QueueUserWorkItem(
+                _ => _ = Disposal.DisposeAllAsync(made.SelectMany(s => s.Components)).AsTask());
             throw;
         }
         return [.. made];
@@ -60,7 +62,8 @@ internal static class SiteFactory
                 for (var part = executor; part is not null; part = part.Wrapped)
                 {
                     if (owners.TryAdd(part, site.Name) || owners[part] == site.Name) continue;
-                    throw new FlareException(ErrorIds.Configuration, $"The federation cannot be built: {owners[part]} and "
+                    throw new FlareException(
+                        ErrorIds.Configuration, $"The federation cannot be built: {owners[part]} and "
                         + $"{site.Name} share one {part.GetType().Name}. Make a new executor for each site: "
                         + "AddSites(n, site => new …).");
                 }

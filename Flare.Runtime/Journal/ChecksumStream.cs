@@ -1,6 +1,8 @@
 namespace Flare.Runtime;
 
-/// <summary>Passes on what is written and takes its checksum on the way, so that a snapshot is run through once, not twice.</summary>
+/// <summary>
+/// Passes on what is written and takes its checksum on the way, so that a snapshot is run through once, not twice.
+/// </summary>
 internal sealed class ChecksumStream(Stream inner) : Stream
 {
     private Crc32C _crc;

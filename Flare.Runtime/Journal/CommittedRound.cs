@@ -10,11 +10,13 @@ internal sealed record SnapshotFile(string Name, long Length, long Checksum);
 /// <param name="Number">Counts the job's commits from 1 and never repeats; part of the snapshots' file names.</param>
 /// <param name="Workflow">The workflow's index.</param>
 /// <param name="Round">The round.</param>
-/// <param name="Snapshots">The files of the named state dicts: the model first, then in ordinal order of the names.</param>
+/// <param name="Snapshots">The files of the named state dicts: the model first, then in ordinal order of the
+/// names.</param>
 /// <param name="Report">The round's report.</param>
 /// <param name="Values">The controller's own values.</param>
 internal sealed record CommittedRound(
-    long Number, int Workflow, int Round, IReadOnlyList<(string Name, SnapshotFile File)> Snapshots, FlareMap Report, FlareMap Values)
+    long Number, int Workflow, int Round, IReadOnlyList<(string Name, SnapshotFile File)> Snapshots, FlareMap Report,
+    FlareMap Values)
 {
     public FlareMap ToMap() => new()
     {
@@ -37,7 +39,8 @@ internal sealed record CommittedRound(
         map.Int("workflow"),
         map.Int("round"),
         [.. map["snapshots"].AsList().Select(s => s.AsMap()).Select(s =>
-            (s["name"].AsText(), new SnapshotFile(s["file"].AsText(), s["length"].AsInteger(), s["crc32c"].AsInteger())))],
+            (s["name"].AsText(),
+                new SnapshotFile(s["file"].AsText(), s["length"].AsInteger(), s["crc32c"].AsInteger())))],
         map["report"].AsMap(),
         map["values"].AsMap());
 }
@@ -45,7 +48,8 @@ internal sealed record CommittedRound(
 internal static class JournalMaps
 {
     /// <summary>An index: an integer of at least 0 that fits 31 bits.</summary>
-    public static int Int(this FlareMap map, string name) => map[name].AsInteger() is >= 0 and <= int.MaxValue and var value
+    public static int Int(this FlareMap map, string name) =>
+        map[name].AsInteger() is >= 0 and <= int.MaxValue and var value
         ? (int)value
         : throw new FlareException(ErrorIds.MalformedMessage, $"The value '{name}' is {map[name]}, which is no index.");
 }

@@ -1,11 +1,11 @@
 namespace Flare.Runtime;
 
 /// <summary>
-/// A journal in a folder of its own. Files are flushed to the disk (fsync), new ones are written beside and renamed, and on Unix the
-/// folder is flushed too, without which a rename may be lost; Windows' NTFS keeps renames in order by itself. A lock file keeps a
-/// second process out; the operating system frees it when the holder dies.
-/// <para>As durable as the disk: one that acknowledges a flush before it is done, as some network folders do, can lose what it said
-/// it kept.</para>
+/// A journal in a folder of its own. Files are flushed to the disk (fsync), new ones are written beside and renamed,
+/// and on Unix the folder is flushed too, without which a rename may be lost; Windows' NTFS keeps renames in order by
+/// itself. A lock file keeps a second process out; the operating system frees it when the holder dies.
+/// <para>As durable as the disk: one that acknowledges a flush before it is done, as some network folders do, can lose
+/// what it said it kept.</para>
 /// </summary>
 public sealed class DirectoryJournalStorage : IJournalStorage
 {
@@ -54,7 +54,8 @@ public sealed class DirectoryJournalStorage : IJournalStorage
 
     /// <inheritdoc/>
     public Task<IReadOnlyList<string>> ListAsync() => _scheduler.RunAsync<IReadOnlyList<string>>(() =>
-        [.. Directory.EnumerateFiles(Location).Select(f => Path.GetFileName(f)).Where(n => n != LockFileName && !IsTemporary(n))]);
+        [.. Directory.EnumerateFiles(Location).Select(f => Path.GetFileName(f))
+            .Where(n => n != LockFileName && !IsTemporary(n))]);
 
     /// <inheritdoc/>
     public Task<T> ReadAsync<T>(string name, Func<Stream, T> read)
@@ -135,7 +136,8 @@ public sealed class DirectoryJournalStorage : IJournalStorage
     {
         // What is in a folder is only as durable as the folder's own entry above it.
         var parents = new Stack<string>();
-        for (var missing = path; !Directory.Exists(missing) && Path.GetDirectoryName(missing) is { } parent; missing = parent) parents.Push(parent);
+        for (var missing = path; !Directory.Exists(missing)
+            && Path.GetDirectoryName(missing) is { } parent; missing = parent) parents.Push(parent);
         Directory.CreateDirectory(path);
         foreach (var parent in parents) flush.Folder(parent);
         var lockPath = Path.Combine(path, LockFileName);
@@ -146,7 +148,10 @@ public sealed class DirectoryJournalStorage : IJournalStorage
         }
         catch (IOException e) when (File.Exists(lockPath))
         {
-            throw new FlareException(ErrorIds.Journal, $"The journal in '{path}' is in use: another server has locked it. Stop that one first, or give this job a folder of its own.", e);
+            throw new FlareException(
+                ErrorIds.Journal,
+                $"The journal in '{path}' is in use: another server has locked it. Stop that one first, or give this "
+                    + $"job a folder of its own.", e);
         }
     }
 
@@ -156,7 +161,9 @@ public sealed class DirectoryJournalStorage : IJournalStorage
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         if (name != Path.GetFileName(name) || name is "." or ".." or LockFileName || IsTemporary(name))
-            throw new ArgumentException($"'{name}' cannot name a file of a journal: it is a path, or one of the storage's own names.", nameof(name));
+            throw new ArgumentException(
+                $"'{name}' cannot name a file of a journal: it is a path, or one of the storage's own names.",
+                nameof(name));
         return Path.Combine(Location, name);
     }
 }

@@ -3,10 +3,11 @@ using System.Buffers;
 namespace Flare.Runtime;
 
 /// <summary>
-/// What makes a job's rounds outlive its server. A commit writes the snapshots, then the record that names them, each durably, and
-/// only then completes: whoever hears of a round may rely on it. Opening finds the last committed round again.
-/// <para>Belongs to the job's loop: one call at a time. After a failed append the log's end is unknown, so the journal refuses to go
-/// on; opening it again cuts what is torn.</para>
+/// What makes a job's rounds outlive its server. A commit writes the snapshots, then the record that names them, each
+/// durably, and only then completes: whoever hears of a round may rely on it. Opening finds the last committed round
+/// again.
+/// <para>Belongs to the job's loop: one call at a time. After a failed append the log's end is unknown, so the journal
+/// refuses to go on; opening it again cuts what is torn.</para>
 /// </summary>
 internal sealed class Journal : IAsyncDisposable
 {
@@ -29,14 +30,19 @@ internal sealed class Journal : IAsyncDisposable
     private bool _disposed;
     private TaskCompletionSource? _idle;
 
-    private Journal(IJournalStorage storage, JournalSnapshots snapshots, JournalHistory history, JournalRecovery? recovered, List<string> warnings)
+    private Journal(
+        IJournalStorage storage, JournalSnapshots snapshots, JournalHistory history, JournalRecovery? recovered,
+        List<string> warnings)
     {
         (_storage, _snapshots, Recovered, Warnings) = (storage, snapshots, recovered, warnings);
         (_position, _lastNumber, Epoch) = (history.Position, history.LastNumber, history.Epoch + 1);
         _kept = [.. history.Commits.TakeLast(KeptCommits).Select(c => c.Snapshots)];
     }
 
-    /// <summary>Counts the servers that opened the journal, from 1; recorded before anyone is served, so no two servers share one.</summary>
+    /// <summary>
+    /// Counts the servers that opened the journal, from 1; recorded before anyone is served, so no two servers share
+    /// one.
+    /// </summary>
     public long Epoch { get; }
 
     /// <summary>Where the job stands; null where nothing has been committed or completed.</summary>
@@ -46,10 +52,12 @@ internal sealed class Journal : IAsyncDisposable
     public IReadOnlyList<string> Warnings { get; }
 
     /// <summary>Opens a job's journal, or begins one, and records the server's start.</summary>
-    /// <param name="storage">Where it lies. The journal takes it over and disposes it, also if it cannot be opened.</param>
+    /// <param name="storage">Where it lies. The journal takes it over and disposes it, also if it cannot be
+    /// opened.</param>
     /// <param name="identity">The job.</param>
     /// <param name="maxLength">The most bytes that the log may have.</param>
-    /// <exception cref="FlareException">The journal is another job's, of a newer version, or damaged beyond what a crash can do.</exception>
+    /// <exception cref="FlareException">The journal is another job's, of a newer version, or damaged beyond what a
+    /// crash can do.</exception>
     /// <exception cref="IOException">The storage failed.</exception>
     public static async Task<Journal> OpenAsync(
         IJournalStorage storage, JournalIdentity identity, long maxLength = JournalLog.MaxLength)
@@ -66,8 +74,10 @@ internal sealed class Journal : IAsyncDisposable
     }
 
     /// <summary>Commits a round. When the call completes, no crash can undo it.</summary>
-    /// <exception cref="InvalidOperationException">The round is not next, the job is complete, or the journal broke before.</exception>
-    /// <exception cref="FlareException">The storage failed, report or values hold tensors or are above the log's limits: the round is not committed.</exception>
+    /// <exception cref="InvalidOperationException">The round is not next, the job is complete, or the journal broke
+    /// before.</exception>
+    /// <exception cref="FlareException">The storage failed, report or values hold tensors or are above the log's
+    /// limits: the round is not committed.</exception>
     public async ValueTask CommitRoundAsync(JournalCommit commit)
     {
         ArgumentNullException.ThrowIfNull(commit);
@@ -84,7 +94,8 @@ internal sealed class Journal : IAsyncDisposable
         {
             throw Failed("A snapshot could not be written", e);
         }
-        var record = new CommittedRound(_lastNumber + 1, commit.Workflow, commit.Round, files, commit.Report, commit.Values);
+        var record = new CommittedRound(
+            _lastNumber + 1, commit.Workflow, commit.Round, files, commit.Report, commit.Values);
         await AppendAsync(JournalRecordType.RoundCommitted, record.ToMap());
         (_position, _lastNumber) = (after, record.Number);
         _snapshots.Committed();
@@ -95,7 +106,8 @@ internal sealed class Journal : IAsyncDisposable
 
     /// <summary>Records that a workflow is done.</summary>
     /// <param name="workflow">Its index.</param>
-    /// <exception cref="InvalidOperationException">It is not the current one, the job is complete, or the journal broke before.</exception>
+    /// <exception cref="InvalidOperationException">It is not the current one, the job is complete, or the journal broke
+    /// before.</exception>
     /// <exception cref="FlareException">The storage failed.</exception>
     public async ValueTask CompleteWorkflowAsync(int workflow)
     {
@@ -147,9 +159,11 @@ internal sealed class Journal : IAsyncDisposable
         if (recovered is not null && identity.Workflows != history.Identity.Workflows)
             recovered = recovered with { HasOtherWorkflows = true };
         if (length > maxLength / 4 * 3)
-            warnings.Add($"The log of the journal in '{storage.Location}' has {Readable.Format(length, "N0")} bytes of the " +
+            warnings.Add(
+                $"The log of the journal in '{storage.Location}' has {Readable.Format(length, "N0")} bytes of the " +
                 $"{Readable.Format(maxLength, "N0")} that it can have, " +
-                $"{Readable.Format(length / Math.Max(1, history.LastNumber), "N0")} a round. When it is full, the next commit fails and " +
+                $"{Readable.Format(length / Math.Max(1, history.LastNumber), "N0")} a round. When it is full, the "
+                    + $"next commit fails and " +
                 $"ends the job; its model " +
                 "stays, and another job can begin with it.");
 
@@ -167,15 +181,21 @@ internal sealed class Journal : IAsyncDisposable
         await storage.DiscardUnfinishedAsync(name => name == LogName || history.Files.IsOwn(name));
         var journal = new Journal(storage, snapshots, history, recovered, warnings) { _length = length, _maxLength =
             maxLength };
-        await journal.AppendAsync(JournalRecordType.ServerStarted, new() { ["epoch"] = journal.Epoch, ["after"] = history.Commits.LastOrDefault()?.Number ?? 0 });
+        await journal.AppendAsync(
+            JournalRecordType.ServerStarted,
+            new() { ["epoch"] = journal.Epoch, ["after"] = history.Commits.LastOrDefault()?.Number ?? 0 });
         return journal;
     }
 
-    private static async Task CreateAsync(IJournalStorage storage, JournalIdentity identity, IReadOnlyList<string> names)
+    private static async Task CreateAsync(
+        IJournalStorage storage, JournalIdentity identity, IReadOnlyList<string> names)
     {
         // No crash leaves snapshots without a log: someone took the log away, and may want it back.
         if (names.FirstOrDefault(JournalSnapshots.IsSnapshot) is { } orphan)
-            throw new FlareException(ErrorIds.Journal, $"'{storage.Location}' holds snapshots, such as '{orphan}', but no {LogName}. Restore that file, or give the job an empty folder.");
+            throw new FlareException(
+                ErrorIds.Journal,
+                $"'{storage.Location}' holds snapshots, such as '{orphan}', but no {LogName}. Restore that file, or "
+                    + $"give the job an empty folder.");
         await storage.ReplaceAsync(LogName, stream =>
         {
             var begin = new ArrayBufferWriter<byte>();
@@ -194,16 +214,24 @@ internal sealed class Journal : IAsyncDisposable
         return log;
     }
 
-    private static void RequireSameJob(JournalIdentity identity, JournalIdentity recorded, string location, List<string> warnings)
+    private static void RequireSameJob(
+        JournalIdentity identity, JournalIdentity recorded, string location, List<string> warnings)
     {
         if (identity.DifferenceFrom(recorded) is { } difference)
-            throw new FlareException(ErrorIds.Journal, $"The journal in '{location}' belongs to another job: {difference}. Resume with what it was begun with, or give this job an empty folder.");
+            throw new FlareException(
+                ErrorIds.Journal,
+                $"The journal in '{location}' belongs to another job: {difference}. Resume with what it was begun "
+                    + $"with, or give this job an empty folder.");
         if (identity.Workflows != recorded.Workflows)
-            warnings.Add($"The job in '{location}' was begun with other workflows ({recorded.Workflows}). Its rounds go on under those given now; the same seed no longer gives the same bits.");
+            warnings.Add(
+                $"The job in '{location}' was begun with other workflows ({recorded.Workflows}). Its rounds go on "
+                    + $"under those given now; the same seed no longer gives the same bits.");
     }
 
-    // A damaged snapshot that was durable once is the disk's failure, not a crash's; the commit before it still has all its files.
-    private static async Task<JournalRecovery?> RecoverAsync(JournalHistory history, JournalSnapshots snapshots, string location, List<string> warnings)
+    // A damaged snapshot that was durable once is the disk's failure, not a crash's; the commit before it still has all
+    // its files.
+    private static async Task<JournalRecovery?> RecoverAsync(
+        JournalHistory history, JournalSnapshots snapshots, string location, List<string> warnings)
     {
         if (!history.HasSteps) return null;
         var loaded = new Dictionary<string, StateDict>();
@@ -218,15 +246,20 @@ internal sealed class Journal : IAsyncDisposable
             }
             if (damaged.Count > 0)
             {
-                warnings.Add($"The journal in '{location}' has lost a committed round: the snapshot {damaged[0]} is missing or damaged. The job goes on after round {commit.Round} of workflow {commit.Workflow}. Check the disk.");
+                warnings.Add(
+                    $"The journal in '{location}' has lost a committed round: the snapshot {damaged[0]} is missing or "
+                        + $"damaged. The job goes on after round {commit.Round} of workflow {commit.Workflow}. Check "
+                        + $"the disk.");
                 history.VoidAfter(commit.Number);
             }
             loaded = await snapshots.LoadAsync(commit);
             break;
         }
         if (damaged.Count == candidates.Count && damaged.Count > 0)
-            throw new FlareException(ErrorIds.Journal, $"The journal in '{location}' cannot be resumed: of the last commits' " +
-                $"snapshots, {string.Join(" and ", damaged)} are missing or damaged. Restore them from a backup, or start the " +
+            throw new FlareException(
+                ErrorIds.Journal, $"The journal in '{location}' cannot be resumed: of the last commits' " +
+                $"snapshots, {string.Join(" and ", damaged)} are missing or damaged. Restore them from a backup, or "
+                    + $"start the " +
                 $"job anew with an empty folder.{string.Concat(warnings.Select(w => $" {w}"))}");
         return new()
         {
@@ -247,7 +280,8 @@ internal sealed class Journal : IAsyncDisposable
             throw new FlareException(ErrorIds.Journal, $"The journal in '{_storage.Location}' would grow above " +
                 $"{Readable.Format(_maxLength, "N0")} bytes, " +
                 "of which reports are the most. Begin another job with this one's model, in an empty folder.");
-        // Until the call succeeds nobody knows whether the record is there, and how much of it; only opening again can tell.
+        // Until the call succeeds nobody knows whether the record is there, and how much of it; only opening again can
+        // tell.
         _broken = true;
         try
         {
@@ -262,13 +296,16 @@ internal sealed class Journal : IAsyncDisposable
     }
 
     private FlareException Failed(string what, Exception e) =>
-        new(ErrorIds.Journal, $"{what} to the journal in '{_storage.Location}': {e.Message} Check the disk and its free space and start the job again: it resumes at its last committed round.", e);
+        new(ErrorIds.Journal,
+            $"{what} to the journal in '{_storage.Location}': {e.Message} Check the disk and its free space and start "
+                + $"the job again: it resumes at its last committed round.", e);
 
     private Turn Enter()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         if (_busy) throw new InvalidOperationException("The journal is at work; await the call before.");
-        if (_broken) throw new InvalidOperationException("The journal failed to append and takes nothing more; open it again.");
+        if (_broken)
+            throw new InvalidOperationException("The journal failed to append and takes nothing more; open it again.");
         _busy = true;
         return new(this);
     }

@@ -13,8 +13,8 @@ internal sealed record JournalCommit
     public required int Round { get; init; }
 
     /// <summary>
-    /// Models and states by name, such as <c>model</c>, <c>best</c>, <c>state/control</c>. The commit freezes them. One that the commit
-    /// before held too, the same instance, is not written again.
+    /// Models and states by name, such as <c>model</c>, <c>best</c>, <c>state/control</c>. The commit freezes them. One
+    /// that the commit before held too, the same instance, is not written again.
     /// </summary>
     public required IReadOnlyDictionary<string, StateDict> Snapshots { get; init; }
 

@@ -79,7 +79,8 @@ internal sealed class JournalHistory
                 break;
             case JournalRecordType.RoundCommitted:
                 var commit = CommittedRound.FromMap(record.Payload);
-                if (commit.Number != LastNumber + 1) throw new InvalidOperationException($"Commit {commit.Number} follows commit {LastNumber}.");
+                if (commit.Number != LastNumber + 1)
+                    throw new InvalidOperationException($"Commit {commit.Number} follows commit {LastNumber}.");
                 _steps.Add((Position.AfterRound(commit.Workflow, commit.Round), commit));
                 LastNumber = commit.Number;
                 Files.Add(commit);

@@ -27,7 +27,8 @@ internal static class JournalLog
 
     /// <summary>The log is the server's own, checked by its checksums: larger rounds than one message may carry are
     /// welcome.</summary>
-    private static readonly FlareMapLimits Limits = new() { MaxBytes = 256 << 20, MaxItems = 1 << 24, MaxNames = 1 << 16, MaxTextBytes = 16 << 20 };
+    private static readonly FlareMapLimits Limits = new() { MaxBytes = 256 << 20, MaxItems = 1 << 24,
+        MaxNames = 1 << 16, MaxTextBytes = 16 << 20 };
 
     private static ReadOnlySpan<byte> Magic => "FLAREJNL"u8;
 
@@ -77,7 +78,9 @@ internal static class JournalLog
                 throw Damaged(location, soundLength,
                     $"the record there does not match its checksum, and a sound one follows at {next}");
             }
-            if (!Enum.IsDefined(type)) throw Newer(location, $"holds a record of the type {(byte)type}, which this version of Flare does not know");
+            if (!Enum.IsDefined(type))
+                throw Newer(
+                    location, $"holds a record of the type {(byte)type}, which this version of Flare does not know");
             try
             {
                 records.Add(new(soundLength, type, FlareMapCodec.Read(payload, limits: Limits)));
@@ -93,26 +96,34 @@ internal static class JournalLog
 
     /// <summary>The error for a log that cannot be trusted.</summary>
     public static FlareException Damaged(string location, long offset, string how, Exception? inner = null) =>
-        new(ErrorIds.Journal, $"The journal in '{location}' is damaged at offset {offset} of {Journal.LogName}: {how}. Restore the folder from a backup, or start the job anew with an empty one.", inner);
+        new(ErrorIds.Journal,
+            $"The journal in '{location}' is damaged at offset {offset} of {Journal.LogName}: {how}. Restore the "
+                + $"folder from a backup, or start the job anew with an empty one.", inner);
 
     /// <summary>Refuses a file that is longer than a log grows to.</summary>
     public static void RequireLength(long length, string location)
     {
-        if (length > MaxLength) throw Damaged(location, MaxLength, $"it has {Readable.Format(length, "N0")} bytes, more than a journal " +
+        if (length > MaxLength)
+            throw Damaged(location, MaxLength, $"it has {Readable.Format(length, "N0")} bytes, more than a journal " +
             $"grows to");
     }
 
     private static void RequireHeader(ReadOnlySpan<byte> log, string location)
     {
         // The file appears whole, by a rename: a short header is no crash's doing.
-        if (log.Length < HeaderLength || !log.StartsWith(Magic)) throw Damaged(location, 0, "it does not begin as a journal does");
-        if (BinaryPrimitives.ReadUInt32LittleEndian(log[12..]) != Crc32C.Compute(log[..12])) throw Damaged(location, 8, "the header does not match its checksum");
+        if (log.Length < HeaderLength || !log.StartsWith(Magic))
+            throw Damaged(location, 0, "it does not begin as a journal does");
+        if (BinaryPrimitives.ReadUInt32LittleEndian(log[12..]) != Crc32C.Compute(log[..12]))
+            throw Damaged(location, 8, "the header does not match its checksum");
         var version = BinaryPrimitives.ReadUInt32LittleEndian(log[8..]);
-        if (version != Version) throw Newer(location, $"has the format version {version}, where this version of Flare reads {Version}");
+        if (version != Version)
+            throw Newer(location, $"has the format version {version}, where this version of Flare reads {Version}");
     }
 
     private static FlareException Newer(string location, string how) =>
-        new(ErrorIds.Journal, $"The journal in '{location}' {how}. Resume the job with the version of Flare that wrote it, or a newer one.");
+        new(ErrorIds.Journal,
+            $"The journal in '{location}' {how}. Resume the job with the version of Flare that wrote it, or a newer "
+                + $"one.");
 
     private static bool TryRecord(ReadOnlySpan<byte> bytes, out JournalRecordType type, out ReadOnlySpan<byte> payload)
     {

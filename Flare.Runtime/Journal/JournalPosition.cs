@@ -10,7 +10,10 @@ internal readonly record struct JournalPosition(int Workflow, int? LastRound, bo
     public JournalPosition AfterRound(int workflow, int round)
     {
         RequireCurrent(workflow);
-        if (round < 0 || round <= LastRound) throw new InvalidOperationException($"Round {round} of workflow {workflow} cannot be committed after round {LastRound}; rounds rise, from 0 or above.");
+        if (round < 0 || round <= LastRound)
+            throw new InvalidOperationException(
+                $"Round {round} of workflow {workflow} cannot be committed after round {LastRound}; rounds rise, from "
+                    + $"0 or above.");
         return this with { LastRound = round };
     }
 
@@ -29,6 +32,7 @@ internal readonly record struct JournalPosition(int Workflow, int? LastRound, bo
     private void RequireCurrent(int workflow)
     {
         if (IsCompleted) throw new InvalidOperationException("The job is complete; its journal takes nothing more.");
-        if (workflow != Workflow) throw new InvalidOperationException($"Workflow {workflow} is not the current one, which is {Workflow}.");
+        if (workflow != Workflow)
+            throw new InvalidOperationException($"Workflow {workflow} is not the current one, which is {Workflow}.");
     }
 }

@@ -15,7 +15,10 @@ internal sealed record JournalRecovery
     /// <summary>Whether the job is done; nothing can be committed then.</summary>
     public required bool IsCompleted { get; init; }
 
-    /// <summary>The named state dicts of the job's last commit, of whichever workflow, frozen; names of one file share an instance.</summary>
+    /// <summary>
+    /// The named state dicts of the job's last commit, of whichever workflow, frozen; names of one file share an
+    /// instance.
+    /// </summary>
     public required IReadOnlyDictionary<string, StateDict> Snapshots { get; init; }
 
     /// <summary>The values of the job's last commit, of whichever workflow.</summary>

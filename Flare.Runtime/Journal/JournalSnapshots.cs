@@ -28,7 +28,8 @@ internal sealed class JournalSnapshots
     /// <param name="storage">The storage.</param>
     /// <param name="files">The names of its files.</param>
     /// <param name="isOwn">Whether a file of a snapshot's form is the journal's.</param>
-    /// <param name="next">The next commit's number: what bears it may be what a crash left, and is written over.</param>
+    /// <param name="next">The next commit's number: what bears it may be what a crash left, and is written
+    /// over.</param>
     public JournalSnapshots(IJournalStorage storage, IEnumerable<string> files, Func<string, bool> isOwn, long next)
     {
         _storage = storage;
@@ -63,7 +64,8 @@ internal sealed class JournalSnapshots
         // Upper case is escaped too: on some file systems 'A' and 'a' are one file.
         var file = new StringBuilder();
         foreach (var b in Encoding.UTF8.GetBytes(name))
-            if (b is >= (byte)'a' and <= (byte)'z' or >= (byte)'0' and <= (byte)'9' or (byte)'_' or (byte)'.' or (byte)'-') file.Append((char)b);
+            if (b is >= (byte)'a' and <= (byte)'z' or >= (byte)'0' and <= (byte)'9' or (byte)'_' or (byte)'.'
+                or (byte)'-') file.Append((char)b);
             else file.Append(CultureInfo.InvariantCulture, $"%{b:X2}");
         if (file.Length > MaxNameLength)
             throw new ArgumentException($"The snapshot's name '{name}' is too long for a file: escaped, it takes " +
@@ -75,7 +77,8 @@ internal sealed class JournalSnapshots
     /// <summary>Writes a commit's state dicts, those excepted that the last commit held already.</summary>
     /// <returns>The names and their files: the model first, which lends a shared file its name, then the others in
     /// ordinal order.</returns>
-    public async Task<List<(string Name, SnapshotFile File)>> WriteAsync(long number, IReadOnlyDictionary<string, StateDict> snapshots)
+    public async Task<List<(string Name, SnapshotFile File)>> WriteAsync(
+        long number, IReadOnlyDictionary<string, StateDict> snapshots)
     {
         // Taken down before the first await: the caller's dictionary is the caller's.
         var named = snapshots.OrderBy(s => s.Key != JournalCommit.Model).ThenBy(s => s.Key, StringComparer.Ordinal)
@@ -127,7 +130,8 @@ internal sealed class JournalSnapshots
     /// <summary>Deletes all snapshots but those named.</summary>
     public async Task DeleteAllButAsync(IEnumerable<SnapshotFile> kept)
     {
-        foreach (var file in _files.Except(kept.Select(k => k.Name), StringComparer.Ordinal).Order(StringComparer.Ordinal).ToList())
+        foreach (var file in _files.Except(kept.Select(k => k.Name), StringComparer.Ordinal)
+            .Order(StringComparer.Ordinal).ToList())
         {
             try
             {
@@ -136,7 +140,8 @@ internal sealed class JournalSnapshots
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
-                // Someone reads it just now. It does no harm and is tried again after the next round: no reason to fail this one.
+                // Someone reads it just now. It does no harm and is tried again after the next round: no reason to fail
+                // this one.
             }
         }
     }

@@ -1,13 +1,14 @@
 namespace Flare.Runtime;
 
 /// <summary>
-/// Hands out a bounded number of permits, first come, first served; used on one loop only, so it needs no lock. Two things hold them: a large
-/// upload, from its grant until the contribution was consumed, and a running executor, from its start until its result is delivered.
+/// Hands out a bounded number of permits, first come, first served; used on one loop only, so it needs no lock. Two
+/// things hold them: a large upload, from its grant until the contribution was consumed, and a running executor, from
+/// its start until its result is delivered.
 /// </summary>
 /// <remarks>
-/// Where all permits are held by what is parked (done, and waiting for somebody to take it), a task that holds none gets one all the same: whoever
-/// is to take what is parked may well wait for that task first. So there are never more permits out than the capacity and one for each further
-/// task that is on its way.
+/// Where all permits are held by what is parked (done, and waiting for somebody to take it), a task that holds none
+/// gets one all the same: whoever is to take what is parked may well wait for that task first. So there are never more
+/// permits out than the capacity and one for each further task that is on its way.
 /// </remarks>
 /// <typeparam name="TTask">What a holder works for; many holders share one.</typeparam>
 /// <typeparam name="THolder">Who holds a permit.</typeparam>
@@ -24,7 +25,9 @@ internal sealed class FairGate<TTask, THolder>(
     private readonly Dictionary<THolder, LinkedListNode<THolder>> _places = [];
     private readonly Dictionary<TTask, int> _waitingTasks = [];
 
-    /// <summary>Asks for a permit: it is granted now or later. Asking again repeats a grant, and keeps the place in the queue.</summary>
+    /// <summary>
+    /// Asks for a permit: it is granted now or later. Asking again repeats a grant, and keeps the place in the queue.
+    /// </summary>
     public void Request(THolder holder)
     {
         if (_holders.Contains(holder)) grant(holder); // the first grant was lost

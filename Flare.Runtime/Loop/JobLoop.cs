@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace Flare.Runtime;
 
 /// <summary>
-/// A job's loop: callbacks run one at a time, in the order in which they were posted, on whatever pool thread is free. State that only
-/// the loop touches needs no locks, and an idle job costs no thread.
+/// A job's loop: callbacks run one at a time, in the order in which they were posted, on whatever pool thread is free.
+/// State that only the loop touches needs no locks, and an idle job costs no thread.
 /// </summary>
 public sealed class JobLoop : SynchronizationContext
 {
@@ -20,12 +20,14 @@ public sealed class JobLoop : SynchronizationContext
     public override void Post(SendOrPostCallback d, object? state)
     {
         _queue.Enqueue((d, state));
-        if (Interlocked.Exchange(ref _scheduled, 1) == 0) System.Threading.ThreadPool.UnsafeQueueUserWorkItem(static loop => loop.Drain(), this, preferLocal: false);
+        if (Interlocked.Exchange(ref _scheduled, 1) == 0)
+            System.Threading.ThreadPool.UnsafeQueueUserWorkItem(static loop => loop.Drain(), this, preferLocal: false);
     }
 
     /// <summary>Not supported: a blocking call into the loop could wait for itself.</summary>
     /// <exception cref="NotSupportedException">Always.</exception>
-    public override void Send(SendOrPostCallback d, object? state) => throw new NotSupportedException("Post to a job's loop; it never blocks.");
+    public override void Send(SendOrPostCallback d, object? state) =>
+        throw new NotSupportedException("Post to a job's loop; it never blocks.");
 
     /// <inheritdoc/>
     public override SynchronizationContext CreateCopy() => this;
@@ -53,11 +55,13 @@ public sealed class JobLoop : SynchronizationContext
         finally
         {
             SetSynchronizationContext(previous);
-            // What was posted between the last dequeue and the reset would wait for ever otherwise. The exchange is a full fence: a mere volatile
-            // write may still be on its way when the queue is looked at, and then neither this thread nor the one that posts sees the other.
+            // What was posted between the last dequeue and the reset would wait for ever otherwise. The exchange is a
+            // full fence: a mere volatile write may still be on its way when the queue is looked at, and then neither
+            // this thread nor the one that posts sees the other.
             Interlocked.Exchange(ref _scheduled, 0);
             if (!_queue.IsEmpty && Interlocked.Exchange(ref _scheduled, 1) == 0)
-                System.Threading.ThreadPool.UnsafeQueueUserWorkItem(static loop => loop.Drain(), this, preferLocal: false);
+                System.Threading.ThreadPool.UnsafeQueueUserWorkItem(
+                    static loop => loop.Drain(), this, preferLocal: false);
         }
     }
 }

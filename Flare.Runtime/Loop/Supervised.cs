@@ -3,13 +3,14 @@ using System.Runtime.ExceptionServices;
 namespace Flare.Runtime;
 
 /// <summary>
-/// Runs a stranger's code: told to stop, it has a grace in which to end; after that it is abandoned, and what becomes of it is nobody's
-/// business any more.
+/// Runs a stranger's code: told to stop, it has a grace in which to end; after that it is abandoned, and what becomes
+/// of it is nobody's business any more.
 /// </summary>
 internal static class Supervised
 {
     /// <summary>
-    /// Completes when the work has ended, with its exception if it threw, or when it has not ended within the grace after it was told to.
+    /// Completes when the work has ended, with its exception if it threw, or when it has not ended within the grace
+    /// after it was told to.
     /// </summary>
     /// <param name="loop">The loop that all of this happens on.</param>
     /// <param name="time">The clock.</param>
@@ -19,7 +20,8 @@ internal static class Supervised
     /// <param name="stop">Tells it to stop; cancelled on the loop.</param>
     /// <returns>Whether the work has ended; false where it was abandoned.</returns>
     public static async Task<bool> RunAsync(
-        SynchronizationContext loop, TimeProvider time, Func<Task> work, TimeSpan grace, Func<bool> mayAbandon, CancellationToken stop)
+        SynchronizationContext loop, TimeProvider time, Func<Task> work, TimeSpan grace, Func<bool> mayAbandon,
+        CancellationToken stop)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         ExceptionDispatchInfo? failure = null;

@@ -1,8 +1,9 @@
 namespace Flare.Runtime;
 
 /// <summary>
-/// Paces the repetition of a message, in ticks of the retry interval. A small one is repeated at every tick. A large one is repeated after 8, 16,
-/// 32 ticks and so on: it may well take longer than a tick to arrive, and copies of itself would stand in its way.
+/// Paces the repetition of a message, in ticks of the retry interval. A small one is repeated at every tick. A large
+/// one is repeated after 8, 16, 32 ticks and so on: it may well take longer than a tick to arrive, and copies of itself
+/// would stand in its way.
 /// </summary>
 internal sealed class Backoff
 {

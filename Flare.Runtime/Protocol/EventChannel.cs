@@ -1,8 +1,9 @@
 namespace Flare.Runtime;
 
 /// <summary>
-/// One end of the federated events between a server and a site: what was sent and is not confirmed yet, and how far the other end's were seen.
-/// Each arrives once and in order: a gap waits for the sender's repetition, what was seen is only confirmed again.
+/// One end of the federated events between a server and a site: what was sent and is not confirmed yet, and how far the
+/// other end's were seen. Each arrives once and in order: a gap waits for the sender's repetition, what was seen is
+/// only confirmed again.
 /// </summary>
 /// <param name="limit">How many events may wait for their confirmation.</param>
 internal sealed class EventChannel(int limit)
@@ -12,7 +13,9 @@ internal sealed class EventChannel(int limit)
     private readonly Queue<FederatedEvent> _pending = new();
     private long _last;
 
-    /// <summary>The oldest that are not confirmed: what is to be said again. More than so many at once would crowd out tasks.</summary>
+    /// <summary>
+    /// The oldest that are not confirmed: what is to be said again. More than so many at once would crowd out tasks.
+    /// </summary>
     public IEnumerable<FederatedEvent> Pending => _pending.Take(Window);
 
     /// <summary>Whether there is room for another event.</summary>
@@ -41,7 +44,9 @@ internal sealed class EventChannel(int limit)
         return true;
     }
 
-    /// <summary>The other end starts from nothing: numbers what is pending anew, from 1, and has seen nothing of it.</summary>
+    /// <summary>
+    /// The other end starts from nothing: numbers what is pending anew, from 1, and has seen nothing of it.
+    /// </summary>
     public void Restart()
     {
         (_last, Seen) = (0, 0);

@@ -20,7 +20,8 @@ public sealed class InProcessLink : IServerLink
     /// <inheritdoc/>
     public void Send(string site, ServerMessage message)
     {
-        if (_sites.TryGetValue(site, out var receive)) _loop.Post(static s => ((Delivery<ServerMessage>)s!).Run(), new Delivery<ServerMessage>(receive, message));
+        if (_sites.TryGetValue(site, out var receive))
+            _loop.Post(static s => ((Delivery<ServerMessage>)s!).Run(), new Delivery<ServerMessage>(receive, message));
     }
 
     /// <summary>The end of a site.</summary>
@@ -34,7 +35,9 @@ public sealed class InProcessLink : IServerLink
 
         public void Send(SiteMessage message)
         {
-            if (link._server is { } receive) link._loop.Post(static s => ((Delivery<SiteMessage>)s!).Run(), new Delivery<SiteMessage>(receive, message));
+            if (link._server is { } receive)
+                link._loop.Post(
+                    static s => ((Delivery<SiteMessage>)s!).Run(), new Delivery<SiteMessage>(receive, message));
         }
     }
 

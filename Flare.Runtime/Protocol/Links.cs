@@ -1,9 +1,13 @@
 namespace Flare.Runtime;
 
-/// <summary>The server's end of a transport, for one job. All calls come from the job's loop, and all callbacks must go to it.</summary>
+/// <summary>
+/// The server's end of a transport, for one job. All calls come from the job's loop, and all callbacks must go to it.
+/// </summary>
 public interface IServerLink
 {
-    /// <summary>Whether every message arrives, once and in order, as long as both ends live. Then nothing is repeated.</summary>
+    /// <summary>
+    /// Whether every message arrives, once and in order, as long as both ends live. Then nothing is repeated.
+    /// </summary>
     bool IsReliable { get; }
 
     /// <summary>Starts delivering messages.</summary>
@@ -13,10 +17,14 @@ public interface IServerLink
     void Send(string site, ServerMessage message);
 }
 
-/// <summary>A site's end of a transport, for one job. All calls come from the site's loop, and all callbacks must go to it.</summary>
+/// <summary>
+/// A site's end of a transport, for one job. All calls come from the site's loop, and all callbacks must go to it.
+/// </summary>
 public interface ISiteLink
 {
-    /// <summary>Whether every message arrives, once and in order, as long as both ends live. Then nothing is repeated.</summary>
+    /// <summary>
+    /// Whether every message arrives, once and in order, as long as both ends live. Then nothing is repeated.
+    /// </summary>
     bool IsReliable { get; }
 
     /// <summary>Starts delivering messages.</summary>

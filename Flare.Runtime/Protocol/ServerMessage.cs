@@ -1,10 +1,14 @@
 namespace Flare.Runtime;
 
 /// <summary>What the server says to a site; delivered as <see cref="SiteMessage"/> is.</summary>
-/// <param name="Epoch">How often the job's server has started. A site that sees a higher epoch drops all tasks of the lower one.</param>
+/// <param name="Epoch">How often the job's server has started. A site that sees a higher epoch drops all tasks of the
+/// lower one.</param>
 public abstract record ServerMessage(int Epoch);
 
-/// <summary>Answers <see cref="SiteHello"/>, and any message of a site that the server does not know, or not in this incarnation.</summary>
+/// <summary>
+/// Answers <see cref="SiteHello"/>, and any message of a site that the server does not know, or not in this
+/// incarnation.
+/// </summary>
 /// <param name="Epoch">The server's epoch.</param>
 /// <param name="HelloNeeded">Whether the site is to say hello (again).</param>
 public sealed record ServerWelcome(int Epoch, bool HelloNeeded = false) : ServerMessage(Epoch);
@@ -26,7 +30,8 @@ public sealed record TaskCancel(TaskToken Token, string Reason) : ServerMessage(
 
 /// <summary>A federated event of the server. Repeated until <see cref="SiteEventReceipt"/>.</summary>
 /// <param name="Epoch">The server's epoch.</param>
-/// <param name="Incarnation">The site's incarnation that the event's number belongs to: for the next one, what is pending is numbered anew.</param>
+/// <param name="Incarnation">The site's incarnation that the event's number belongs to: for the next one, what is
+/// pending is numbered anew.</param>
 /// <param name="Event">The event.</param>
 public sealed record ServerEvent(int Epoch, long Incarnation, FederatedEvent Event) : ServerMessage(Epoch);
 
@@ -35,6 +40,7 @@ public sealed record ServerEventReceipt(int Epoch, long Incarnation, long Sequen
 
 /// <summary>The job is over. Repeated until <see cref="JobEndReceived"/>, for a bounded time.</summary>
 /// <param name="Epoch">The server's epoch.</param>
-/// <param name="Incarnation">The site's incarnation that the job is over for: one that has started since may be meant to go on with the resumed job.</param>
+/// <param name="Incarnation">The site's incarnation that the job is over for: one that has started since may be meant
+/// to go on with the resumed job.</param>
 /// <param name="Reason">Why it is over.</param>
 public sealed record JobEnd(int Epoch, long Incarnation, string Reason) : ServerMessage(Epoch);

@@ -1,11 +1,12 @@
 namespace Flare.Runtime;
 
 /// <summary>What became of an answer: admitted as a contribution, or the status and the reason why not.</summary>
-internal readonly record struct Verdict(SiteStatus Status, Contribution? Contribution = null, string? Reason = null, ErrorRecord? Error = null);
+internal readonly record struct Verdict(
+    SiteStatus Status, Contribution? Contribution = null, string? Reason = null, ErrorRecord? Error = null);
 
 /// <summary>
-/// The one door for answers: the server's filters, the site's own word of how it went, the task's contract, finite values. Whatever an answer or a
-/// filter throws, it is the answer that is refused.
+/// The one door for answers: the server's filters, the site's own word of how it went, the task's contract, finite
+/// values. Whatever an answer or a filter throws, it is the answer that is refused.
 /// </summary>
 internal sealed class Admission(JobLife life)
 {
@@ -14,7 +15,8 @@ internal sealed class Admission(JobLife life)
     /// <param name="message">The answer, frozen.</param>
     /// <param name="context">The server's context for it.</param>
     /// <param name="reject">Called when somebody refuses the contribution later.</param>
-    public async Task<Verdict> ExamineAsync(Assignment assignment, Shareable message, FLContext context, Action<string> reject)
+    public async Task<Verdict> ExamineAsync(
+        Assignment assignment, Shareable message, FLContext context, Action<string> reject)
     {
         Contribution? contribution = null;
         try
@@ -35,22 +37,26 @@ internal sealed class Admission(JobLife life)
                 contribution = null; // the memory is another's, and not to be given back with this one
                 return new Verdict(SiteStatus.Rejected, Reason: HandedOverTwice);
             }
-            var refusal = assignment.Task.Contract.CheckShape(contribution) ?? await CheckValuesAsync(assignment, contribution);
-            if (!assignment.IsFinal) (assignment.NumSteps, assignment.Metrics) = (contribution.NumSteps, contribution.Metrics);
+            var refusal = assignment.Task.Contract.CheckShape(contribution)
+                ?? await CheckValuesAsync(assignment, contribution);
+            if (!assignment.IsFinal)
+                (assignment.NumSteps, assignment.Metrics) = (contribution.NumSteps, contribution.Metrics);
             if (refusal is null) return new Verdict(SiteStatus.Accepted, contribution);
             contribution.Dispose();
             return new Verdict(SiteStatus.Rejected, Reason: refusal);
         }
         catch (Exception e)
         {
-            // A filter, a rule or the message itself is at fault: the answer is refused whole, and the reason reaches the operator.
+            // A filter, a rule or the message itself is at fault: the answer is refused whole, and the reason reaches
+            // the operator.
             contribution?.Dispose();
             return new Verdict(SiteStatus.Rejected, Reason: e.Message, Error: ErrorOf(e, assignment));
         }
     }
 
     /// <summary>What an exception says of an assignment.</summary>
-    public static ErrorRecord ErrorOf(Exception exception, Assignment assignment) => About(ErrorRecord.From(exception), assignment);
+    public static ErrorRecord ErrorOf(Exception exception, Assignment assignment) =>
+        About(ErrorRecord.From(exception), assignment);
 
     private static Verdict Failed(Assignment assignment, Shareable message)
     {
@@ -84,7 +90,8 @@ internal sealed class Admission(JobLife life)
         return message;
     }
 
-    private const string HandedOverTwice = "its tensors were handed over with another answer already; make a state dict of its own "
+    private const string HandedOverTwice =
+        "its tensors were handed over with another answer already; make a state dict of its own "
         + "for each answer, or do not hand it over";
 
     private async ValueTask<string?> CheckValuesAsync(Assignment assignment, Contribution contribution)

@@ -17,7 +17,9 @@ internal enum AssignmentState
     Closed,
 }
 
-/// <summary>One task at one site, as the server sees it. It holds what is known; the <see cref="Dispatcher"/> decides.</summary>
+/// <summary>
+/// One task at one site, as the server sees it. It holds what is known; the <see cref="Dispatcher"/> decides.
+/// </summary>
 internal sealed class Assignment(TaskRun run, SiteSession session, TaskToken token, long createdAt)
 {
     private const int MostReason = 8 * 1024;
@@ -31,7 +33,10 @@ internal sealed class Assignment(TaskRun run, SiteSession session, TaskToken tok
     /// <summary>Where it stands on the way to the site and back.</summary>
     public AssignmentState State { get; private set; }
 
-    /// <summary>How it ended for the round; <see cref="SiteStatus.Pending"/> before. A workflow may still refuse what was accepted.</summary>
+    /// <summary>
+    /// How it ended for the round; <see cref="SiteStatus.Pending"/> before. A workflow may still refuse what was
+    /// accepted.
+    /// </summary>
     public SiteStatus Status { get; private set; } = SiteStatus.Pending;
 
     public bool IsFinal => Status != SiteStatus.Pending;
@@ -39,7 +44,10 @@ internal sealed class Assignment(TaskRun run, SiteSession session, TaskToken tok
     /// <summary>Whether the site may still bring a result that is wanted.</summary>
     public bool IsOpen => !IsFinal && State is not (AssignmentState.Arrived or AssignmentState.Closed);
 
-    /// <summary>The message for this site while it may have to be said; null before filters have passed it, and once a result is here.</summary>
+    /// <summary>
+    /// The message for this site while it may have to be said; null before filters have passed it, and once a result is
+    /// here.
+    /// </summary>
     public Shareable? Message { get; private set; }
 
     /// <summary>When the task is offered again.</summary>
@@ -105,7 +113,9 @@ internal sealed class Assignment(TaskRun run, SiteSession session, TaskToken tok
         if (State == AssignmentState.Taken) State = AssignmentState.Offered;
     }
 
-    /// <summary>A result is here. The task's data, which may be this site's own, is not kept with the round's report.</summary>
+    /// <summary>
+    /// A result is here. The task's data, which may be this site's own, is not kept with the round's report.
+    /// </summary>
     public void Arrive(long bytes) => (State, Bytes, Message) = (AssignmentState.Arrived, bytes, null);
 
     /// <summary>Nothing more is to be said.</summary>
@@ -116,7 +126,8 @@ internal sealed class Assignment(TaskRun run, SiteSession session, TaskToken tok
 
     public void End(SiteStatus status, string? reason, ErrorRecord? error, long now)
     {
-        (Status, Reason, Error, EndedAt) = (status, reason is null ? null : PlainText.Of(reason, MostReason), error, now);
+        (Status, Reason, Error, EndedAt) =
+            (status, reason is null ? null : PlainText.Of(reason, MostReason), error, now);
         _taken?.TrySetResult(WasTaken);
         _ended?.TrySetResult();
     }

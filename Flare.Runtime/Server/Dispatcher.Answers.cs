@@ -25,7 +25,8 @@ internal sealed partial class Dispatcher
         assignment.Take();
         if (result.ContentBytes() > life.Limits.SmallResultBytes && !_gate.TryTake(assignment))
         {
-            // Sent on a permit that was taken back since, or of an incarnation before: it is asked for again when there is room.
+            // Sent on a permit that was taken back since, or of an incarnation before: it is asked for again when there
+            // is room.
             _gate.Request(assignment);
             return;
         }
@@ -60,7 +61,8 @@ internal sealed partial class Dispatcher
 
     private async Task AdmitAsync(Assignment assignment, Shareable message)
     {
-        var context = new FLContext(life.Engine, assignment.Site, assignment.Task.Name, assignment.Token, message.PeerProperties);
+        var context = new FLContext(
+            life.Engine, assignment.Site, assignment.Task.Name, assignment.Token, message.PeerProperties);
         context.Set(ContextKeys.Message, message);
         var verdict = await admission.ExamineAsync(assignment, message, context, Reject);
         if (assignment.IsFinal)
@@ -95,7 +97,10 @@ internal sealed partial class Dispatcher
         }
     }
 
-    /// <summary>A result that is not wanted: it came late, again, or for an earlier start of the server. It is counted, never used.</summary>
+    /// <summary>
+    /// A result that is not wanted: it came late, again, or for an earlier start of the server. It is counted, never
+    /// used.
+    /// </summary>
     private void Refuse(SiteSession session, TaskToken token, Assignment? assignment)
     {
         if (assignment is { State: AssignmentState.Arrived })

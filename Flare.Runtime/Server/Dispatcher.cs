@@ -1,16 +1,18 @@
 namespace Flare.Runtime;
 
 /// <summary>
-/// Carries tasks to their sites and tells when they are over. Every change of an assignment passes through <see cref="End"/>, after which its task
-/// is judged once: nothing here calls back into itself through others.
+/// Carries tasks to their sites and tells when they are over. Every change of an assignment passes through
+/// <see cref="End"/>, after which its task is judged once: nothing here calls back into itself through others.
 /// </summary>
 internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admission admission, RoundCommitter rounds)
 {
     private readonly List<TaskRun> _running = [];
 
-    // Who uploads: a permit is held from its grant until the controller has had the contribution, or the assignment has ended without.
+    // Who uploads: a permit is held from its grant until the controller has had the contribution, or the assignment has
+    // ended without.
     private readonly FairGate<TaskRun, Assignment> _gate = new(
-        life.Limits.MaxConcurrentUploads, a => life.Say(a.Site, new UploadPermit(a.Token)), a => a.Run, a => a.Contribution is not null);
+        life.Limits.MaxConcurrentUploads, a => life.Say(a.Site, new UploadPermit(a.Token)), a => a.Run,
+        a => a.Contribution is not null);
     private long _lastAssignment;
     private long _lastTask;
 
@@ -25,7 +27,8 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
             IsStanding = standing, IncludesNewcomers = newcomers, StartedAt = life.Time.GetTimestamp(),
         };
         if (timeout is { } time)
-            run.Deadline = life.After(time, () => Complete(run, CompletionStatus.Timeout, $"the task's time of {time} ran out"));
+            run.Deadline = life.After(
+                time, () => Complete(run, CompletionStatus.Timeout, $"the task's time of {time} ran out"));
         if (!standing) RemindOf(run);
         _running.Add(run);
         if (task.Round > 0) rounds.Begin(run);
@@ -40,7 +43,8 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
     {
         if (run.IsComplete) return;
         run.Complete(status);
-        var end = status is CompletionStatus.Ok or CompletionStatus.Timeout ? SiteStatus.TimedOut : SiteStatus.Cancelled;
+        var end = status is CompletionStatus.Ok or CompletionStatus.Timeout ? SiteStatus.TimedOut
+            : SiteStatus.Cancelled;
         if (run.HasPending)
             foreach (var assignment in run.Assignments)
                 if (!assignment.IsFinal) Withdraw(assignment, end, reason);
@@ -103,7 +107,9 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
             else if (assignment.IsOpen)
             {
                 var lease = life.Limits.SiteLease;
-                Stop(assignment, SiteStatus.Lost, $"the site was not heard of for {lease}; check its process and its network", null);
+                Stop(
+                    assignment, SiteStatus.Lost,
+                    $"the site was not heard of for {lease}; check its process and its network", null);
                 Judge(assignment.Run);
             }
         }
@@ -120,7 +126,8 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
         }
     }
 
-    // An aggregator that takes ciphertext has said so to all sites by now, in a public property: others would read it as values.
+    // An aggregator that takes ciphertext has said so to all sites by now, in a public property: others would read it
+    // as values.
     private void RequireReadable(FlareTask task, string workflow)
     {
         foreach (var (_, value) in task.Data.Body)
@@ -129,9 +136,12 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
             if (life.Engine.PublicRunProperties()?.TryGet(EncryptedForm.TensorName, out var _) == true) return;
             throw new FlareException(
                 ErrorIds.PlaintextNeeded,
-                $"The workflow {workflow} reads values, and the model of its task '{task.Name}' holds ciphertext (tensor "
-                    + $"'{EncryptedForm.TensorName}'), which it would make useless: open the model first, by HomomorphicEncryption.Decrypt "
-                    + "with the policy and key that it is under, or go on encrypted, by UseHomomorphicEncryption with these.");
+                $"The workflow {workflow} reads values, and the model of its task '{task.Name}' holds ciphertext "
+                    + $"(tensor "
+                    + $"'{EncryptedForm.TensorName}'), which it would make useless: open the model first, by "
+                    + $"HomomorphicEncryption.Decrypt "
+                    + "with the policy and key that it is under, or go on encrypted, by UseHomomorphicEncryption with "
+                    + "these.");
         }
     }
 
@@ -165,7 +175,8 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
             {
                 // Fails closed: what a filter did not pass is not sent, and the report says so.
                 if (!assignment.IsFinal)
-                    End(assignment, SiteStatus.Failed, $"a filter failed on the task's data, and nothing was sent: {e.Message}",
+                    End(assignment, SiteStatus.Failed,
+                        $"a filter failed on the task's data, and nothing was sent: {e.Message}",
                         Admission.ErrorOf(e, assignment));
                 Close(assignment);
                 Judge(assignment.Run);
@@ -234,14 +245,19 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
         var before = assignment.Status;
         assignment.End(status, reason, error, life.Time.GetTimestamp());
         assignment.Run.Count(before, status);
-        // A result that is here keeps its permit until it has been looked at, and, if it was admitted, until the controller has had it.
-        if (assignment.State is not AssignmentState.Arrived && assignment.Contribution is null) _gate.Release(assignment);
+        // A result that is here keeps its permit until it has been looked at, and, if it was admitted, until the
+        // controller has had it.
+        if (assignment.State is not AssignmentState.Arrived && assignment.Contribution is null)
+            _gate.Release(assignment);
         // After a failure only a little later, so that it cannot spin.
-        if (before == SiteStatus.Pending && status != SiteStatus.Accepted && assignment.Run is { IsStanding: true, IsComplete: false })
+        if (before == SiteStatus.Pending && status != SiteStatus.Accepted
+            && assignment.Run is { IsStanding: true, IsComplete: false })
             life.After(life.Limits.RetryInterval, () => AssignAgain(assignment));
         var (logger, task) = (life.Options.Logger, assignment.Task);
-        if (status == SiteStatus.Rejected) Log.ContributionRefused(logger, assignment.Site, task.Name, task.Round, reason ?? "");
-        else if (status == SiteStatus.Failed) Log.SiteFailed(logger, assignment.Site, task.Name, task.Round, reason ?? "");
+        if (status == SiteStatus.Rejected)
+            Log.ContributionRefused(logger, assignment.Site, task.Name, task.Round, reason ?? "");
+        else if (status == SiteStatus.Failed)
+            Log.SiteFailed(logger, assignment.Site, task.Name, task.Round, reason ?? "");
     }
 
     // Looks whether the task is over by what was answered so far.
@@ -256,7 +272,8 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
         }
         var status = run.Judge();
         if (status == CompletionStatus.Ok) Complete(run, status, "");
-        else if (status != CompletionStatus.Running) Complete(run, status, "the minimum of responses cannot be reached any more");
+        else if (status != CompletionStatus.Running)
+            Complete(run, status, "the minimum of responses cannot be reached any more");
         else if (run.HasEnough)
             run.GraceTimer ??= life.After(run.Grace, () => Complete(
                 run, CompletionStatus.Ok, $"the minimum was reached and the grace period of {run.Grace} is over"));
@@ -265,7 +282,9 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
     // Nothing waits in silence: whom for, since when, and what an operator can do.
     private void RemindOf(TaskRun run) => run.Reminder = life.After(life.Limits.ReminderInterval, () =>
     {
-        string[] missing = [.. run.Assignments.Where(a => !a.IsFinal).Select(a => a.Session.Connected ? a.Site : $"{a.Site} (not there)")];
+        string[] missing =
+            [.. run.Assignments.Where(a => !a.IsFinal)
+                .Select(a => a.Session.Connected ? a.Site : $"{a.Site} (not there)")];
         if (missing.Length > 0)
             Log.TaskWaits(
                 life.Options.Logger, run.Task.Name, run.Task.Round, run.AcceptedCount, run.Assignments.Count,

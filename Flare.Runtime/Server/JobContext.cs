@@ -5,7 +5,8 @@ namespace Flare.Runtime;
 
 /// <summary>The verbs of one workflow of a job, until the workflow is over.</summary>
 internal sealed class JobContext(
-    JobLife life, SiteRegistry sites, Dispatcher tasks, RoundCommitter rounds, Controller controller) : ControllerContext
+    JobLife life, SiteRegistry sites, Dispatcher tasks, RoundCommitter rounds, Controller controller) :
+    ControllerContext
 {
     private bool _ended;
 
@@ -41,7 +42,8 @@ internal sealed class JobContext(
         return (life.Options.CreateAggregator ?? otherwise)();
     }
 
-    public override TaskResponses BroadcastAsync(FlareTask task, BroadcastOptions? options = null, CancellationToken abort = default)
+    public override TaskResponses BroadcastAsync(
+        FlareTask task, BroadcastOptions? options = null, CancellationToken abort = default)
     {
         RequireUse();
         ArgumentNullException.ThrowIfNull(task);
@@ -49,22 +51,31 @@ internal sealed class JobContext(
         NotNegative(options.Grace, nameof(BroadcastOptions.Grace));
         NotNegative(options.Timeout, nameof(BroadcastOptions.Timeout));
         var targets = Known(options.Targets ?? [.. Sites]);
-        if (targets.Distinct(StringComparer.Ordinal).Count() != targets.Count) throw new ArgumentException($"A site is named twice among the targets of task '{task.Name}'; it can answer once.", nameof(options));
+        if (targets.Distinct(StringComparer.Ordinal).Count() != targets.Count)
+            throw new ArgumentException(
+                $"A site is named twice among the targets of task '{task.Name}'; it can answer once.", nameof(options));
         var minimum = options.MinResponses ?? targets.Count;
         if (minimum < 0 || minimum > targets.Count)
-            throw new ArgumentException($"Task '{task.Name}' needs {minimum} responses, and has {targets.Count} targets. Ask for no more responses than there are targets.", nameof(options));
-        return new JobTaskResponses(life, tasks, tasks.Start(task, targets, minimum, options.Grace, options.Timeout, controller.Name), abort);
+            throw new ArgumentException(
+                $"Task '{task.Name}' needs {minimum} responses, and has {targets.Count} targets. Ask for no more "
+                    + $"responses than there are targets.", nameof(options));
+        return new JobTaskResponses(
+            life, tasks, tasks.Start(task, targets, minimum, options.Grace, options.Timeout, controller.Name), abort);
     }
 
-    public override TaskResponses BroadcastUntilCancelledAsync(FlareTask task, TimeSpan? timeout = null, CancellationToken abort = default)
+    public override TaskResponses BroadcastUntilCancelledAsync(
+        FlareTask task, TimeSpan? timeout = null, CancellationToken abort = default)
     {
         RequireUse();
         ArgumentNullException.ThrowIfNull(task);
         NotNegative(timeout, nameof(timeout));
-        return new JobTaskResponses(life, tasks, tasks.Start(task, [.. Sites], 0, TimeSpan.Zero, timeout, controller.Name, standing: true, newcomers: true), abort);
+        return new JobTaskResponses(
+            life, tasks, tasks.Start(
+                task, [.. Sites], 0, TimeSpan.Zero, timeout, controller.Name, standing: true, newcomers: true), abort);
     }
 
-    public override async Task<Contribution> SendAsync(FlareTask task, SendOptions options, CancellationToken abort = default)
+    public override async Task<Contribution> SendAsync(
+        FlareTask task, SendOptions options, CancellationToken abort = default)
     {
         ArgumentNullException.ThrowIfNull(task);
         ArgumentNullException.ThrowIfNull(options);
@@ -83,7 +94,9 @@ internal sealed class JobContext(
         throw new TaskFailedException(task.Name, task.Round, CompletionStatus.Timeout, attempts);
     }
 
-    public override async IAsyncEnumerable<Contribution> RelayAsync(Func<Contribution?, FlareTask> makeTask, RelayOptions? options = null, [EnumeratorCancellation] CancellationToken abort = default)
+    public override async IAsyncEnumerable<Contribution> RelayAsync(
+        Func<Contribution?, FlareTask> makeTask, RelayOptions? options = null, [EnumeratorCancellation]
+        CancellationToken abort = default)
     {
         ArgumentNullException.ThrowIfNull(makeTask);
         options ??= new();
@@ -101,7 +114,10 @@ internal sealed class JobContext(
                 if (options.IncludeNewcomers)
                     for (; seen < Sites.Count; seen++) route.Enqueue(Sites[seen]);
                 if (!route.TryDequeue(out var target)) break;
-                task = makeTask(last) ?? throw new InvalidOperationException($"The relay has no task for {target}: {nameof(makeTask)} returned null. Leave the stream to end the relay early.");
+                task = makeTask(last)
+                    ?? throw new InvalidOperationException(
+                        $"The relay has no task for {target}: {nameof(makeTask)} returned null. Leave the stream to "
+                            + $"end the relay early.");
                 var responses = SendTo(task, target, options.AssignmentTimeout, options.ResultTimeout, abort, out _);
                 Contribution? answer = null;
                 await foreach (var contribution in responses) answer = contribution.Retain();
@@ -114,7 +130,8 @@ internal sealed class JobContext(
                 last = answer;
                 yield return answer;
             }
-            if (last is null && task is not null) throw new TaskFailedException(task.Name, task.Round, CompletionStatus.Error, attempts);
+            if (last is null && task is not null)
+                throw new TaskFailedException(task.Name, task.Round, CompletionStatus.Error, attempts);
         }
         finally
         {
@@ -122,7 +139,8 @@ internal sealed class JobContext(
         }
     }
 
-    public override Task<RoundReport> CommitAsync(int round, StateDict model, RoundResult result, CancellationToken abort = default)
+    public override Task<RoundReport> CommitAsync(
+        int round, StateDict model, RoundResult result, CancellationToken abort = default)
     {
         RequireUse();
         ArgumentNullException.ThrowIfNull(model);
@@ -133,7 +151,9 @@ internal sealed class JobContext(
     public override void Fire(string eventType, Contribution contribution)
     {
         ArgumentNullException.ThrowIfNull(contribution);
-        var context = new FLContext(life.Engine, contribution.Site, contribution.TaskName, contribution.Token, contribution.Message.PeerProperties);
+        var context = new FLContext(
+            life.Engine, contribution.Site, contribution.TaskName, contribution.Token,
+            contribution.Message.PeerProperties);
         context.Set(ContextKeys.CurrentRound, contribution.Round);
         context.Set(ContextKeys.Contribution, contribution);
         context.Fire(eventType);
@@ -154,10 +174,14 @@ internal sealed class JobContext(
     private void RequireUse()
     {
         life.RequireLoop();
-        if (_ended) throw new InvalidOperationException($"The workflow {controller.Name} is over: its run has ended or was aborted.");
+        if (_ended)
+            throw new InvalidOperationException(
+                $"The workflow {controller.Name} is over: its run has ended or was aborted.");
     }
 
-    private JobTaskResponses SendTo(FlareTask task, string target, TimeSpan? assignmentTimeout, TimeSpan? timeout, CancellationToken abort, out Task<bool> taken)
+    private JobTaskResponses SendTo(
+        FlareTask task, string target, TimeSpan? assignmentTimeout, TimeSpan? timeout, CancellationToken abort,
+        out Task<bool> taken)
     {
         RequireUse();
         var run = tasks.Start(task, [target], 1, TimeSpan.Zero, null, controller.Name);
@@ -169,23 +193,36 @@ internal sealed class JobContext(
     // Two clocks in turn: one until the site takes the task, one from then until it answers.
     private async Task WatchAsync(TaskRun run, TimeSpan? assignmentTimeout, TimeSpan? timeout)
     {
-        using (assignmentTimeout is { } window ? life.After(window, () => tasks.Complete(run, CompletionStatus.Timeout, $"the site did not take the task within {window}")) : null)
+        using (assignmentTimeout is { } window
+            ? life.After(
+                window, () =>
+                tasks.Complete(run, CompletionStatus.Timeout, $"the site did not take the task within {window}"))
+                : null)
         {
             if (!await run.Assignments[0].TakenAsync || timeout is null) return;
         }
-        using (life.After(timeout.Value, () => tasks.Complete(run, CompletionStatus.Timeout, $"the site did not answer within {timeout.Value}"))) await run.Assignments[0].EndedAsync;
+        using (life.After(
+            timeout.Value, () =>
+            tasks.Complete(run, CompletionStatus.Timeout, $"the site did not answer within {timeout.Value}")))
+            await run.Assignments[0].EndedAsync;
     }
 
     private static void NotNegative(TimeSpan? time, string name)
     {
-        if (time < TimeSpan.Zero && time != Timeout.InfiniteTimeSpan) throw new ArgumentOutOfRangeException(name, time, "A time must not be negative; use null for no limit.");
+        if (time < TimeSpan.Zero && time != Timeout.InfiniteTimeSpan)
+            throw new ArgumentOutOfRangeException(name, time, "A time must not be negative; use null for no limit.");
     }
 
     private List<string> Known(IReadOnlyList<string> targets)
     {
-        if (targets.Count == 0) throw new ArgumentException("A task needs at least one target; no site is known, or the list is empty.", nameof(targets));
+        if (targets.Count == 0)
+            throw new ArgumentException(
+                "A task needs at least one target; no site is known, or the list is empty.", nameof(targets));
         foreach (var target in targets)
-            if (!sites.IsKnown(target)) throw new ArgumentException($"The site '{target}' is not known. Known are: {string.Join(", ", Sites.Take(10))}{(Sites.Count > 10 ? ", …" : "")}.", nameof(targets));
+            if (!sites.IsKnown(target))
+                throw new ArgumentException(
+                    $"The site '{target}' is not known. Known are: "
+                        + $"{string.Join(", ", Sites.Take(10))}{(Sites.Count > 10 ? ", …" : "")}.", nameof(targets));
         return [.. targets];
     }
 }

@@ -1,6 +1,9 @@
 namespace Flare.Runtime;
 
-/// <summary>What the parts of a job's server share: the job's settings and events, its loop and clock, its end, and the way to its sites.</summary>
+/// <summary>
+/// What the parts of a job's server share: the job's settings and events, its loop and clock, its end, and the way to
+/// its sites.
+/// </summary>
 internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDisposable
 {
     private readonly CancellationTokenSource _abort = new();
@@ -24,7 +27,8 @@ internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDis
     public CancellationToken Abort => _abort.Token;
 
     /// <summary>
-    /// For workflows, filters and whatever else is the application's. Cancelled off the loop: what they register with it may block.
+    /// For workflows, filters and whatever else is the application's. Cancelled off the loop: what they register with
+    /// it may block.
     /// </summary>
     public CancellationToken AbortOfStrangers => _strangers.Token;
 
@@ -52,7 +56,8 @@ internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDis
     }
 
     /// <summary>
-    /// Lets work go on by itself. What it throws is the runtime's own fault, since it answers for everybody else's, and ends the job.
+    /// Lets work go on by itself. What it throws is the runtime's own fault, since it answers for everybody else's, and
+    /// ends the job.
     /// </summary>
     public async Task Detach(Task work)
     {
@@ -81,7 +86,8 @@ internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDis
     {
         if (SynchronizationContext.Current != options.Loop)
             throw new InvalidOperationException(
-                "A workflow's verbs are for the job's loop, and this call comes from elsewhere. Await without ConfigureAwait(false), and leave "
+                "A workflow's verbs are for the job's loop, and this call comes from elsewhere. Await without "
+                    + "ConfigureAwait(false), and leave "
                 + "heavy work to Compute.RunAsync.");
     }
 

@@ -3,8 +3,9 @@ using System.Threading.Channels;
 namespace Flare.Runtime;
 
 /// <summary>
-/// The server of one job: carries tasks to sites and admitted answers to the controllers, and makes rounds durable. All of its state belongs to the
-/// job's loop. It is the life of the job, from the journal's opening to the drain; its parts do the work: <see cref="SiteRegistry"/>,
+/// The server of one job: carries tasks to sites and admitted answers to the controllers, and makes rounds durable. All
+/// of its state belongs to the job's loop. It is the life of the job, from the journal's opening to the drain; its
+/// parts do the work: <see cref="SiteRegistry"/>,
 /// <see cref="Dispatcher"/>, <see cref="Admission"/>, <see cref="RoundCommitter"/>, <see cref="WorkflowRunner"/>.
 /// </summary>
 public sealed class JobServer : IDisposable
@@ -34,7 +35,8 @@ public sealed class JobServer : IDisposable
             Time = options.Time,
             Logger = options.Logger,
             Compute = options.Compute,
-            Components = [.. own.Concat(options.Components).Distinct(ReferenceEqualityComparer.Instance).Cast<FLComponent>()],
+            Components =
+            [.. own.Concat(options.Components).Distinct(ReferenceEqualityComparer.Instance).Cast<FLComponent>()],
         };
         _life = new JobLife(options, engine);
         _sites = new SiteRegistry(_life);
@@ -56,15 +58,18 @@ public sealed class JobServer : IDisposable
     /// <summary>The state as of the last commit; another thread than the loop's may read it.</summary>
     public RunState CommittedState => _rounds.CommittedState;
 
-    /// <summary>The reports of the rounds, as they are committed. Completes with the job, with its exception if it failed.</summary>
+    /// <summary>
+    /// The reports of the rounds, as they are committed. Completes with the job, with its exception if it failed.
+    /// </summary>
     public ChannelReader<RoundReport> Reports => _rounds.Reports;
 
-    /// <summary>The reports as <see cref="Reports"/> has them, one reader's: by asking for one it lets the next round be
-    /// committed.</summary>
+    /// <summary>The reports as <see cref="Reports"/> has them, one reader's: by asking for one it lets the next round
+    /// be committed.</summary>
     internal IAsyncEnumerable<RoundReport> ReadReportsAsync() => _rounds.ReadReportsAsync();
 
     /// <summary>
-    /// The names of all sites known now, in the order in which they became known. Sites that join later are not added to it.
+    /// The names of all sites known now, in the order in which they became known. Sites that join later are not added
+    /// to it.
     /// </summary>
     public IReadOnlyList<string> Sites => _sites.Names;
 
@@ -75,8 +80,9 @@ public sealed class JobServer : IDisposable
     public int Epoch => _life.Epoch;
 
     /// <summary>
-    /// Lets the tasks at hand go on without some sites, as an operator decides who sees that a round waits for them: their answers are not waited
-    /// for, and the minimum of answers is lowered by them, though not below one. Call it on the loop.
+    /// Lets the tasks at hand go on without some sites, as an operator decides who sees that a round waits for them:
+    /// their answers are not waited for, and the minimum of answers is lowered by them, though not below one. Call it
+    /// on the loop.
     /// </summary>
     /// <param name="sites">The sites' names.</param>
     /// <returns>How many answers are waited for no longer; 0 where no task waits for these sites.</returns>
@@ -96,7 +102,8 @@ public sealed class JobServer : IDisposable
         if (abort.IsCancellationRequested) _life.Cancel();
         using var registration = abort.Register(() => _options.Loop.Post(_ => _life.Cancel(), null));
         // Tasks that the workflow sent without its token, too.
-        using var endsTasks = _life.Abort.Register(() => _tasks.CompleteAll(CompletionStatus.Aborted, "the job was aborted"));
+        using var endsTasks = _life.Abort.Register(
+            () => _tasks.CompleteAll(CompletionStatus.Aborted, "the job was aborted"));
         var context = new FLContext(_life.Engine);
         var started = false;
         var begin = _options.Time.GetTimestamp();
@@ -107,7 +114,8 @@ public sealed class JobServer : IDisposable
             _options.Link.Start(Receive);
             await _rounds.OpenAsync();
             Log.JobStarts(
-                _options.Logger, _options.JobId, Epoch, _options.Seed, _sites.Count, _options.Limits.MaxConcurrentUploads);
+                _options.Logger, _options.JobId, Epoch, _options.Seed, _sites.Count,
+                _options.Limits.MaxConcurrentUploads);
             BeginReceiving();
             started = true;
             _life.Engine.Fire(EventTypes.StartRun, context);
@@ -117,7 +125,8 @@ public sealed class JobServer : IDisposable
         {
             // Whatever ended the job reaches whoever runs it; the sites are told first.
             failure = _life.Panic ?? _life.Fault ?? e;
-            reason = failure is OperationCanceledException ? "the job was aborted" : $"the job failed: {failure.Message}";
+            reason = failure is OperationCanceledException ? "the job was aborted"
+                : $"the job failed: {failure.Message}";
         }
         _tasks.CompleteAll(failure is null ? CompletionStatus.Cancelled : CompletionStatus.Aborted, reason);
         if (started && !_life.IsDead)
@@ -141,7 +150,9 @@ public sealed class JobServer : IDisposable
         _rounds.EndReports(failure);
     }
 
-    /// <summary>Stops at once, as a crash would: nothing more is sent, nothing more is written. Call it on the loop.</summary>
+    /// <summary>
+    /// Stops at once, as a crash would: nothing more is sent, nothing more is written. Call it on the loop.
+    /// </summary>
     public void Dispose()
     {
         _sweep?.Dispose();
@@ -198,7 +209,9 @@ public sealed class JobServer : IDisposable
         if (isNew) _tasks.OnNewcomer(session);
     }
 
-    /// <summary>On a link that loses messages: says again what has not been answered, and finds the sites that are lost.</summary>
+    /// <summary>
+    /// On a link that loses messages: says again what has not been answered, and finds the sites that are lost.
+    /// </summary>
     private void Sweep()
     {
         if (_life.IsDead) return;

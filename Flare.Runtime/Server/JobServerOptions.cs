@@ -30,10 +30,15 @@ public sealed record JobServerOptions
     /// <summary>Components that see the server's events, besides the controllers.</summary>
     public IReadOnlyList<FLComponent> Components { get; init; } = [];
 
-    /// <summary>Makes the aggregator of workflows that only aggregate (<see cref="Controller.PlaintextAccess"/>); null for their own.</summary>
+    /// <summary>
+    /// Makes the aggregator of workflows that only aggregate (<see cref="Controller.PlaintextAccess"/>); null for their
+    /// own.
+    /// </summary>
     public Func<Aggregator>? CreateAggregator { get; init; }
 
-    /// <summary>Opens where the job keeps its journal; null for none. The server takes it over and disposes of it.</summary>
+    /// <summary>
+    /// Opens where the job keeps its journal; null for none. The server takes it over and disposes of it.
+    /// </summary>
     public Func<Task<IJournalStorage>>? Journal { get; init; }
 
     /// <summary>The clock.</summary>
@@ -67,7 +72,9 @@ public sealed record JobServerOptions
         {
             FilterPlace.ServerOut => FiltersOut,
             FilterPlace.ServerIn => FiltersIn,
-            _ => throw new ArgumentOutOfRangeException(nameof(place), place, "The server has filters at ServerOut and ServerIn; SiteIn and SiteOut are a site's."),
+            _ => throw new ArgumentOutOfRangeException(
+                nameof(place), place,
+                "The server has filters at ServerOut and ServerIn; SiteIn and SiteOut are a site's."),
         };
         chain.Add(filter, tasks);
         return this;

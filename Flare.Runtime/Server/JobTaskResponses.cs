@@ -15,12 +15,16 @@ internal sealed class JobTaskResponses(
 
     public override IReadOnlyList<SiteOutcome> Sites => run.Outcomes(life.Time);
 
-    public override void Cancel(string reason = "the workflow cancelled the task") => tasks.Complete(run, CompletionStatus.Cancelled, reason);
+    public override void Cancel(string reason = "the workflow cancelled the task") =>
+        tasks.Complete(run, CompletionStatus.Cancelled, reason);
 
-    public override async IAsyncEnumerator<Contribution> GetAsyncEnumerator(CancellationToken cancellationToken = default)
+    public override async IAsyncEnumerator<Contribution> GetAsyncEnumerator(
+        CancellationToken cancellationToken = default)
     {
         life.RequireLoop();
-        if (_read) throw new InvalidOperationException("The answers to a task are a stream: read it once, and keep what you need.");
+        if (_read)
+            throw new InvalidOperationException(
+                "The answers to a task are a stream: read it once, and keep what you need.");
         _read = true;
         using var registration = abort.Register(Abort);
         using var second = cancellationToken.Register(Abort);
@@ -54,6 +58,7 @@ internal sealed class JobTaskResponses(
             throw new TooFewResponsesException(run.Task.Name, run.Task.Round, run.Minimum, Status, Sites);
 
         // A token of the workflow's own may be cancelled on any thread.
-        void Abort() => life.Options.Loop.Post(_ => tasks.Complete(run, CompletionStatus.Aborted, "the task was aborted"), null);
+        void Abort() =>
+            life.Options.Loop.Post(_ => tasks.Complete(run, CompletionStatus.Aborted, "the task was aborted"), null);
     }
 }

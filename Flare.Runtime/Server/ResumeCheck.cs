@@ -19,13 +19,15 @@ internal static class ResumeCheck
                 Log.ResumeWarning(
                     options.Logger,
                     $"{asked[i].PlannedRounds} rounds of {asked[i].Name} were asked for, and nothing of them will be " +
-                    $"trained: in its journal, job {options.JobId} has completed that workflow with {has} rounds. What is " +
+                    $"trained: in its journal, job {options.JobId} has completed that workflow with {has} rounds. "
+                        + $"What is " +
                     "complete stays so; for more rounds begin another job with this one's model, in an empty folder.");
         }
         if (recovered.IsCompleted) Log.JobIsComplete(options.Logger, options.JobId, recovered.Reports.Count);
         else if (recovered.Workflow < asked.Count)
             Log.JobResumes(
-                options.Logger, options.JobId, last, asked[recovered.Workflow].Name, recovered.Workflow + 1, asked.Count);
+                options.Logger, options.JobId, last, asked[recovered.Workflow].Name, recovered.Workflow
+                + 1, asked.Count);
     }
 
     private static void RequireRoundsToCome(JobServerOptions options, JournalRecovery recovered)
@@ -37,11 +39,13 @@ internal static class ResumeCheck
         if (recovered.Workflow < asked.Count && asked[recovered.Workflow].PlannedRounds < last)
             throw new FlareException(
                 ErrorIds.Journal,
-                $"The journal of job {options.JobId} has {last} rounds of {asked[recovered.Workflow].Name}, and this start " +
+                $"The journal of job {options.JobId} has {last} rounds of {asked[recovered.Workflow].Name}, and this "
+                    + $"start " +
                 $"asks for {asked[recovered.Workflow].PlannedRounds}: the job would be complete at once, for good. " +
                 $"{advice} ({last} rounds).");
         if (recovered.Workflow >= asked.Count && (recovered.LastRound is not null || recovered.HasOtherWorkflows))
             throw new FlareException(ErrorIds.Journal, $"The journal of job {options.JobId} stands at workflow " +
-                $"{recovered.Workflow + 1}, and this start has {asked.Count}: the job would be complete at once, for good. {advice}.");
+                $"{recovered.Workflow + 1}, and this start has {asked.Count}: the job would be complete at once, for "
+                    + $"good. {advice}.");
     }
 }

@@ -126,7 +126,8 @@ internal sealed class RoundCommitter(JobLife life)
         LastRound = recovered.LastRound ?? 0;
         Model = recovered.Model ?? Model;
         foreach (var (name, tensors) in recovered.Snapshots)
-            if (name.StartsWith(StatePrefix, StringComparison.Ordinal)) State.Tensors[name[StatePrefix.Length..]] = tensors;
+            if (name.StartsWith(StatePrefix, StringComparison.Ordinal))
+                State.Tensors[name[StatePrefix.Length..]] = tensors;
         State.Values = new FlareMap(recovered.Values);
         CommittedState = new RunState(State);
         ResumeCheck.Run(life.Options, recovered);
@@ -140,7 +141,8 @@ internal sealed class RoundCommitter(JobLife life)
         }
     }
 
-    private async Task<RoundReport> CommitOneAsync(int round, StateDict model, RoundResult result, CancellationToken abort)
+    private async Task<RoundReport> CommitOneAsync(
+        int round, StateDict model, RoundResult result, CancellationToken abort)
     {
         abort.ThrowIfCancellationRequested();
         if (round <= LastRound)
@@ -155,11 +157,13 @@ internal sealed class RoundCommitter(JobLife life)
         await Task.Yield();
         if (life.IsDead) throw new OperationCanceledException();
         var isSmall = model.Layout.ByteLength <= life.Limits.SmallResultBytes;
-        var bad = isSmall ? model.FirstNonFiniteTensor() : await life.Options.Compute.RunAsync(model.FirstNonFiniteTensor);
+        var bad = isSmall ? model.FirstNonFiniteTensor()
+            : await life.Options.Compute.RunAsync(model.FirstNonFiniteTensor);
         if (bad is not null)
             throw new FlareException(
                 ErrorIds.Aggregation,
-                $"The model of round {round} cannot be committed: its tensor '{bad}' holds NaN or an infinity. Lower the server's or "
+                $"The model of round {round} cannot be committed: its tensor '{bad}' holds NaN or an infinity. Lower "
+                    + $"the server's or "
                 + "the sites' learning rate.");
 
         await ReaderAsync(round, abort);
@@ -175,7 +179,8 @@ internal sealed class RoundCommitter(JobLife life)
             snapshots[JournalCommit.Model] = model;
             var commit = new JournalCommit
             {
-                Workflow = Workflow, Round = round, Snapshots = snapshots, Values = state.Values, Report = report.ToMap(),
+                Workflow = Workflow, Round = round, Snapshots = snapshots, Values = state.Values,
+                    Report = report.ToMap(),
             };
             await _storage.AnswerAsync(_journal.CommitRoundAsync(commit), $"the commit of round {round}");
             // A crash while the commit was on its way to the disk: nothing is announced.
@@ -217,7 +222,8 @@ internal sealed class RoundCommitter(JobLife life)
 
         void Remind()
         {
-            Log.ReaderIsAway(life.Options.Logger, round, life.Options.JobId, life.Time.GetElapsedTime(since).TotalSeconds);
+            Log.ReaderIsAway(
+                life.Options.Logger, round, life.Options.JobId, life.Time.GetElapsedTime(since).TotalSeconds);
             reminder = life.After(life.Limits.ReminderInterval, Remind);
         }
     }

@@ -19,7 +19,8 @@ internal sealed class ServerEvents(JobLife life, SiteRegistry sites)
 
     public void Receive(SiteSession session, SiteEvent e)
     {
-        // Numbers of an earlier epoch mean other events. A reliable link has only one, and may deliver before the site has heard of it.
+        // Numbers of an earlier epoch mean other events. A reliable link has only one, and may deliver before the site
+        // has heard of it.
         if (e.Epoch != life.Epoch && !life.IsReliable) return;
         if (session.Events.TrySee(e.Event)) Announce(session, e.Event);
         life.Say(session.Name, new ServerEventReceipt(life.Epoch, session.Incarnation, session.Events.Seen));
@@ -36,7 +37,8 @@ internal sealed class ServerEvents(JobLife life, SiteRegistry sites)
         // After an abort nobody waits for handlers any more: ten thousand events in the queue must not hold it up.
         if (life.Abort.IsCancellationRequested) return;
         life.Engine.AnnounceFederated(e.EventType, e.Data, e.Sequence, session.Name);
-        if (e.EventType == EventTypes.FatalSystemError) life.Stop(session.Name, e.Data.Error?.Message ?? "no reason given");
+        if (e.EventType == EventTypes.FatalSystemError)
+            life.Stop(session.Name, e.Data.Error?.Message ?? "no reason given");
     }
 
     private void Say(SiteSession session, FederatedEvent e) =>

@@ -10,7 +10,9 @@ internal sealed class SiteRegistry(JobLife life)
     private int _firstMissing;
     private bool _ending;
 
-    /// <summary>The names of all sites known now, in the order in which they became known; not changed by those that join later.</summary>
+    /// <summary>
+    /// The names of all sites known now, in the order in which they became known; not changed by those that join later.
+    /// </summary>
     public IReadOnlyList<string> Names => _snapshot ??= [.. _names];
 
     public IEnumerable<SiteSession> All => _sessions.Values;
@@ -28,14 +30,19 @@ internal sealed class SiteRegistry(JobLife life)
         return session;
     }
 
-    /// <summary>A server that resumes a job over a link that loses messages may have sites that wait for the end of it.</summary>
+    /// <summary>
+    /// A server that resumes a job over a link that loses messages may have sites that wait for the end of it.
+    /// </summary>
     public void Inherit()
     {
         if (life.IsReliable || life.Epoch == 1) return;
         foreach (var session in All) session.IsInherited = true;
     }
 
-    /// <summary>The session that a message is of; null, with an answer where one is due, where the message is not to be acted on.</summary>
+    /// <summary>
+    /// The session that a message is of; null, with an answer where one is due, where the message is not to be acted
+    /// on.
+    /// </summary>
     public SiteSession? Hear(SiteMessage message)
     {
         if (Find(message.Site) is not { } session || message.Incarnation > session.Incarnation)
@@ -43,7 +50,8 @@ internal sealed class SiteRegistry(JobLife life)
             life.Say(message.Site, new ServerWelcome(life.Epoch, HelloNeeded: true));
             return null;
         }
-        if (message.Incarnation < session.Incarnation) return null; // a straggler of a site that has started again since
+        // a straggler of a site that has started again since
+        if (message.Incarnation < session.Incarnation) return null;
         Touch(session);
         return session;
     }
@@ -122,7 +130,8 @@ internal sealed class SiteRegistry(JobLife life)
     private void CheckDrained()
     {
         if (!_ending) return;
-        // Ten thousand sites are not gone through for each confirmation: those before the first that is missing are done.
+        // Ten thousand sites are not gone through for each confirmation: those before the first that is missing are
+        // done.
         while (_firstMissing < _names.Count && !_sessions[_names[_firstMissing]].IsAwaited) _firstMissing++;
         if (_firstMissing == _names.Count && !All.Any(s => s.IsAwaited)) _drained.TrySetResult();
     }

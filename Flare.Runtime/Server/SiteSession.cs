@@ -3,7 +3,8 @@ namespace Flare.Runtime;
 /// <summary>A site, as the server sees it.</summary>
 internal sealed class SiteSession(string name, int maxPendingEvents)
 {
-    // On a link that loses messages a receipt may be lost, and the result comes again: so many of the newest answers are remembered.
+    // On a link that loses messages a receipt may be lost, and the result comes again: so many of the newest answers
+    // are remembered.
     private const int AnswersKept = 64;
 
     private readonly Queue<long> _answered = new();
@@ -15,7 +16,9 @@ internal sealed class SiteSession(string name, int maxPendingEvents)
     /// <summary>Whether the site is there: it has said hello and is not lost.</summary>
     public bool Connected { get; set; }
 
-    /// <summary>Whether a server before this one had the site, which may not have heard of the job's end from it.</summary>
+    /// <summary>
+    /// Whether a server before this one had the site, which may not have heard of the job's end from it.
+    /// </summary>
     public bool IsInherited { get; set; }
 
     public bool EndConfirmed { get; set; }

@@ -30,7 +30,9 @@ internal sealed class StorageWatch(JobLife life)
 
         _isGivenUp = true;
         var words = string.Create(CultureInfo.InvariantCulture, $"{grace.TotalSeconds:0.###} s");
-        words = $"The job was told to end, and its journal's storage did not answer within {words}: {what} was not waited " +
+        words =
+            $"The job was told to end, and its journal's storage did not answer within {words}: {what} was not waited "
+            +
             "for any longer. Whether it has happened shows when the job is resumed. Check the disk or the network.";
         Log.JournalWarning(life.Options.Logger, words);
         throw new OperationCanceledException(words, new FlareException(ErrorIds.Journal, words), life.Abort);
@@ -99,7 +101,8 @@ internal sealed class StorageWatch(JobLife life)
         catch (Exception e)
         {
             Log.JournalWarning(
-                life.Options.Logger, $"The journal of job {life.Options.JobId}, which was given up, could not be closed: {e.Message}");
+                life.Options.Logger,
+                $"The journal of job {life.Options.JobId}, which was given up, could not be closed: {e.Message}");
         }
     }
 }

@@ -3,7 +3,8 @@ using System.Threading.Channels;
 namespace Flare.Runtime;
 
 /// <summary>
-/// A task on its way to its targets and back: who holds it, how many have answered, and what follows from that. It decides nothing by itself; the
+/// A task on its way to its targets and back: who holds it, how many have answered, and what follows from that. It
+/// decides nothing by itself; the
 /// <see cref="Dispatcher"/> asks it after every change.
 /// </summary>
 internal sealed class TaskRun(FlareTask task, string id, string workflow, int minimum, TimeSpan grace)
@@ -68,7 +69,9 @@ internal sealed class TaskRun(FlareTask task, string id, string workflow, int mi
     /// <summary>An assignment was admitted: the controller may have it.</summary>
     public void Deliver(Assignment assignment) => _accepted.Writer.TryWrite(assignment);
 
-    /// <summary>Keeps count of what has ended how: ten thousand targets are not counted anew for every answer.</summary>
+    /// <summary>
+    /// Keeps count of what has ended how: ten thousand targets are not counted anew for every answer.
+    /// </summary>
     public void Count(SiteStatus before, SiteStatus after)
     {
         if (before == SiteStatus.Pending) _pendingCount--;
@@ -78,9 +81,12 @@ internal sealed class TaskRun(FlareTask task, string id, string workflow, int mi
     }
 
     /// <summary>An operator lets the task go on without some of those that it waits for.</summary>
-    public void LowerMinimum(int without) => Minimum = Math.Max(Math.Min(Minimum, 1), Math.Min(Minimum, _acceptedCount + _pendingCount - without));
+    public void LowerMinimum(int without) =>
+        Minimum = Math.Max(Math.Min(Minimum, 1), Math.Min(Minimum, _acceptedCount + _pendingCount - without));
 
-    /// <summary>How the task ends by what has been answered so far; <see cref="CompletionStatus.Running"/> where it goes on.</summary>
+    /// <summary>
+    /// How the task ends by what has been answered so far; <see cref="CompletionStatus.Running"/> where it goes on.
+    /// </summary>
     public CompletionStatus Judge()
     {
         if (IsStanding) return CompletionStatus.Running;

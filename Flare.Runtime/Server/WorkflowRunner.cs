@@ -38,8 +38,10 @@ internal sealed class WorkflowRunner(JobLife life, SiteRegistry sites, Dispatche
         if (bad is not (var tensor, var element)) return;
         throw new FlareException(
             ErrorIds.Configuration,
-            $"The run cannot begin: the initial model's tensor '{tensor}' holds NaN or an infinity, first at element {element}. "
-            + "No site has trained yet: look at where the model comes from, such as a checkpoint of a run that diverged.");
+            $"The run cannot begin: the initial model's tensor '{tensor}' holds NaN or an infinity, first at element "
+                + $"{element}. "
+            + "No site has trained yet: look at where the model comes from, such as a checkpoint of a run that "
+            + "diverged.");
     }
 
     // Until it has ended, or has not in time after it was told to: then it is abandoned, and its context refuses it.
@@ -50,8 +52,10 @@ internal sealed class WorkflowRunner(JobLife life, SiteRegistry sites, Dispatche
         try
         {
             hasEnded = await Supervised.RunAsync(
-                life.Options.Loop, life.Time, () => controller.StartAsync(context, life.AbortOfStrangers), life.Limits.AbortGrace,
-                // A commit that is on its way to the disk is no fault of the workflow's, and the journal stays open for it.
+                life.Options.Loop, life.Time, () => controller.StartAsync(context, life.AbortOfStrangers),
+                life.Limits.AbortGrace,
+                // A commit that is on its way to the disk is no fault of the workflow's, and the journal stays open for
+                // it.
                 mayAbandon: () => !rounds.IsCommitting, life.Abort);
         }
         finally

@@ -1,14 +1,15 @@
 namespace Flare.Runtime;
 
 /// <summary>
-/// Slots that the sites of one process share: no more executors run at once than there are slots. A slot is kept until its result is delivered, so
-/// that results cannot pile up.
+/// Slots that the sites of one process share: no more executors run at once than there are slots. A slot is kept until
+/// its result is delivered, so that results cannot pile up.
 /// </summary>
 internal sealed class ExecutorSlots
 {
     private readonly FairGate<string, Slot> _gate;
 
-    public ExecutorSlots(int capacity) => _gate = new(capacity, s => s.Granted.TrySetResult(), s => s.Task, s => s.IsParked);
+    public ExecutorSlots(int capacity) =>
+        _gate = new(capacity, s => s.Granted.TrySetResult(), s => s.Task, s => s.IsParked);
 
     /// <summary>Waits for a slot.</summary>
     /// <param name="task">The task's id, the same at all sites.</param>

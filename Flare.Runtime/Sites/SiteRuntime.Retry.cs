@@ -4,7 +4,9 @@ public sealed partial class SiteRuntime
 {
     private long _beats;
 
-    /// <summary>On a link that loses messages: says again what has not been answered, and shows that the site is alive.</summary>
+    /// <summary>
+    /// On a link that loses messages: says again what has not been answered, and shows that the site is alive.
+    /// </summary>
     private void Beat()
     {
         if (_stopped || _ended.Task.IsCompleted) return;
@@ -14,7 +16,8 @@ public sealed partial class SiteRuntime
 
         if (!_welcomed) Say(new SiteHello(Name, _options.Incarnation));
         foreach (var task in _tasks.Values)
-            if (task.State == SiteTaskState.Ready || (task.State == SiteTaskState.Sent && task.Repetition.Tick(IsLarge(task.Result!)))) Repeat(task);
+            if (task.State == SiteTaskState.Ready
+                || (task.State == SiteTaskState.Sent && task.Repetition.Tick(IsLarge(task.Result!)))) Repeat(task);
         foreach (var e in _events.Pending) Say(new SiteEvent(Name, _options.Incarnation, _epoch, e));
         var beatsPerHeartbeat = Math.Max(1, _options.Limits.HeartbeatInterval / _options.Limits.RetryInterval);
         if (_beats % (long)beatsPerHeartbeat == 0) Say(new SiteHeartbeat(Name, _options.Incarnation));
@@ -25,8 +28,10 @@ public sealed partial class SiteRuntime
     {
         switch (task.State)
         {
-            case SiteTaskState.Queued or SiteTaskState.Running: Say(new TaskReceived(Name, _options.Incarnation, task.Token)); break;
-            case SiteTaskState.Ready: Say(new ResultReady(Name, _options.Incarnation, task.Token, task.Result!.ContentBytes())); break;
+            case SiteTaskState.Queued
+                or SiteTaskState.Running: Say(new TaskReceived(Name, _options.Incarnation, task.Token)); break;
+            case SiteTaskState.Ready: Say(
+                new ResultReady(Name, _options.Incarnation, task.Token, task.Result!.ContentBytes())); break;
             case SiteTaskState.Sent: Say(new TaskResult(Name, _options.Incarnation, task.Token, task.Result!)); break;
             case SiteTaskState.Done: Say(new TaskStopped(Name, _options.Incarnation, task.Token)); break;
         }
@@ -54,12 +59,16 @@ public sealed partial class SiteRuntime
         Say(new SiteEventReceipt(Name, _options.Incarnation, _epoch, _events.Seen));
     }
 
-    /// <summary>Forgets settled tasks that no repetition can ask for any more: on a link that repeats, those far behind the newest.</summary>
+    /// <summary>
+    /// Forgets settled tasks that no repetition can ask for any more: on a link that repeats, those far behind the
+    /// newest.
+    /// </summary>
     private void Forget()
     {
         var keep = _options.Link.IsReliable ? 0 : 32;
         if (_tasks.Count <= keep * 2) return;
-        foreach (var number in _tasks.Where(t => t.Value.State == SiteTaskState.Done).Select(t => t.Key).Order().SkipLast(keep).ToArray())
+        foreach (var number in _tasks.Where(t => t.Value.State == SiteTaskState.Done).Select(t => t.Key).Order()
+            .SkipLast(keep).ToArray())
         {
             _tasks[number].Dispose();
             _tasks.Remove(number);

@@ -1,8 +1,8 @@
 namespace Flare.Runtime;
 
 /// <summary>
-/// A site of a job: takes tasks from the server, runs them through filters and executor one at a time, and sees the results delivered.
-/// An idle site is a few small objects; it has no thread, and on a reliable link no timer.
+/// A site of a job: takes tasks from the server, runs them through filters and executor one at a time, and sees the
+/// results delivered. An idle site is a few small objects; it has no thread, and on a reliable link no timer.
 /// </summary>
 public sealed partial class SiteRuntime : IDisposable
 {
@@ -52,7 +52,10 @@ public sealed partial class SiteRuntime : IDisposable
     /// <summary>The site's name.</summary>
     public string Name => _definition.Name;
 
-    /// <summary>Completes, with the server's reason, when the job is over at this site; cancelled if the site was disposed of before.</summary>
+    /// <summary>
+    /// Completes, with the server's reason, when the job is over at this site; cancelled if the site was disposed of
+    /// before.
+    /// </summary>
     public Task<string> Ended => _ended.Task;
 
     /// <summary>Joins the job. Call it on the loop.</summary>
@@ -101,8 +104,11 @@ public sealed partial class SiteRuntime : IDisposable
         if (_stopped || message.Epoch < _epoch) return; // a straggler of a server that is no more
         if (_ending)
         {
-            // For this site the job is over, whoever offers tasks: a straggler, or a server that resumes a job that failed.
-            if (message is JobEnd again && again.Incarnation == _options.Incarnation && _ended.Task.IsCompleted) Say(new JobEndReceived(Name, _options.Incarnation)); // the first confirmation was lost
+            // For this site the job is over, whoever offers tasks: a straggler, or a server that resumes a job that
+            // failed.
+            // the first confirmation was lost
+            if (message is JobEnd again && again.Incarnation == _options.Incarnation && _ended.Task.IsCompleted)
+                Say(new JobEndReceived(Name, _options.Incarnation));
             return;
         }
         if (message.Epoch > _epoch) EnterEpoch(message.Epoch);
@@ -117,7 +123,8 @@ public sealed partial class SiteRuntime : IDisposable
             case ResultReceipt receipt: Settle(receipt); break;
             case TaskCancel cancel: Cancel(cancel); break;
             case ServerEvent e when e.Incarnation == _options.Incarnation: ReceiveEvent(e.Event); break;
-            case ServerEventReceipt receipt when receipt.Incarnation == _options.Incarnation: _events.Confirm(receipt.Sequence); break;
+            case ServerEventReceipt receipt
+                when receipt.Incarnation == _options.Incarnation: _events.Confirm(receipt.Sequence); break;
             case JobEnd end when end.Incarnation == _options.Incarnation: _ = EndAsync(end.Reason); break;
         }
     }
@@ -150,7 +157,8 @@ public sealed partial class SiteRuntime : IDisposable
     }
 
     // By the whole token: a receipt may be for the same number in an earlier epoch.
-    private SiteTask? Find(TaskToken token) => _tasks.TryGetValue(token.Number, out var task) && task.Token == token ? task : null;
+    private SiteTask? Find(TaskToken token) =>
+        _tasks.TryGetValue(token.Number, out var task) && task.Token == token ? task : null;
 
     private async Task WorkAsync()
     {
@@ -210,7 +218,8 @@ public sealed partial class SiteRuntime : IDisposable
     private void Settle(ResultReceipt receipt)
     {
         if (Find(receipt.Token) is not { } task || task.State == SiteTaskState.Done) return;
-        if (receipt.Refusal is { } refusal) Log.AnswerRefused(_options.Logger, Name, task.Name, task.Token.Round, refusal);
+        if (receipt.Refusal is { } refusal)
+            Log.AnswerRefused(_options.Logger, Name, task.Name, task.Token.Round, refusal);
         if (task.State == SiteTaskState.Sent) _worker.Fire(EventTypes.AfterSendTaskResult, task);
         Stop(task);
         Forget();

@@ -34,9 +34,13 @@ public sealed record SiteRuntimeOptions
     /// than type and reference number unless set.</summary>
     public SitePolicy Policy { get; init; } = new();
 
-    /// <summary>How often this site has started, at least 1 and greater at every start; a clock or a counter on disk.</summary>
+    /// <summary>
+    /// How often this site has started, at least 1 and greater at every start; a clock or a counter on disk.
+    /// </summary>
     public long Incarnation { get; init; } = 1;
 
-    /// <summary>Slots that sites of one process share, so that no more than so many executors run at once; null for no limit.</summary>
+    /// <summary>
+    /// Slots that sites of one process share, so that no more than so many executors run at once; null for no limit.
+    /// </summary>
     internal ExecutorSlots? Slots { get; init; }
 }

@@ -13,14 +13,17 @@ internal enum SiteTaskState
     Done,
 }
 
-/// <summary>An assignment at its site. The result is kept until its receipt comes, so that a repeated request finds it again.</summary>
+/// <summary>
+/// An assignment at its site. The result is kept until its receipt comes, so that a repeated request finds it again.
+/// </summary>
 internal sealed class SiteTask(TaskToken token, string name, Shareable data) : IDisposable
 {
     public TaskToken Token => token;
     public string Name => name;
 
     /// <summary>The task's id, the same at all sites.</summary>
-    public string Id { get; } = data.Headers.TryGet(HeaderNames.TaskId, out var id) && id.Kind == FlareValueKind.Text ? id.AsText() : "";
+    public string Id { get; } = data.Headers.TryGet(HeaderNames.TaskId, out var id) && id.Kind == FlareValueKind.Text
+        ? id.AsText() : "";
 
     /// <summary>What the task brought; of a settled one only the headers.</summary>
     public Shareable Data { get; private set; } = data;
@@ -28,10 +31,14 @@ internal sealed class SiteTask(TaskToken token, string name, Shareable data) : I
     public SiteTaskState State { get; set; }
     public Shareable? Result { get; set; }
 
-    /// <summary>Ends what the runtime does for the task: its wait for a slot, and, after a grace, that for the executor.</summary>
+    /// <summary>
+    /// Ends what the runtime does for the task: its wait for a slot, and, after a grace, that for the executor.
+    /// </summary>
     public CancellationTokenSource Abort { get; } = new();
 
-    /// <summary>The executor's own. Cancelled off the loop: what is registered with it is the application's code.</summary>
+    /// <summary>
+    /// The executor's own. Cancelled off the loop: what is registered with it is the application's code.
+    /// </summary>
     public CancellationTokenSource ExecutorAbort { get; } = new();
     public bool StopRequested { get; set; }
 

@@ -1,6 +1,9 @@
 namespace Flare.Runtime;
 
-/// <summary>Runs one task after the other through filters, executor and filters, off the loop, and turns whatever happens into an answer.</summary>
+/// <summary>
+/// Runs one task after the other through filters, executor and filters, off the loop, and turns whatever happens into
+/// an answer.
+/// </summary>
 internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, SitePolicy policy)
 {
     private Task? _abandoned;
@@ -9,17 +12,24 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
     public void Fire(string eventType, SiteTask? task = null) =>
         engine.Announce(eventType, task is null ? new FLContext(engine, "server") : NewContext(task));
 
-    /// <summary>Runs a task. Completes when the executor has answered, or has not stopped in time after it was told to.</summary>
+    /// <summary>
+    /// Runs a task. Completes when the executor has answered, or has not stopped in time after it was told to.
+    /// </summary>
     public async Task<Shareable> RunAsync(SiteTask task, SiteRuntimeOptions options)
     {
         if (_abandoned is { IsCompleted: false })
-            return Stamp(Shareable.Reply(ReturnCode.ExecutionException, $"The executor is still busy with task '{_abandonedTask}', whose abort it ignored. Let it look at its abort token in every loop."), task);
+            return Stamp(
+                Shareable.Reply(
+                    ReturnCode.ExecutionException,
+                    $"The executor is still busy with task '{_abandonedTask}', whose abort it ignored. Let it look at "
+                        + $"its abort token in every loop."), task);
 
         var done = new TaskCompletionSource<Shareable>(TaskCreationOptions.RunContinuationsAsynchronously);
         var running = options.Compute.RunAsync(() => ProcessAsync(task));
         _ = ForwardAsync(running, done);
         LoopTimer? patience = null;
-        using var registration = task.Abort.Token.Register(() => patience = new LoopTimer(options.Loop, options.Time, options.Limits.AbortGrace, Abandon));
+        using var registration = task.Abort.Token.Register(
+            () => patience = new LoopTimer(options.Loop, options.Time, options.Limits.AbortGrace, Abandon));
         var result = await done.Task;
         patience?.Dispose();
         return result;
@@ -39,7 +49,8 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
             }
             catch (Exception e)
             {
-                // The answer itself is no valid message, such as one with disposed tensors or headers of the wrong kind.
+                // The answer itself is no valid message, such as one with disposed tensors or headers of the wrong
+                // kind.
                 done.TrySetResult(Stamp(Failure(ReturnCode.ExecutionResultError, e, task), task));
             }
         }
@@ -131,7 +142,8 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
         }
         catch (Exception e)
         {
-            // Whatever user code throws, the operator reads it: it becomes the answer. Nothing else of the message is sent.
+            // Whatever user code throws, the operator reads it: it becomes the answer. Nothing else of the message is
+            // sent.
             result = Failure(stage, e, task);
             context.Set(ContextKeys.Message, result);
             engine.Announce(EventTypes.FatalTaskError, context);
@@ -157,7 +169,8 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
             engine.Logger, definition.Name, task.Name, task.Token.Round, reference, $"{error.Type}: {error.Message}");
         return result.ReturnCode == ReturnCode.Ok
             ? result
-            : Shareable.Reply(result.ReturnCode, policy.Trim(error with { Type = result.ReturnCode.ToString() }, reference));
+            : Shareable.Reply(
+                result.ReturnCode, policy.Trim(error with { Type = result.ReturnCode.ToString() }, reference));
     }
 
     /// <summary>The answer that tells of an exception: all of it to the site's own log, as much as may leave to the
@@ -188,12 +201,15 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
         return copy;
     }
 
-    /// <summary>Attaches what identifies the answer, and strips the body of one that is not Ok: it passed no filter.</summary>
+    /// <summary>
+    /// Attaches what identifies the answer, and strips the body of one that is not Ok: it passed no filter.
+    /// </summary>
     private Shareable Stamp(Shareable result, SiteTask task, FlareMap? publicProperties = null)
     {
         var code = result.ReturnCode;
         var error = result.Error;
-        error = error is null ? null : error with { Site = definition.Name, Task = task.Name, Round = task.Token.Round };
+        error = error is null ? null
+            : error with { Site = definition.Name, Task = task.Name, Round = task.Token.Round };
         var message = code == ReturnCode.Ok ? result.WithOwnHeaders()
             : error is null ? new Shareable { ReturnCode = code }
             : Shareable.Reply(code, error);

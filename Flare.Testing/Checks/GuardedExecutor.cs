@@ -1,17 +1,23 @@
 namespace Flare.Testing;
 
-/// <summary>Sees to it that the runtime keeps its word to an executor: one task at a time, and none once the run has ended.</summary>
-internal sealed class GuardedExecutor(Executor inner, string site, TimeProvider time, TimeSpan abortGrace, Action<string> fail) : Executor
+/// <summary>
+/// Sees to it that the runtime keeps its word to an executor: one task at a time, and none once the run has ended.
+/// </summary>
+internal sealed class GuardedExecutor(
+    Executor inner, string site, TimeProvider time, TimeSpan abortGrace, Action<string> fail) : Executor
 {
     private (CancellationToken Abort, long? AbortedAt)? _running;
     private bool _ended;
 
-    public override async ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort)
+    public override async ValueTask<Shareable> ExecuteAsync(
+        string taskName, Shareable input, FLContext context, CancellationToken abort)
     {
         if (_ended) fail($"{site} was given task '{taskName}' of round {context.Round} after its run had ended");
-        if (_running is not null) fail($"{site} was given task '{taskName}' of round {context.Round} while another one ran");
+        if (_running is not null)
+            fail($"{site} was given task '{taskName}' of round {context.Round} while another one ran");
         _running = (abort, null);
-        using var registration = abort.Register(() => { if (_running is { AbortedAt: null }) _running = (abort, time.GetTimestamp()); });
+        using var registration = abort.Register(
+            () => { if (_running is { AbortedAt: null }) _running = (abort, time.GetTimestamp()); });
         try
         {
             return await inner.ExecuteAsync(taskName, input, context, abort);
@@ -32,5 +38,6 @@ internal sealed class GuardedExecutor(Executor inner, string site, TimeProvider 
         return inner.EndRunAsync(context);
     }
 
-    protected internal override void HandleEvent(string eventType, FLContext context) => inner.HandleEvent(eventType, context);
+    protected internal override void HandleEvent(string eventType, FLContext context) =>
+        inner.HandleEvent(eventType, context);
 }

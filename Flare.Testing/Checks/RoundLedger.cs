@@ -1,8 +1,8 @@
 namespace Flare.Testing;
 
 /// <summary>
-/// Everything that was ever announced. A server that starts again announces its journal's rounds first: they must be all that any server
-/// before it announced, unchanged and in order, and what follows must rise.
+/// Everything that was ever announced. A server that starts again announces its journal's rounds first: they must be
+/// all that any server before it announced, unchanged and in order, and what follows must rise.
 /// </summary>
 internal sealed class RoundLedger(int workflows, Action<string> fail)
 {
@@ -25,7 +25,9 @@ internal sealed class RoundLedger(int workflows, Action<string> fail)
             return;
         }
         if (_announced.Count > 0 && report.Number <= _announced[^1].Number && ++_workflow >= workflows)
-            fail($"round {report.Number} was announced after round {_announced[^1].Number}: either it was committed twice, or announced before it was durable");
+            fail(
+                $"round {report.Number} was announced after round {_announced[^1].Number}: either it was committed "
+                    + $"twice, or announced before it was durable");
         _announced.Add(report);
         _position++;
     }
@@ -33,6 +35,9 @@ internal sealed class RoundLedger(int workflows, Action<string> fail)
     /// <summary>The job is over: what its last server announced is all.</summary>
     public void ServerEnds()
     {
-        if (_position < _announced.Count) fail($"announced round {_announced[_position].Number} is lost: the last server knows of {_position} rounds, and {_announced.Count} were announced");
+        if (_position < _announced.Count)
+            fail(
+                $"announced round {_announced[_position].Number} is lost: the last server knows of {_position} "
+                    + $"rounds, and {_announced.Count} were announced");
     }
 }

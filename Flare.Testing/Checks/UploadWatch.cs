@@ -3,8 +3,9 @@ using Flare.Runtime;
 namespace Flare.Testing;
 
 /// <summary>
-/// Watches large results on the network and at the server's events: none is sent without a permit, and never are more of them at the
-/// server, arrived and not consumed by the controller yet, than there are permits, and one for each further task. It knows nothing of how the server keeps count.
+/// Watches large results on the network and at the server's events: none is sent without a permit, and never are more
+/// of them at the server, arrived and not consumed by the controller yet, than there are permits, and one for each
+/// further task. It knows nothing of how the server keeps count.
 /// </summary>
 internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : FLComponent
 {
@@ -34,13 +35,15 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
 
     public void OnSiteSends(SiteMessage message)
     {
-        if (message is TaskResult result && IsLarge(result) && !_permitted.Contains((result.Site, result.Token.Epoch, result.Token.Number)))
+        if (message is TaskResult result && IsLarge(result)
+            && !_permitted.Contains((result.Site, result.Token.Epoch, result.Token.Number)))
             fail($"{result.Site} sent the large result of task {result.Token.Number} without a permit");
     }
 
     public void OnServerReceives(SiteMessage message)
     {
-        if (message is TaskResult result && IsLarge(result) && result.Token.Epoch == _epoch && _arrived.Add(result.Token.Number))
+        if (message is TaskResult result && IsLarge(result) && result.Token.Epoch == _epoch
+            && _arrived.Add(result.Token.Number))
             _tasks[result.Token.Number] = result.Result.Headers[HeaderNames.TaskId].AsText();
     }
 
@@ -60,7 +63,10 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
         if (_held.Count <= limits.MaxConcurrentUploads) return;
         var tasks = _held.Keys.Select(number => _tasks[number]).Distinct().Count();
         if (_held.Count > limits.MaxConcurrentUploads + tasks - 1)
-            fail($"the server held {_held.Count} large results at once, of assignments {string.Join(", ", _held.Keys)} of {tasks} tasks, where {limits.MaxConcurrentUploads} are allowed, and one for each further task");
+            fail(
+                $"the server held {_held.Count} large results at once, of assignments "
+                    + $"{string.Join(", ", _held.Keys)} of {tasks} tasks, where {limits.MaxConcurrentUploads} are "
+                    + $"allowed, and one for each further task");
     }
 
     protected internal override void HandleEvent(string eventType, FLContext context)
@@ -68,7 +74,8 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
         if (context.Token is not { } token || !_arrived.Contains(token.Number)) return;
         // The first event of a result that the server takes; stragglers that it ignores fire none.
         if (eventType == EventTypes.BeforeTaskResultFilter) _held[token.Number] = null;
-        else if (eventType == EventTypes.AfterProcessSubmission && _held.ContainsKey(token.Number) && context.TryGet(ContextKeys.Contribution, out var contribution)) _held[token.Number] = contribution;
+        else if (eventType == EventTypes.AfterProcessSubmission && _held.ContainsKey(token.Number)
+            && context.TryGet(ContextKeys.Contribution, out var contribution)) _held[token.Number] = contribution;
     }
 
     private bool IsLarge(TaskResult result) => result.Result.ContentBytes() > limits.SmallResultBytes;

@@ -6,7 +6,10 @@ public sealed record FaultProfile
     /// <summary>Nothing goes wrong on a reliable network; only the seed chooses what comes first.</summary>
     public static FaultProfile Calm { get; } = new() { Network = new() { IsReliable = true } };
 
-    /// <summary>Everything at once: loss, repetition, stragglers, partitions, crashes of server and sites, torn and failing writes.</summary>
+    /// <summary>
+    /// Everything at once: loss, repetition, stragglers, partitions, crashes of server and sites, torn and failing
+    /// writes.
+    /// </summary>
     public static FaultProfile Harsh { get; } = new()
     {
         Network = new() { Loss = 0.1, Duplication = 0.1, Straggling = 0.05, MaxDelay = TimeSpan.FromMilliseconds(100) },
@@ -36,7 +39,9 @@ public sealed record FaultProfile
     /// <summary>The mean time between aborts of the job by its operator, who starts it again; null for none.</summary>
     public TimeSpan? Aborts { get; init; }
 
-    /// <summary>How likely the server crashes while a write is on its way to the disk; per write, from 0 to 1.</summary>
+    /// <summary>
+    /// How likely the server crashes while a write is on its way to the disk; per write, from 0 to 1.
+    /// </summary>
     public double CrashDuringWrite { get; init; }
 
     /// <summary>How long a crashed process is down, at most. 3 s unless set.</summary>
@@ -46,8 +51,8 @@ public sealed record FaultProfile
     public TimeSpan MaxPartition { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// A mixture of its own for each seed: every kind of fault is there or not, seldom or often. Runs differ more than under one profile, and what
-    /// needs one fault without another is found too (swarm testing, Groce et al. 2012).
+    /// A mixture of its own for each seed: every kind of fault is there or not, seldom or often. Runs differ more than
+    /// under one profile, and what needs one fault without another is found too (swarm testing, Groce et al. 2012).
     /// </summary>
     /// <param name="seed">The run's seed.</param>
     public static FaultProfile Mixed(ulong seed)
@@ -63,7 +68,8 @@ public sealed record FaultProfile
                 MaxDelay = TimeSpan.FromMilliseconds(2 + random.NextInt32(random.Chance(0.5) ? 20 : 400)),
                 BytesPerSecond = random.Chance(0.3) ? 256 << random.NextInt32(8) : 0,
             },
-            Disk = new() { MaxLatency = TimeSpan.FromMilliseconds(1 + random.NextInt32(random.Chance(0.7) ? 20 : 400)), Failure = Perhaps(0.01) },
+            Disk = new() { MaxLatency = TimeSpan.FromMilliseconds(1 + random.NextInt32(random.Chance(0.7) ? 20 : 400)),
+                Failure = Perhaps(0.01) },
             ServerCrashes = PerhapsEvery(10),
             SiteCrashes = PerhapsEvery(4),
             Partitions = PerhapsEvery(4),
@@ -74,14 +80,19 @@ public sealed record FaultProfile
         };
 
         double Perhaps(double atMost) => random.Chance(0.6) ? atMost * random.NextDouble() : 0;
-        TimeSpan? PerhapsEvery(double seconds) => random.Chance(0.6) ? TimeSpan.FromSeconds(0.3 + seconds * random.NextDouble()) : null;
+        TimeSpan? PerhapsEvery(double seconds) =>
+            random.Chance(0.6) ? TimeSpan.FromSeconds(0.3 + seconds * random.NextDouble()) : null;
     }
 
     internal void Validate()
     {
         var n = Network;
-        if (n.IsReliable && (n.Loss > 0 || n.Duplication > 0 || n.Straggling > 0 || ServerCrashes is not null || SiteCrashes is not null || Partitions is not null || CrashDuringWrite > 0))
-            throw new ArgumentException("A reliable network goes with no loss, repetition, straggler, partition or crash: its promise ends where one of its ends does. Clear NetworkFaults.IsReliable or the other faults.");
+        if (n.IsReliable
+            && (n.Loss > 0 || n.Duplication > 0 || n.Straggling > 0 || ServerCrashes is not null
+                || SiteCrashes is not null || Partitions is not null || CrashDuringWrite > 0))
+            throw new ArgumentException(
+                "A reliable network goes with no loss, repetition, straggler, partition or crash: its promise ends "
+                    + "where one of its ends does. Clear NetworkFaults.IsReliable or the other faults.");
         foreach (var p in new[] { n.Loss, n.Duplication, n.Straggling, Disk.Failure, CrashDuringWrite })
             if (p is not (>= 0 and <= 1)) throw new ArgumentException($"A probability is {p}; it must be from 0 to 1.");
     }

@@ -7,8 +7,8 @@ public sealed record NetworkFaults
     public static NetworkFaults None { get; } = new() { MaxDelay = TimeSpan.FromMilliseconds(5) };
 
     /// <summary>
-    /// Whether the network keeps messages in order and loses none, as one connection does whose ends live: links then say so, and the runtime
-    /// repeats nothing. No other fault goes with it. False unless set.
+    /// Whether the network keeps messages in order and loses none, as one connection does whose ends live: links then
+    /// say so, and the runtime repeats nothing. No other fault goes with it. False unless set.
     /// </summary>
     public bool IsReliable { get; init; }
 
@@ -24,12 +24,17 @@ public sealed record NetworkFaults
     /// <summary>The shortest way. 1 ms unless set.</summary>
     public TimeSpan MinDelay { get; init; } = TimeSpan.FromMilliseconds(1);
 
-    /// <summary>The longest way of a message that is not held up; times below it already reorder messages. 20 ms unless set.</summary>
+    /// <summary>
+    /// The longest way of a message that is not held up; times below it already reorder messages. 20 ms unless set.
+    /// </summary>
     public TimeSpan MaxDelay { get; init; } = TimeSpan.FromMilliseconds(20);
 
     /// <summary>The longest way of one that is. 5 s unless set.</summary>
     public TimeSpan MaxStraggle { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>Bytes of tensors that a site's link carries a second, in each direction, one message after the other; 0 for no limit. Messages without tensors pass by.</summary>
+    /// <summary>
+    /// Bytes of tensors that a site's link carries a second, in each direction, one message after the other; 0 for no
+    /// limit. Messages without tensors pass by.
+    /// </summary>
     public long BytesPerSecond { get; init; }
 }

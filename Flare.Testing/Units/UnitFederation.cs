@@ -4,9 +4,9 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Flare.Testing;
 
 /// <summary>
-/// What a part of a round (an aggregator, a sampler, a selection) sees of a federation, for a unit test of that part: a model,
-/// sites, a state, and contributions made by hand. It sends no tasks: a whole workflow is tested in a <see cref="Simulation"/>.
-/// Not thread-safe.
+/// What a part of a round (an aggregator, a sampler, a selection) sees of a federation, for a unit test of that part: a
+/// model, sites, a state, and contributions made by hand. It sends no tasks: a whole workflow is tested in a
+/// <see cref="Simulation"/>. Not thread-safe.
 /// </summary>
 public sealed class UnitFederation : ControllerContext
 {
@@ -80,7 +80,9 @@ public sealed class UnitFederation : ControllerContext
     /// <inheritdoc/>
     public override int MaxConcurrentUploads => 2;
 
-    /// <summary>A contribution as admission hands it on, if the contract of <paramref name="task"/> admits it.</summary>
+    /// <summary>
+    /// A contribution as admission hands it on, if the contract of <paramref name="task"/> admits it.
+    /// </summary>
     /// <param name="site">Who contributes.</param>
     /// <param name="answer">The data; frozen by this call.</param>
     /// <param name="task">What it answers; the training of <see cref="Model"/> in round 1 if left out.</param>
@@ -92,7 +94,8 @@ public sealed class UnitFederation : ControllerContext
         task ??= FlareTask.Train(1, Model);
         var contribution = TestContribution.Of(site, answer, task.Round, task, reason => _refusals[site] = reason);
         return task.Contract.CheckValues(contribution) is { } refusal
-            ? throw new FlareException(ErrorIds.MalformedMessage, $"The contribution of {site} would be refused: {refusal}.")
+            ? throw new FlareException(
+                ErrorIds.MalformedMessage, $"The contribution of {site} would be refused: {refusal}.")
             : contribution;
     }
 
@@ -104,7 +107,8 @@ public sealed class UnitFederation : ControllerContext
     }
 
     /// <summary>The model becomes the global one.</summary>
-    public override Task<RoundReport> CommitAsync(int round, StateDict model, RoundResult result, CancellationToken abort = default)
+    public override Task<RoundReport> CommitAsync(
+        int round, StateDict model, RoundResult result, CancellationToken abort = default)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(result);
@@ -130,21 +134,26 @@ public sealed class UnitFederation : ControllerContext
 
     /// <summary>Not here.</summary>
     /// <exception cref="NotSupportedException">Always.</exception>
-    public override TaskResponses BroadcastAsync(FlareTask task, BroadcastOptions? options = null, CancellationToken abort = default) => throw NoTasks();
+    public override TaskResponses BroadcastAsync(
+        FlareTask task, BroadcastOptions? options = null, CancellationToken abort = default) => throw NoTasks();
 
     /// <summary>Not here.</summary>
     /// <exception cref="NotSupportedException">Always.</exception>
-    public override TaskResponses BroadcastUntilCancelledAsync(FlareTask task, TimeSpan? timeout = null, CancellationToken abort = default) => throw NoTasks();
+    public override TaskResponses BroadcastUntilCancelledAsync(
+        FlareTask task, TimeSpan? timeout = null, CancellationToken abort = default) => throw NoTasks();
 
     /// <summary>Not here.</summary>
     /// <exception cref="NotSupportedException">Always.</exception>
-    public override Task<Contribution> SendAsync(FlareTask task, SendOptions options, CancellationToken abort = default) => throw NoTasks();
+    public override Task<Contribution> SendAsync(
+        FlareTask task, SendOptions options, CancellationToken abort = default) => throw NoTasks();
 
     /// <summary>Not here.</summary>
     /// <exception cref="NotSupportedException">Always.</exception>
     public override IAsyncEnumerable<Contribution> RelayAsync(
-        Func<Contribution?, FlareTask> makeTask, RelayOptions? options = null, CancellationToken abort = default) => throw NoTasks();
+        Func<Contribution?, FlareTask> makeTask, RelayOptions? options = null, CancellationToken abort = default) =>
+        throw NoTasks();
 
     private static NotSupportedException NoTasks() =>
-        new($"A {nameof(UnitFederation)} has no sites that do tasks: test what sends them in a {nameof(Simulation)}, or in a federation in process.");
+        new($"A {nameof(UnitFederation)} has no sites that do tasks: test what sends them in a {nameof(Simulation)}, "
+            + $"or in a federation in process.");
 }

@@ -7,7 +7,10 @@ using Flare.Workflows;
 
 namespace Flare.Tests.Core;
 
-/// <summary>The example of every error's page is what a user really reads, word for word; an ellipsis on the page stands for anything.</summary>
+/// <summary>
+/// The example of every error's page is what a user really reads, word for word; an ellipsis on the page stands for
+/// anything.
+/// </summary>
 public class ErrorExamplesTests
 {
     private static string _directory = "";
@@ -28,14 +31,19 @@ public class ErrorExamplesTests
             using var model = await StateDict.LoadAsync(InFolder("model.safetensors"));
         }),
         [ErrorIds.MalformedMessage] = () => MessageOf(() => Task.FromResult(Dxo.Metrics(("accuracy", 0.9)).Tensors)),
-        [ErrorIds.MalformedBytes] = () => MessageOf(() => Task.FromResult(FlareMapCodec.Read([0x81, 0xa1, (byte)'x', 0xd9, 200, .. new byte[120]]))),
+        [ErrorIds.MalformedBytes] = () =>
+        MessageOf(() => Task.FromResult(FlareMapCodec.Read([0x81, 0xa1, (byte)'x', 0xd9, 200, .. new byte[120]]))),
         [ErrorIds.ContextProperty] = () => MessageOf(() => RunAsync((federation, _) =>
         {
             federation.Context.Set(new FLContextKey<string>("hospital", Visibility.Public, Lifetime.Run), "St. Mary's");
             federation.Context.Set(new FLContextKey<string>("hospital"), "St. Mary's");
             return Task.CompletedTask;
         }, Sites.Adding(1))),
-        [ErrorIds.Configuration] = () => MessageOf(() => Sites.RunAsync(new FedAvg { Rounds = 0, MinSites = 6 }, Sites.Model(1), [.. Enumerable.Range(0, 4).Select(_ => Sites.Adding(1))])),
+        [ErrorIds.Configuration] = () =>
+        MessageOf(
+            () => Sites.RunAsync(
+                new FedAvg { Rounds = 0, MinSites = 6 }, Sites.Model(1),
+                [.. Enumerable.Range(0, 4).Select(_ => Sites.Adding(1))])),
         [ErrorIds.TooFewResponses] = () => MessageOf(() => RunAsync(
             async (federation, abort) =>
             {
@@ -44,11 +52,17 @@ public class ErrorExamplesTests
             },
             Sites.Adding(1), Sites.Throwing("the scanner is offline"), Sites.Adding(float.NaN))),
         [ErrorIds.NothingToAggregate] = () => MessageOf(() => new CoordinateMedian().CompleteAsync(default).AsTask()),
-        [ErrorIds.Aggregation] = () => MessageOf(() => RunAsync((federation, abort) => federation.CommitAsync(7, StateDict.Create(("fc.bias", [float.NaN])), abort), Sites.Adding(1))),
+        [ErrorIds.Aggregation] = () =>
+        MessageOf(
+            () =>
+            RunAsync(
+                (federation, abort) => federation.CommitAsync(7, StateDict.Create(("fc.bias", [float.NaN])), abort),
+                Sites.Adding(1))),
         [ErrorIds.Panic] = () => MessageOf(() => RunAsync(
             async (federation, abort) =>
             {
-                await foreach (var _ in federation.BroadcastAsync(FlareTask.Train(1, federation.Model), abort: abort)) { }
+                await foreach (var _ in federation.BroadcastAsync(
+                    FlareTask.Train(1, federation.Model), abort: abort)) { }
             },
             Sites.Adding(1), Sites.Adding(1), new Scripted((_, _, context, _) =>
             {
@@ -57,13 +71,19 @@ public class ErrorExamplesTests
             }))),
         [ErrorIds.Filter] = () =>
         {
-            var error = Assert.ThrowsAsync<TooFewResponsesException>(async () => await Sites.RunAsync(new FedAvg(), Sites.Model(1), f => f.ConfigureSites((site, _) => site.AddFilter(FilterPlace.SiteOut, new ClipWeights())), Sites.Adding(1)))!;
+            var error = Assert.ThrowsAsync<TooFewResponsesException>(
+                async () => await Sites.RunAsync(
+                    new FedAvg(), Sites.Model(1),
+                    f => f.ConfigureSites((site, _) => site.AddFilter(FilterPlace.SiteOut, new ClipWeights())),
+                    Sites.Adding(1)))!;
             return Task.FromResult(error.Sites[0].Error!.Message);
         },
         [ErrorIds.TaskFailed] = () => MessageOf(async () =>
         {
             var ten = TimeSpan.FromSeconds(10);
-            await using var server = new ServerBench(async (federation, abort) => await federation.SendAsync(new(TaskNames.GetWeights, 0, new Shareable()), new() { Targets = ["site-1"] }, abort), "site-1");
+            await using var server = new ServerBench(
+                async (federation, abort) => await federation.SendAsync(
+                    new(TaskNames.GetWeights, 0, new Shareable()), new() { Targets = ["site-1"] }, abort), "site-1");
             await server.Time.TimerAsync(ten);
             server.Time.Advance(ten);
             await server.Ended;
@@ -71,7 +91,9 @@ public class ErrorExamplesTests
         [ErrorIds.Journal] = () => MessageOf(async () =>
         {
             for (ulong seed = 11; seed <= 12; seed++)
-                await Sites.RunAsync(new FedAvg { Rounds = 1 }, Sites.Model(1), f => f.UseSeed(seed).UseJournal(InFolder("job")), Sites.Adding(1));
+                await Sites.RunAsync(
+                    new FedAvg { Rounds = 1 }, Sites.Model(1), f => f.UseSeed(seed)
+                    .UseJournal(InFolder("job")), Sites.Adding(1));
         }),
         [ErrorIds.Crypto] = () =>
         {
@@ -79,10 +101,19 @@ public class ErrorExamplesTests
             using var servers = SecretKey.Generate();
             var policy = new EncryptionPolicy();
             using var aggregator = new EncryptedAggregator(policy, servers.Id);
-            var error = Assert.ThrowsAsync<TooFewResponsesException>(async () => await Sites.RunAsync(new FedAvg { Aggregator = aggregator }, Sites.Model(1), f => f.ConfigureSites((site, _) => site.AddFilter(FilterPlace.SiteIn, new DecryptFilter(policy, keys))), Sites.Adding(1)))!;
+            var error = Assert.ThrowsAsync<TooFewResponsesException>(
+                async () =>
+                await Sites.RunAsync(
+                    new FedAvg { Aggregator = aggregator }, Sites.Model(1),
+                    f => f.ConfigureSites(
+                        (site, _) => site.AddFilter(FilterPlace.SiteIn, new DecryptFilter(policy, keys))),
+                        Sites.Adding(1)))!;
             return Task.FromResult(error.Sites[0].Error!.Message);
         },
-        [ErrorIds.PlaintextNeeded] = () => MessageOf(() => Sites.RunAsync(new MedianOfSites(), Sites.Model(1), f => f.UseHomomorphicEncryption(), Sites.Adding(1))),
+        [ErrorIds.PlaintextNeeded] = () =>
+        MessageOf(
+            () => Sites.RunAsync(
+                new MedianOfSites(), Sites.Model(1), f => f.UseHomomorphicEncryption(), Sites.Adding(1))),
     };
 
     private static IEnumerable<string> Ids => Provoked.Keys;
@@ -94,7 +125,8 @@ public class ErrorExamplesTests
     public async Task The_example_is_the_real_message(string id)
     {
         var message = (await Provoked[id]()).Replace(_directory, "/data", StringComparison.Ordinal).Replace('\\', '/');
-        var example = File.ReadLines(Path.Combine(ErrorPagesTests.Pages, $"{id}.md")).Single(l => l.StartsWith("> ", StringComparison.Ordinal))[2..];
+        var example = File.ReadLines(Path.Combine(ErrorPagesTests.Pages, $"{id}.md"))
+            .Single(l => l.StartsWith("> ", StringComparison.Ordinal))[2..];
         var pattern = string.Join(".+", example.Split('…').Select(Regex.Escape));
         Assert.That(message, Does.Match($"^{pattern}$"), $"the page says\n{example}");
         Assert.That(example, Does.EndWith($"[{id}]").And.Length.GreaterThan(40));
@@ -102,7 +134,8 @@ public class ErrorExamplesTests
 
     private static string InFolder(string name) => Path.Combine(_directory, name);
 
-    private static Task<Federation> RunAsync(Func<ControllerContext, CancellationToken, Task> workflow, params Executor[] executors) =>
+    private static Task<Federation> RunAsync(
+        Func<ControllerContext, CancellationToken, Task> workflow, params Executor[] executors) =>
         Sites.RunAsync(new Workflow(workflow), Sites.Model(1), executors);
 
     private static async Task<string> MessageOf(Func<Task> provoke)
@@ -120,7 +153,8 @@ public class ErrorExamplesTests
 
     private sealed class ClipWeights : Filter
     {
-        public override ValueTask<Shareable> ProcessAsync(Shareable message, FLContext context, CancellationToken abort) => ValueTask.FromResult<Shareable>(null!);
+        public override ValueTask<Shareable> ProcessAsync(
+            Shareable message, FLContext context, CancellationToken abort) => ValueTask.FromResult<Shareable>(null!);
     }
 
     private sealed class MedianOfSites : Controller

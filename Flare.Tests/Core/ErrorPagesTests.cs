@@ -5,7 +5,9 @@ namespace Flare.Tests.Core;
 /// <summary>Every error leads to a page that says what to do.</summary>
 public class ErrorPagesTests
 {
-    internal static string[] Ids => [.. typeof(ErrorIds).GetFields(BindingFlags.Public | BindingFlags.Static).Select(f => (string)f.GetRawConstantValue()!)];
+    internal static string[] Ids =>
+        [.. typeof(ErrorIds).GetFields(BindingFlags.Public | BindingFlags.Static)
+            .Select(f => (string)f.GetRawConstantValue()!)];
 
     // The pages lie beside the tests: a build server's compiler hides where the sources are.
     internal static string Pages => Path.Combine(AppContext.BaseDirectory, "docs", "errors");

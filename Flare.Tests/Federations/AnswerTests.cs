@@ -8,17 +8,23 @@ public class AnswerTests
 {
     private static StateDict Initial => Sites.Model(0);
 
-    private static Task<Federation> RunAsync(Func<ControllerContext, CancellationToken, Task> body, params Executor[] executors) => Sites.RunAsync(new Workflow(body), Initial, executors);
+    private static Task<Federation> RunAsync(
+        Func<ControllerContext, CancellationToken, Task> body, params Executor[] executors) =>
+        Sites.RunAsync(new Workflow(body), Initial, executors);
 
     [Test]
     public async Task Tensors_do_not_leave_a_site_by_its_public_properties()
     {
-        var federation = await Sites.RunAsync(Sites.Training(minSites: 1), Initial, Sites.Adding(1), new Scripted((_, input, context, _) =>
+        var federation = await Sites.RunAsync(
+            Sites.Training(minSites: 1), Initial, Sites.Adding(1), new Scripted((_, input, context, _) =>
         {
-            context.Set(new FLContextKey<FlareMap>("secret", Visibility.Public), new FlareMap { ["nested"] = new FlareMap { ["model"] = Dxo.From(input).Tensors } });
+            context.Set(
+                new FLContextKey<FlareMap>("secret", Visibility.Public),
+                new FlareMap { ["nested"] = new FlareMap { ["model"] = Dxo.From(input).Tensors } });
             return ValueTask.FromResult(Sites.Diff(Dxo.From(input).Tensors, 1));
         }));
-        Assert.That(federation.Rounds[0].Sites[1].ToString(), Does.StartWith("site-2: Failed").And.Contain("pass no filter"));
+        Assert.That(
+            federation.Rounds[0].Sites[1].ToString(), Does.StartWith("site-2: Failed").And.Contain("pass no filter"));
     }
 
     [Test]
@@ -28,8 +34,10 @@ public class AnswerTests
         var poisoned = StateDict.Create(("x", [float.NaN]));
         await RunAsync(async (federation, abort) =>
         {
-            var task = new FlareTask("collect", 0, new Shareable()) { Contract = new() { Layout = federation.Model.Layout } };
-            var responses = federation.BroadcastAsync(task, new() { MinResponses = 1, Grace = TimeSpan.FromMinutes(5) }, abort);
+            var task = new FlareTask(
+                "collect", 0, new Shareable()) { Contract = new() { Layout = federation.Model.Layout } };
+            var responses = federation.BroadcastAsync(
+                task, new() { MinResponses = 1, Grace = TimeSpan.FromMinutes(5) }, abort);
             var accepted = new List<string>();
             await foreach (var c in responses) accepted.Add(c.Site);
             Assert.That(accepted, Is.EqualTo(new[] { "site-3" }));
@@ -37,7 +45,8 @@ public class AnswerTests
             Assert.That(responses.Sites[1].Reason, Does.Contain("'list/x'").And.Contain("NaN"));
         },
         new Scripted((_, _, _, _) => ValueTask.FromResult(Dxo.Weights(other).ToShareable())),
-        new Scripted((_, _, _, _) => ValueTask.FromResult(new Shareable(new FlareMap { ["list"] = FlareValue.List(poisoned) }))),
+        new Scripted(
+            (_, _, _, _) => ValueTask.FromResult(new Shareable(new FlareMap { ["list"] = FlareValue.List(poisoned) }))),
         new Scripted((_, _, _, _) => ValueTask.FromResult(new Shareable(new FlareMap { ["text"] = "fine" }))));
     }
 
@@ -47,10 +56,15 @@ public class AnswerTests
         static Executor Measuring(double accuracy) => new Scripted((_, input, _, _) => ValueTask.FromResult(
             Dxo.WeightDiff(new StateDict(Dxo.From(input).Tensors.Layout)).WithMeta(MetaKey.NumStepsCurrentRound, 1)
                 .WithMeta(MetaKey.InitialMetrics, new FlareMap { ["accuracy"] = accuracy }).ToShareable()));
-        var workflow = new FedAvg { Rounds = 1, MinSites = 1, Validation = ValidationMode.BeforeTraining, Grace = TimeSpan.FromMinutes(5), Aggregator = new FirstOnly() };
-        var federation = await Sites.RunAsync(workflow, Initial, f => f.UseParallelism(1), Measuring(0.25), Measuring(1));
-        Assert.That(federation.Rounds[0].Sites.Where(s => s.Task == TaskNames.Train).Select(s => s.Status), Is.EqualTo(new[] { SiteStatus.Accepted, SiteStatus.Rejected }));
-        Assert.That(federation.State.Values.ToString(), Does.Contain("0.25"), "the best of what was measured before training");
+        var workflow = new FedAvg { Rounds = 1, MinSites = 1, Validation = ValidationMode.BeforeTraining,
+            Grace = TimeSpan.FromMinutes(5), Aggregator = new FirstOnly() };
+        var federation = await Sites.RunAsync(
+            workflow, Initial, f => f.UseParallelism(1), Measuring(0.25), Measuring(1));
+        Assert.That(
+            federation.Rounds[0].Sites.Where(s => s.Task == TaskNames.Train)
+            .Select(s => s.Status), Is.EqualTo(new[] { SiteStatus.Accepted, SiteStatus.Rejected }));
+        Assert.That(
+            federation.State.Values.ToString(), Does.Contain("0.25"), "the best of what was measured before training");
     }
 
     [Test]
@@ -61,7 +75,8 @@ public class AnswerTests
             var reply = Shareable.Reply(ReturnCode.ExecutionException);
             reply.Headers[HeaderNames.Error] = new FlareMap
             {
-                ["site"] = "site-2", ["task"] = "other", ["round"] = 9, ["type"] = new string('t', 100_000), ["message"] = new string('m', 100_000), ["stack"] = "",
+                ["site"] = "site-2", ["task"] = "other", ["round"] = 9, ["type"] = new string('t', 100_000),
+                    ["message"] = new string('m', 100_000), ["stack"] = "",
             };
             return ValueTask.FromResult(reply);
         });
@@ -75,7 +90,9 @@ public class AnswerTests
     public async Task NaN_is_found_wherever_a_message_holds_tensors()
     {
         var hidden = new Scripted((_, input, _, _) => ValueTask.FromResult(
-            Sites.Diff(Dxo.From(input).Tensors, 1) is var diff ? Dxo.From(diff).WithMeta(new MetaKey("momentum"), StateDict.Create(("v", [float.NaN]))).ToShareable() : diff));
+            Sites.Diff(Dxo.From(input).Tensors, 1) is var diff
+            ? Dxo.From(diff).WithMeta(new MetaKey("momentum"), StateDict.Create(("v", [float.NaN]))).ToShareable()
+            : diff));
         var federation = await Sites.RunAsync(Sites.Training(), Initial, hidden, Sites.Adding(1));
         Assert.That(federation.Rounds[0].Sites[0].Reason, Does.Contain("momentum").And.Contain("NaN"));
     }
@@ -88,17 +105,25 @@ public class AnswerTests
         {
             var model = Dxo.From(input).Tensors;
             var error = Shareable.Reply(ReturnCode.ExecutionException);
-            error.Headers[HeaderNames.Error] = new FlareMap { ["site"] = "", ["task"] = "", ["round"] = 1, ["type"] = new string('t', 20_000_000), ["message"] = "", ["stack"] = "" };
+            error.Headers[HeaderNames.Error] = new FlareMap { ["site"] = "", ["task"] = "", ["round"] = 1,
+                ["type"] = new string('t', 20_000_000), ["message"] = "", ["stack"] = "" };
             return ValueTask.FromResult(where switch
             {
                 "text" => throw new InvalidDataException(half),
                 "type" => error,
-                "metric" => Dxo.From(Sites.Diff(model, 1)).WithMeta(MetaKey.InitialMetrics, new FlareMap { [half] = 1.0 }).ToShareable(),
-                _ => Dxo.WeightDiff(StateDict.Create((new string('n', 1_000_000), [1f]))).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(),
+                "metric" => Dxo.From(Sites.Diff(model, 1))
+                .WithMeta(MetaKey.InitialMetrics, new FlareMap { [half] = 1.0 }).ToShareable(),
+                _ => Dxo.WeightDiff(StateDict.Create((new string('n', 1_000_000), [1f])))
+                .WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable(),
             });
         });
-        var federation = await Sites.RunAsync(Sites.Training(), Initial, f => f.UseJournal(new MemoryStorage()), spoiler, Sites.Adding(1));
-        Assert.That(federation.Rounds[0].Sites[0].Status, Is.EqualTo(where switch { "metric" => SiteStatus.Accepted, "tensor" => SiteStatus.Rejected, _ => SiteStatus.Failed }));
+        var federation = await Sites.RunAsync(
+            Sites.Training(), Initial, f => f.UseJournal(new MemoryStorage()), spoiler, Sites.Adding(1));
+        Assert.That(
+            federation.Rounds[0].Sites[0].Status,
+            Is.EqualTo(
+                where switch { "metric" => SiteStatus.Accepted, "tensor" => SiteStatus.Rejected,
+                    _ => SiteStatus.Failed }));
         Assert.That(federation.Rounds[0].Sites[0].Reason ?? "", Has.Length.LessThan(10_000));
     }
 
@@ -108,9 +133,12 @@ public class AnswerTests
         var sites = Enumerable.Range(0, 300).Select(site => new Scripted((task, input, _, _) =>
         {
             if (task != TaskNames.Validate) return ValueTask.FromResult(Sites.Diff(Dxo.From(input).Tensors, 1));
-            return ValueTask.FromResult(Dxo.Metrics([("accuracy", 0.5), .. Enumerable.Range(0, 255).Select(i => ($"{site}/{i}", 1.0))]).ToShareable());
+            return ValueTask.FromResult(
+                Dxo.Metrics([("accuracy", 0.5), .. Enumerable.Range(0, 255).Select(i => ($"{site}/{i}", 1.0))])
+                .ToShareable());
         })).ToArray();
-        var federation = await Sites.RunAsync(new FedAvg { Rounds = 1, MinSites = 300 }, Initial, f => f.UseJournal(new MemoryStorage()), sites);
+        var federation = await Sites.RunAsync(
+            new FedAvg { Rounds = 1, MinSites = 300 }, Initial, f => f.UseJournal(new MemoryStorage()), sites);
         Assert.That(federation.Rounds[0].Metrics, Has.Count.EqualTo(256));
         Assert.That(federation.Rounds[0].Metrics["accuracy"], Is.EqualTo(0.5));
     }
@@ -118,10 +146,16 @@ public class AnswerTests
     [Test]
     public async Task The_first_model_is_nobodys_to_give_back()
     {
-        var echo = new Scripted((_, input, _, _) => ValueTask.FromResult(Dxo.Weights(Dxo.From(input).Tensors).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable()));
-        var workflow = new FedAvg { Rounds = 2, MinSites = 3, Validation = ValidationMode.None, Aggregator = new ExactAggregator { Kind = DataKind.Weights } };
-        var federation = await Sites.RunAsync(workflow, Sites.Model(1, 2).HandOver(), f => f.UseParallelism(1).UseLimits(new() { MaxConcurrentUploads = 1 }), echo,
-            Sites.Answering(m => Dxo.Weights(m).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable()), Sites.Answering(m => Dxo.Weights(m).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable()));
+        var echo = new Scripted(
+            (_, input, _, _) => ValueTask.FromResult(
+                Dxo.Weights(Dxo.From(input).Tensors).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable()));
+        var workflow = new FedAvg { Rounds = 2, MinSites = 3, Validation = ValidationMode.None,
+            Aggregator = new ExactAggregator { Kind = DataKind.Weights } };
+        var federation = await Sites.RunAsync(
+            workflow, Sites.Model(1, 2).HandOver(), f => f.UseParallelism(1)
+            .UseLimits(new() { MaxConcurrentUploads = 1 }), echo,
+            Sites.Answering(m => Dxo.Weights(m).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable()),
+            Sites.Answering(m => Dxo.Weights(m).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable()));
         Assert.That(federation.Model.Values(), Is.EqualTo(new[] { 1f, 2f }));
     }
 

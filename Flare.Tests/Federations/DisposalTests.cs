@@ -21,7 +21,10 @@ public class DisposalTests
             Assert.That(disposed, Is.Empty);
             await federation.DisposeAsync();
         }
-        Assert.That(disposed, Is.EqualTo(new[] { "site-2 filter", "site-2 ages async", "site-2", "site-1 filter", "site-1 ages async", "site-1" }));
+        Assert.That(
+            disposed, Is.EqualTo(
+                new[] { "site-2 filter", "site-2 ages async", "site-2", "site-1 filter", "site-1 ages async",
+                    "site-1" }));
     }
 
     [Test]
@@ -29,7 +32,8 @@ public class DisposalTests
     {
         var disposed = new List<string>();
         var federation = Federation.InProcess(f => f
-            .AddSite("good", site => new Held(site.Name, disposed)).AddSite("bad", _ => new Held(null!, disposed)).UseController(Sites.Training()));
+            .AddSite("good", site => new Held(site.Name, disposed)).AddSite("bad", _ => new Held(null!, disposed))
+            .UseController(Sites.Training()));
         var failure = Assert.ThrowsAsync<AggregateException>(async () => await federation.DisposeAsync())!;
         Assert.That(failure.InnerExceptions.Single().Message, Is.EqualTo("cannot be closed"));
         Assert.That(disposed, Is.EqualTo(new[] { "good" }));
@@ -41,7 +45,9 @@ public class DisposalTests
     {
         var disposed = new List<string>();
         var failure = Assert.Throws<FlareException>(() => Federation.InProcess(f => f
-            .AddSites(3, site => site.Index == 2 ? throw new FileNotFoundException("no such file: ages.csv") : new Held(site.Name, disposed)).UseController(Sites.Training())))!;
+            .AddSites(
+                3, site => site.Index == 2 ? throw new FileNotFoundException("no such file: ages.csv")
+                : new Held(site.Name, disposed)).UseController(Sites.Training())))!;
         Assert.That(failure.Message, Does.Contain("site-3").And.Contain("no such file: ages.csv"));
         Assert.That(failure.InnerException, Is.TypeOf<FileNotFoundException>());
         for (var waited = 0; Count() < 2 && waited < 3000; waited++) await Task.Delay(10);
@@ -61,7 +67,8 @@ public class DisposalTests
         var started = new TaskCompletionSource();
         var deaf = new Deaf(release.Task, started, disposed);
         await using (var federation = Federation.InProcess(f => f
-            .AddSite("deaf", _ => deaf).UseLimits(new() { AbortGrace = TimeSpan.FromMilliseconds(30) }).UseController(Sites.Training())))
+            .AddSite("deaf", _ => deaf).UseLimits(new() { AbortGrace = TimeSpan.FromMilliseconds(30) })
+            .UseController(Sites.Training())))
         {
             var run = federation.RunToEndAsync(Sites.Model(1));
             await started.Task.WaitAsync(Patience.Long);
@@ -76,9 +83,11 @@ public class DisposalTests
     [Test]
     public async Task A_federation_that_is_disposed_of_does_not_run()
     {
-        var federation = Federation.InProcess(f => f.AddSite("a", _ => Sites.Adding(1)).UseController(Sites.Training()));
+        var federation = Federation.InProcess(
+            f => f.AddSite("a", _ => Sites.Adding(1)).UseController(Sites.Training()));
         await federation.DisposeAsync();
-        Assert.That(async () => await federation.RunToEndAsync(Sites.Model(1)), Throws.TypeOf<ObjectDisposedException>());
+        Assert.That(
+            async () => await federation.RunToEndAsync(Sites.Model(1)), Throws.TypeOf<ObjectDisposedException>());
     }
 
     [Test]
@@ -93,7 +102,8 @@ public class DisposalTests
         var running = first.RunToEndAsync(Sites.Model(1));
         await started.Task.WaitAsync(Patience.Long);
         Assert.That(async () => await second.RunToEndAsync(Sites.Model(1)),
-            Throws.TypeOf<FlareException>().With.Message.Contains("Scripted").And.Message.Contains("at work in another federation"));
+            Throws.TypeOf<FlareException>().With.Message.Contains("Scripted").And.Message.Contains(
+                "at work in another federation"));
         gate.SetResult();
         await running.WaitAsync(Patience.Long);
         await using var third = Make();
@@ -103,7 +113,8 @@ public class DisposalTests
 
     private class Held(string name, List<string> disposed) : Executor, IDisposable
     {
-        public override ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort) =>
+        public override ValueTask<Shareable> ExecuteAsync(
+            string taskName, Shareable input, FLContext context, CancellationToken abort) =>
             ValueTask.FromResult(Sites.Diff(Dxo.From(input).Tensors, 1));
 
         public void Dispose()
@@ -127,7 +138,8 @@ public class DisposalTests
 
     private sealed class HeldFilter(string name, List<string> disposed) : Filter, IDisposable
     {
-        public override ValueTask<Shareable> ProcessAsync(Shareable message, FLContext context, CancellationToken abort) => ValueTask.FromResult(message);
+        public override ValueTask<Shareable> ProcessAsync(
+            Shareable message, FLContext context, CancellationToken abort) => ValueTask.FromResult(message);
 
         public void Dispose()
         {
@@ -135,9 +147,11 @@ public class DisposalTests
         }
     }
 
-    private sealed class Deaf(Task release, TaskCompletionSource started, TaskCompletionSource disposed) : Executor, IDisposable
+    private sealed class Deaf(Task release, TaskCompletionSource started, TaskCompletionSource disposed) :
+        Executor, IDisposable
     {
-        public override async ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort)
+        public override async ValueTask<Shareable> ExecuteAsync(
+            string taskName, Shareable input, FLContext context, CancellationToken abort)
         {
             started.SetResult();
             await release; // no token

@@ -15,7 +15,9 @@ public class FedAvgTests
 
         // (1·1 + 2·2 + 3·3) / 6 a round
         const double mean = 14.0 / 6;
-        Assert.That(federation.Model["w"].AsReadOnlySpan<float>().ToArray(), Is.EqualTo(new[] { 10 + 2 * mean, 20 + 2 * mean }).Within(1e-5));
+        Assert.That(
+            federation.Model["w"].AsReadOnlySpan<float>().ToArray(), Is.EqualTo(new[] { 10 + 2 * mean, 20 + 2 * mean })
+            .Within(1e-5));
         Assert.That(rounds.Select(r => (r.Number, r.Targets, r.Accepted)), Is.EqualTo(new[] { (1, 3, 3), (2, 3, 3) }));
         Assert.That(rounds[1].Metrics["accuracy"], Is.EqualTo(10 + 2 * mean).Within(1e-5));
     }

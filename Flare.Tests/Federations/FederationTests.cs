@@ -74,7 +74,9 @@ public class FederationTests
         var calls = 0;
         Assert.That(async () =>
         {
-            await using var federation = Federation.InProcess(f => f.AddSites(1, _ => new Scripted((_, _, _, _) => { calls++; return default; })).UseController(Sites.Training()));
+            await using var federation = Federation.InProcess(
+                f => f.AddSites(1, _ => new Scripted((_, _, _, _) => { calls++; return default; }))
+                .UseController(Sites.Training()));
             await federation.RunToEndAsync(Initial, new CancellationToken(true));
         }, Throws.InstanceOf<OperationCanceledException>());
         Assert.That(calls, Is.Zero);
@@ -115,7 +117,8 @@ public class FederationTests
         public int Ended { get; private set; }
         public bool EndedBesideATask { get; private set; }
 
-        public override async ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort)
+        public override async ValueTask<Shareable> ExecuteAsync(
+            string taskName, Shareable input, FLContext context, CancellationToken abort)
         {
             Interlocked.Increment(ref _running);
             try
@@ -153,7 +156,8 @@ public class FederationTests
             Interlocked.Increment(ref stopped);
             return new Shareable();
         });
-        await using var federation = Federation.InProcess(f => f.AddSites(3, _ => Throwing()).UseParallelism(3).UseLogging(log).UseController(Sites.Training()));
+        await using var federation = Federation.InProcess(
+            f => f.AddSites(3, _ => Throwing()).UseParallelism(3).UseLogging(log).UseController(Sites.Training()));
         var run = federation.RunToEndAsync(Initial);
         Assert.That(running.Wait(Patience.Long));
         await federation.DisposeAsync();
@@ -177,7 +181,9 @@ public class FederationTests
             lock (gate) now--;
             return Sites.Diff(Dxo.From(input).Tensors, 1);
         });
-        var federation = await Sites.RunAsync(Sites.Training(rounds: 3, minSites: 9), Initial, f => f.UseParallelism(limit), [.. Enumerable.Range(0, 9).Select(_ => executor())]);
+        var federation = await Sites.RunAsync(
+            Sites.Training(rounds: 3, minSites: 9), Initial, f => f.UseParallelism(limit),
+            [.. Enumerable.Range(0, 9).Select(_ => executor())]);
         Assert.That(most, Is.EqualTo(limit));
         Assert.That(federation.Rounds.Select(r => r.Accepted), Is.All.EqualTo(9));
     }
@@ -188,7 +194,9 @@ public class FederationTests
         var hashes = new HashSet<string>();
         foreach (var limit in new[] { 1, 2, 8 })
         {
-            var federation = await Sites.RunAsync(new FedAvg { Rounds = 3, MinSites = 8 }, Sites.Model(0.1f, 0.7f, 1e-5f), f => f.UseSeed(5).UseParallelism(limit), [.. Enumerable.Range(0, 8).Select(_ => Random())]);
+            var federation = await Sites.RunAsync(
+                new FedAvg { Rounds = 3, MinSites = 8 }, Sites.Model(0.1f, 0.7f, 1e-5f), f => f.UseSeed(5)
+                .UseParallelism(limit), [.. Enumerable.Range(0, 8).Select(_ => Random())]);
             hashes.Add(federation.Model.Sha256());
         }
         Assert.That(hashes, Has.Count.EqualTo(1));
@@ -199,7 +207,8 @@ public class FederationTests
             var random = new Random(unchecked((int)context.Seed()));
             var diff = new StateDict(Dxo.From(input).Tensors.Layout);
             foreach (ref var x in diff[0].AsSpan<float>()) x = (float)(random.NextDouble() - 0.5);
-            return ValueTask.FromResult(Dxo.WeightDiff(diff).WithMeta(MetaKey.NumStepsCurrentRound, random.Next(1, 100)).ToShareable());
+            return ValueTask.FromResult(
+                Dxo.WeightDiff(diff).WithMeta(MetaKey.NumStepsCurrentRound, random.Next(1, 100)).ToShareable());
         });
     }
 
@@ -208,7 +217,9 @@ public class FederationTests
     {
         async Task<string[]> SampleAsync(ulong seed)
         {
-            var federation = await Sites.RunAsync(new FedAvg { Rounds = 5, SitesPerRound = 3, MinSites = 3, Validation = ValidationMode.None }, Initial, f => f.UseSeed(seed), [.. Enumerable.Range(0, 10).Select(_ => Sites.Adding(1))]);
+            var federation = await Sites.RunAsync(
+                new FedAvg { Rounds = 5, SitesPerRound = 3, MinSites = 3, Validation = ValidationMode.None }, Initial,
+                f => f.UseSeed(seed), [.. Enumerable.Range(0, 10).Select(_ => Sites.Adding(1))]);
             Assert.That(federation.Rounds.Select(r => (r.Targets, r.Accepted)), Is.All.EqualTo((3, 3)));
             return [.. federation.Rounds.Select(r => string.Join(",", r.Sites.Select(s => s.Site)))];
         }
@@ -242,10 +253,13 @@ public class FederationTests
     {
         const int sites = 10_000;
         var clock = Stopwatch.StartNew();
-        await using var federation = Federation.InProcess(f => f.AddSites(sites, site => Sites.Adding(site.Index % 7, 1 + site.Index % 3)).UseController(Sites.Training(rounds: 2, minSites: sites)));
+        await using var federation = Federation.InProcess(
+            f => f.AddSites(sites, site => Sites.Adding(site.Index % 7, 1 + site.Index % 3))
+            .UseController(Sites.Training(rounds: 2, minSites: sites)));
         var threads = ThreadPool.ThreadCount;
         await federation.RunToEndAsync(Initial).WaitAsync(Patience.Long);
-        TestContext.Out.WriteLine($"{clock.Elapsed.TotalSeconds:F1} s, pool threads {threads} → {ThreadPool.ThreadCount}");
+        TestContext.Out.WriteLine(
+            $"{clock.Elapsed.TotalSeconds:F1} s, pool threads {threads} → {ThreadPool.ThreadCount}");
         Assert.That(federation.Rounds.Select(r => r.Accepted), Is.All.EqualTo(sites));
         double sum = 0, weight = 0;
         for (var i = 0; i < sites; i++) (sum, weight) = (sum + i % 7 * (1 + i % 3), weight + 1 + i % 3);
@@ -256,23 +270,30 @@ public class FederationTests
     [Test]
     public async Task A_federation_runs_once_and_knows_nothing_before()
     {
-        await using var federation = Federation.InProcess(f => f.AddSites(1, _ => Sites.Adding(1)).UseController(Sites.Training()));
+        await using var federation = Federation.InProcess(
+            f => f.AddSites(1, _ => Sites.Adding(1)).UseController(Sites.Training()));
         Assert.That(() => federation.Model, Throws.InvalidOperationException.With.Message.Contains("RunAsync"));
         Assert.That(federation.Rounds, Is.Empty);
         var initial = Initial;
         await federation.RunToEndAsync(initial);
-        Assert.That(() => federation.RunToEndAsync(initial), Throws.InvalidOperationException.With.Message.Contains("runs once"));
+        Assert.That(
+            () => federation.RunToEndAsync(initial),
+            Throws.InvalidOperationException.With.Message.Contains("runs once"));
         Assert.That(initial.IsReadOnly);
     }
 
     [Test]
     public void What_a_workflow_throws_reaches_whoever_runs_the_federation() =>
-        Assert.That(() => Sites.RunAsync(new Workflow((_, _) => throw new InvalidTimeZoneException("mine")), Initial, Sites.Adding(1)), Throws.TypeOf<InvalidTimeZoneException>().With.Message.EqualTo("mine"));
+        Assert.That(
+            () => Sites.RunAsync(
+                new Workflow((_, _) => throw new InvalidTimeZoneException("mine")), Initial, Sites.Adding(1)),
+                Throws.TypeOf<InvalidTimeZoneException>().With.Message.EqualTo("mine"));
 
     [Test]
     public async Task Endless_times_mean_not_to_wait()
     {
-        var workflow = new FedAvg { Rounds = 1, Validation = ValidationMode.None, Grace = TimeSpan.MaxValue, TrainTimeout = TimeSpan.MaxValue };
+        var workflow = new FedAvg { Rounds = 1, Validation = ValidationMode.None, Grace = TimeSpan.MaxValue,
+            TrainTimeout = TimeSpan.MaxValue };
         var federation = await Sites.RunAsync(workflow, Initial, Sites.Adding(1), Sites.Adding(1));
         Assert.That(federation.Rounds[0].Accepted, Is.EqualTo(2));
     }
@@ -281,7 +302,9 @@ public class FederationTests
     public async Task Large_results_wait_for_their_permits_and_all_arrive()
     {
         var model = StateDict.Create(("w", new float[20_000])); // above SmallResultBytes
-        var federation = await Sites.RunAsync(Sites.Training(rounds: 2, minSites: 12), model, f => f.UseParallelism(6).UseLimits(new() { MaxConcurrentUploads = 1 }), [.. Enumerable.Range(0, 12).Select(i => Sites.Adding(i))]);
+        var federation = await Sites.RunAsync(
+            Sites.Training(rounds: 2, minSites: 12), model, f => f.UseParallelism(6)
+            .UseLimits(new() { MaxConcurrentUploads = 1 }), [.. Enumerable.Range(0, 12).Select(i => Sites.Adding(i))]);
         Assert.That(federation.Rounds.Select(r => r.Accepted), Is.All.EqualTo(12));
         Assert.That(federation.Model.Values(), Is.All.EqualTo(11f));
     }

@@ -16,7 +16,8 @@ public class FilterTaskNameTests
     public void A_name_that_differs_by_case_stops_the_message(FilterPlace place)
     {
         var calls = 0;
-        var failure = Assert.ThrowsAsync<TooFewResponsesException>(() => Sites.RunAsync(Sites.Training(), Sites.Model(1),
+        var failure = Assert.ThrowsAsync<TooFewResponsesException>(
+            () => Sites.RunAsync(Sites.Training(), Sites.Model(1),
             f => Add(f, place, "Train"), new Scripted((_, input, _, _) =>
             {
                 calls++;
@@ -30,11 +31,16 @@ public class FilterTaskNameTests
     public void A_misspelt_name_ends_the_run_with_an_error_once_it_is_over(FilterPlace place)
     {
         var log = new LogRecorder();
-        var federation = Federation.InProcess(f => Add(f, place, "trian").AddSites(2, _ => Sites.Adding(1)).UseLogging(log).UseController(Sites.Training(rounds: 2)));
-        var failure = Assert.ThrowsAsync<FlareException>(async () => await federation.RunToEndAsync(Sites.Model(1)).WaitAsync(Patience.Long))!;
+        var federation = Federation.InProcess(
+            f => Add(f, place, "trian").AddSites(2, _ => Sites.Adding(1)).UseLogging(log)
+            .UseController(Sites.Training(rounds: 2)));
+        var failure = Assert.ThrowsAsync<FlareException>(
+            async () => await federation.RunToEndAsync(Sites.Model(1)).WaitAsync(Patience.Long))!;
         Assert.That(failure.ErrorId, Is.EqualTo(ErrorIds.Filter));
-        Assert.That(failure.Message, Does.Contain("LambdaFilter").And.Contain("'trian'").And.Contain("did you mean 'train'?"));
-        Assert.That((federation.Rounds.Count, federation.Model.Values()[0]), Is.EqualTo((2, 3f)), "the rounds are committed");
+        Assert.That(
+            failure.Message, Does.Contain("LambdaFilter").And.Contain("'trian'").And.Contain("did you mean 'train'?"));
+        Assert.That(
+            (federation.Rounds.Count, federation.Model.Values()[0]), Is.EqualTo((2, 3f)), "the rounds are committed");
         Assert.That(log.Entries.Select(e => e.Message), Has.Some.Contains("'trian'"));
         Assert.That(async () => await federation.DisposeAsync(), Throws.Nothing);
     }
@@ -43,8 +49,10 @@ public class FilterTaskNameTests
     public async Task A_name_that_is_like_none_that_was_sent_is_an_error_in_the_log(FilterPlace place)
     {
         var log = new LogRecorder();
-        await Sites.RunAsync(Sites.Training(), Sites.Model(1), f => Add(f, place, "validate").UseLogging(log), Sites.Adding(1));
-        Assert.That(log.Entries.Where(e => e.Level == Microsoft.Extensions.Logging.LogLevel.Error).Select(e => e.Message),
+        await Sites.RunAsync(
+            Sites.Training(), Sites.Model(1), f => Add(f, place, "validate").UseLogging(log), Sites.Adding(1));
+        Assert.That(
+            log.Entries.Where(e => e.Level == Microsoft.Extensions.Logging.LogLevel.Error).Select(e => e.Message),
             Has.One.Contains("LambdaFilter is for the task 'validate', which no workflow sent; sent were 'train'"));
     }
 
@@ -52,9 +60,13 @@ public class FilterTaskNameTests
     public async Task Of_several_names_one_that_matches_is_enough_and_the_others_are_told_of()
     {
         var log = new LogRecorder();
-        await Sites.RunAsync(Sites.Training(), Sites.Model(1), f => Add(f, FilterPlace.SiteOut, "train", "submit_model").UseLogging(log), Sites.Adding(1));
+        await Sites.RunAsync(
+            Sites.Training(), Sites.Model(1), f => Add(f, FilterPlace.SiteOut, "train", "submit_model")
+            .UseLogging(log), Sites.Adding(1));
         Assert.That(log.Entries.Where(e => e.Level == Microsoft.Extensions.Logging.LogLevel.Error), Is.Empty);
-        Assert.That(log.Entries.Select(e => e.Message), Has.One.Contains("is also for the task 'submit_model', which no workflow sent"));
+        Assert.That(
+            log.Entries.Select(e => e.Message),
+            Has.One.Contains("is also for the task 'submit_model', which no workflow sent"));
     }
 
     [Test]

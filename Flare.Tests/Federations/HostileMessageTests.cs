@@ -27,18 +27,23 @@ public class HostileMessageTests
     ];
 
     [Test]
-    public async Task A_deep_answer_is_refused_and_the_others_count([ValueSource(nameof(MadeDeep))] Func<Shareable, Shareable> deep)
+    public async Task A_deep_answer_is_refused_and_the_others_count([ValueSource(nameof(MadeDeep))]
+    Func<Shareable, Shareable> deep)
     {
-        var federation = await Sites.RunAsync(Sites.Training(), Initial, Sites.Adding(1), Sites.Answering(m => deep(Good(m))));
+        var federation = await Sites.RunAsync(
+            Sites.Training(), Initial, Sites.Adding(1), Sites.Answering(m => deep(Good(m))));
         Assert.That(federation.Model.Values(), Is.EqualTo(new[] { 2f }));
-        Assert.That(federation.Rounds[0].Sites[1].Reason, Does.Contain(nameof(ReturnCode.ExecutionResultError)).And.Contain("deeper than 64"));
+        Assert.That(
+            federation.Rounds[0].Sites[1].Reason,
+            Does.Contain(nameof(ReturnCode.ExecutionResultError)).And.Contain("deeper than 64"));
     }
 
     [Test]
     public async Task A_filter_that_makes_a_deep_message_stops_it_and_is_named(
         [Values] FilterPlace place, [ValueSource(nameof(MadeDeep))] Func<Shareable, Shareable> deep)
     {
-        var filter = new LambdaFilter((m, context) => context.Identity == "site-2" || context.Peer == "site-2" ? deep(m) : m);
+        var filter = new LambdaFilter(
+            (m, context) => context.Identity == "site-2" || context.Peer == "site-2" ? deep(m) : m);
         var federation = await Sites.RunAsync(
             Sites.Training(),
             Initial,
@@ -50,7 +55,8 @@ public class HostileMessageTests
             Sites.Adding(1),
             Sites.Adding(100));
         Assert.That(federation.Model.Values(), Is.EqualTo(new[] { 2f }));
-        Assert.That(federation.Rounds[0].Sites[1].Reason, Does.Contain(nameof(LambdaFilter)).And.Contain("deeper than 64"));
+        Assert.That(
+            federation.Rounds[0].Sites[1].Reason, Does.Contain(nameof(LambdaFilter)).And.Contain("deeper than 64"));
     }
 
     [Test]
@@ -76,8 +82,10 @@ public class HostileMessageTests
         await Sites.RunAsync(
             new Workflow(async (federation, abort) =>
             {
-                Refused("task", () => _ = new FlareTask("t", 1, new Shareable(MessageWalkTests.DeepInLists(FarTooDeep))));
-                await foreach (var _ in federation.BroadcastAsync(FlareTask.Train(1, federation.Model), new(), abort)) { }
+                Refused(
+                    "task", () => _ = new FlareTask("t", 1, new Shareable(MessageWalkTests.DeepInLists(FarTooDeep))));
+                await foreach (var _ in federation.BroadcastAsync(
+                    FlareTask.Train(1, federation.Model), new(), abort)) { }
                 federation.State.Values["deep"] = MessageWalkTests.Deep(FarTooDeep);
                 var error = await Outcome.OfAsync(() => federation.CommitAsync(1, Sites.Model(2), new(), abort));
                 Assert.That(error, Is.TypeOf<FlareException>().With.Message.Contains("deeper than 64"));
@@ -104,7 +112,8 @@ public class HostileMessageTests
         await using var bench = new ServerBench(
             async (federation, abort) =>
             {
-                var responses = federation.BroadcastAsync(new FlareTask("ask", 1, new Shareable()), new() { MinResponses = sites.Length }, abort);
+                var responses = federation.BroadcastAsync(
+                    new FlareTask("ask", 1, new Shareable()), new() { MinResponses = sites.Length }, abort);
                 await read.Task;
                 await foreach (var _ in responses) { }
             },
@@ -124,7 +133,8 @@ public class HostileMessageTests
         foreach (var site in sites.Skip(8))
         {
             await bench.NextAsync<UploadPermit>(site);
-            await bench.SayAsync(new TaskResult(site, 1, offers[site].Token, new Shareable(new() { ["v"] = large }).Freeze()));
+            await bench.SayAsync(
+                new TaskResult(site, 1, offers[site].Token, new Shareable(new() { ["v"] = large }).Freeze()));
         }
         await bench.EndAsync();
         Assert.That(bench.Events.Types.Count(t => t == EventTypes.BeforeProcessSubmission), Is.EqualTo(12));
@@ -143,7 +153,8 @@ public class HostileMessageTests
             {
                 Assert.That(
                     () => context.FireFederated(name, new Shareable()),
-                    Throws.ArgumentException.With.Message.Contains($"'{name}'").And.Message.Contains("name of its own"));
+                    Throws.ArgumentException.With.Message.Contains($"'{name}'").And.Message.Contains(
+                        "name of its own"));
                 Interlocked.Increment(ref refused);
             }
         }
@@ -151,7 +162,8 @@ public class HostileMessageTests
         await Sites.RunAsync(
             Sites.Training(),
             Initial,
-            f => f.AddServerComponent(new LambdaComponent((type, context) => { if (type == EventTypes.RoundStarted) TryAll(context); })),
+            f => f.AddServerComponent(
+                new LambdaComponent((type, context) => { if (type == EventTypes.RoundStarted) TryAll(context); })),
             new Scripted((_, input, context, _) =>
             {
                 TryAll(context);
@@ -168,16 +180,20 @@ public class HostileMessageTests
         await using var bench = new ServerBench(
             async (federation, abort) =>
             {
-                await foreach (var _ in federation.BroadcastAsync(FlareTask.Train(1, federation.Model), new(), abort)) { }
+                await foreach (var _ in federation.BroadcastAsync(
+                    FlareTask.Train(1, federation.Model), new(), abort)) { }
             },
             "site-1");
         var offer = await bench.JoinAsync("site-1");
         var before = bench.Events.Types.Count();
         long sequence = 0;
         foreach (var name in names.Append("mine"))
-            await bench.SayAsync(new SiteEvent("site-1", 1, 1, new FederatedEvent(++sequence, name, new Shareable().Freeze())));
+            await bench.SayAsync(
+                new SiteEvent("site-1", 1, 1, new FederatedEvent(++sequence, name, new Shareable().Freeze())));
         await bench.SettleAsync();
-        Assert.That(bench.Events.Types.Skip(before), Is.EqualTo(new[] { "mine" }), "one that is refused holds up none behind it");
+        Assert.That(
+            bench.Events.Types.Skip(before), Is.EqualTo(new[] { "mine" }),
+            "one that is refused holds up none behind it");
         await bench.SayAsync(ServerBench.Answer("site-1", offer, 1));
         await bench.EndAsync();
     }
@@ -202,7 +218,8 @@ public class HostileMessageTests
             new Workflow(async (federation, abort) =>
             {
                 held = federation.Model;
-                await foreach (var contribution in federation.BroadcastAsync(FlareTask.Train(1, held), new() { MinResponses = 2 }, abort))
+                await foreach (var contribution in federation.BroadcastAsync(
+                    FlareTask.Train(1, held), new() { MinResponses = 2 }, abort))
                 {
                     values.Add(contribution.Data!.Tensors.Values()[0]);
                     contribution.Dispose();

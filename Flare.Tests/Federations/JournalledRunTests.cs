@@ -16,7 +16,10 @@ public class JournalledRunTests
         var disk = new MemoryStorage();
         var time = new ManualTime();
         var grace = TimeSpan.FromMilliseconds(20);
-        Federation Build() => Federation.InProcess(f => f.AddSites(1, _ => Sites.Adding(1)).UseController(Sites.Training(rounds: 3)).UseJournal(disk).UseTime(time).UseLimits(new() { AbortGrace = grace }));
+        Federation Build() =>
+            Federation.InProcess(
+                f => f.AddSites(1, _ => Sites.Adding(1)).UseController(Sites.Training(rounds: 3)).UseJournal(disk)
+                .UseTime(time).UseLimits(new() { AbortGrace = grace }));
         using var abort = new CancellationTokenSource();
         disk.Before = async what =>
         {
@@ -58,7 +61,9 @@ public class JournalledRunTests
         var disk = new MemoryStorage { Before = _ => Task.Delay(1) };
         var federation = await Sites.RunAsync(workflow, Initial, f => f.UseJournal(disk), Sites.Adding(1));
         Assert.That(federation.State.Values["x"].AsInteger(), Is.EqualTo(1));
-        await using var again = Federation.InProcess(f => f.AddSites(1, _ => Sites.Adding(1)).UseController(new Workflow((_, _) => Task.CompletedTask)).UseJournal(disk.Restarted()));
+        await using var again = Federation.InProcess(
+            f => f.AddSites(1, _ => Sites.Adding(1)).UseController(new Workflow((_, _) => Task.CompletedTask))
+            .UseJournal(disk.Restarted()));
         await again.RunToEndAsync(Initial);
         Assert.That(again.State.Values["x"].AsInteger(), Is.EqualTo(1));
     }
@@ -67,8 +72,13 @@ public class JournalledRunTests
     public async Task A_journal_that_was_begun_encrypted_does_not_go_on_in_the_clear()
     {
         var disk = new MemoryStorage();
-        await Sites.RunAsync(new Workflow((_, _) => Task.CompletedTask), Initial, f => f.UseJournal(disk).UseAggregator(() => new ExactAggregator()), Sites.Adding(1));
-        Assert.That(() => Sites.RunAsync(new Workflow((_, _) => Task.CompletedTask), Initial, f => f.UseJournal(disk.Restarted()), Sites.Adding(1)),
+        await Sites.RunAsync(
+            new Workflow((_, _) => Task.CompletedTask), Initial, f => f.UseJournal(disk)
+            .UseAggregator(() => new ExactAggregator()), Sites.Adding(1));
+        Assert.That(
+            () => Sites.RunAsync(
+                new Workflow((_, _) => Task.CompletedTask), Initial, f => f.UseJournal(disk.Restarted()),
+                Sites.Adding(1)),
             Throws.InstanceOf<FlareException>().With.Message.Contains("homomorphic encryption"));
     }
 }

@@ -8,17 +8,24 @@ public class MessageFlowTests
     private static readonly TestCaseData[] Replies =
     [
         new TestCaseData((Func<StateDict, Shareable>)(m => Sites.Diff(m, 1)), ReturnCode.Ok),
-        new TestCaseData((Func<StateDict, Shareable>)(_ => throw new InvalidDataException("x")), ReturnCode.ExecutionException),
-        new TestCaseData((Func<StateDict, Shareable>)(_ => Shareable.Reply(ReturnCode.TaskUnknown)), ReturnCode.TaskUnknown),
+        new TestCaseData(
+            (Func<StateDict, Shareable>)(_ => throw new InvalidDataException("x")), ReturnCode.ExecutionException),
+        new TestCaseData(
+            (Func<StateDict, Shareable>)(_ => Shareable.Reply(ReturnCode.TaskUnknown)), ReturnCode.TaskUnknown),
         new TestCaseData((Func<StateDict, Shareable>)(_ => null!), ReturnCode.EmptyResult),
-        new TestCaseData((Func<StateDict, Shareable>)(m => { var leak = Sites.Diff(m, 1); leak.ReturnCode = ReturnCode.Error; leak.Headers["note"] = "secret"; return leak; }), ReturnCode.Error),
+        new TestCaseData(
+            (Func<StateDict, Shareable>)(m => { var leak = Sites.Diff(m, 1); leak.ReturnCode = ReturnCode.Error;
+            leak.Headers["note"] = "secret"; return leak; }), ReturnCode.Error),
     ];
 
     [TestCaseSource(nameof(Replies))]
-    public async Task Every_reply_brings_back_task_id_workflow_round_and_cookies_and_an_error_has_no_body(Func<StateDict, Shareable> answer, ReturnCode code)
+    public async Task Every_reply_brings_back_task_id_workflow_round_and_cookies_and_an_error_has_no_body(
+        Func<StateDict, Shareable> answer, ReturnCode code)
     {
         Shareable? reply = null;
-        var listener = new LambdaComponent((type, context) => { if (type == EventTypes.AfterProcessSubmission) reply = context.Get(ContextKeys.Message); });
+        var listener = new LambdaComponent(
+            (type, context) => { if (type == EventTypes.AfterProcessSubmission)
+                reply = context.Get(ContextKeys.Message); });
         string? id = null;
         var executor = new Scripted((_, input, _, _) =>
         {
@@ -28,10 +35,13 @@ public class MessageFlowTests
         await Sites.RunAsync(new Workflow(async (federation, abort) =>
         {
             var data = Dxo.Weights(federation.Model).ToShareable().WithCookie("ticket", "abc").WithCookie("n", 7);
-            await foreach (var _ in federation.BroadcastAsync(new(TaskNames.Train, 5, data), new() { MinResponses = 0, Grace = TimeSpan.FromHours(1) }, abort)) { }
+            await foreach (var _ in federation.BroadcastAsync(
+                new(TaskNames.Train, 5, data), new() { MinResponses = 0, Grace = TimeSpan.FromHours(1) }, abort)) { }
         }), Initial, f => f.AddServerComponent(listener), executor);
         Assert.That(reply!.ReturnCode, Is.EqualTo(code));
-        Assert.That((reply.TaskName, reply.Round, reply.Headers[HeaderNames.Workflow].AsText()), Is.EqualTo((TaskNames.Train, (int?)5, nameof(Workflow))));
+        Assert.That(
+            (reply.TaskName, reply.Round, reply.Headers[HeaderNames.Workflow].AsText()),
+            Is.EqualTo((TaskNames.Train, (int?)5, nameof(Workflow))));
         Assert.That(reply.Headers[HeaderNames.TaskId].AsText(), Is.EqualTo(id).And.Not.Null);
         Assert.That(reply.TryGetCookie("ticket", out var ticket) && ticket.AsText() == "abc");
         Assert.That(reply.TryGetCookie("n", out var n) && n.AsInteger() == 7);
@@ -63,14 +73,17 @@ public class MessageFlowTests
             if (type == EventTypes.AfterProcessSubmission) atServer = context.PeerProperties;
             if (type == EventTypes.BeforeContributionAccept) inContribution = context.PeerProperties;
         });
-        await Sites.RunAsync(Sites.Training(), Initial, f => f.AddServerComponent(server).ConfigureSites((site, _) => site.AddComponent(new LambdaComponent((type, context) =>
+        await Sites.RunAsync(
+            Sites.Training(), Initial, f => f.AddServerComponent(server)
+            .ConfigureSites((site, _) => site.AddComponent(new LambdaComponent((type, context) =>
         {
             if (type != EventTypes.StartRun) return;
             context.Set(hospital, "north");
             context.Set(secret, "site's");
         }))), executor);
         Assert.That(atSite!.ContentEquals(new FlareMap { ["policy"] = "strict" }), atSite.ToString());
-        Assert.That(atServer!.ContentEquals(new FlareMap { ["hospital"] = "north", ["beds"] = 120 }), atServer.ToString());
+        Assert.That(
+            atServer!.ContentEquals(new FlareMap { ["hospital"] = "north", ["beds"] = 120 }), atServer.ToString());
         Assert.That(inContribution, Is.SameAs(atServer));
     }
 
@@ -81,7 +94,9 @@ public class MessageFlowTests
         ulong seed = 0;
         var executor = new Scripted((task, input, context, _) =>
         {
-            seen = $"{context.Identity} {context.JobId} {context.Peer} {context.TaskName} {context.Round} {context.Token!.Value.Job}";
+            seen =
+                $"{context.Identity} {context.JobId} {context.Peer} {context.TaskName} "
+                + $"{context.Round} {context.Token!.Value.Job}";
             seed = context.Seed("x");
             return ValueTask.FromResult(Sites.Diff(Dxo.From(input).Tensors, 1));
         });

@@ -7,7 +7,8 @@ namespace Flare.Tests.Federations;
 public class ProgramTests
 {
     // NVIDIA's example trainer, in FLARE's own terms.
-    private sealed class SimpleTrainer(Func<StateDict, int, CancellationToken, ValueTask<(StateDict Weights, int Steps)>> train) : Executor
+    private sealed class SimpleTrainer(
+        Func<StateDict, int, CancellationToken, ValueTask<(StateDict Weights, int Steps)>> train) : Executor
     {
         public override async ValueTask<Shareable> ExecuteAsync(
             string taskName, Shareable input, FLContext context, CancellationToken abort)
@@ -21,7 +22,8 @@ public class ProgramTests
                 .ToShareable();
         }
 
-        private ValueTask<(StateDict Weights, int Steps)> LocalTrainAsync(StateDict weights, int epochs, CancellationToken abort) => train(weights, epochs, abort);
+        private ValueTask<(StateDict Weights, int Steps)> LocalTrainAsync(
+            StateDict weights, int epochs, CancellationToken abort) => train(weights, epochs, abort);
     }
 
     private sealed class MedianOfSites(int rounds) : Controller
@@ -33,7 +35,8 @@ public class ProgramTests
             {
                 var task = FlareTask.Train(round, federation.Model);
                 median.Begin(federation, round);
-                await foreach (var contribution in federation.BroadcastAsync(task, new() { MinResponses = 5, Timeout = TimeSpan.FromMinutes(2) }, abort))
+                await foreach (var contribution in federation.BroadcastAsync(
+                    task, new() { MinResponses = 5, Timeout = TimeSpan.FromMinutes(2) }, abort))
                     await median.AcceptAsync(contribution, abort);
                 await federation.CommitAsync(round, await median.CompleteAsync(abort), abort);
             }
@@ -64,10 +67,13 @@ public class ProgramTests
     {
         await Sites.RunAsync(new Workflow(async (federation, abort) =>
         {
-            var wrongTask = federation.BroadcastAsync(new("dance", 0, new Shareable()), new() { MinResponses = 0, Grace = TimeSpan.MaxValue }, abort);
+            var wrongTask = federation.BroadcastAsync(
+                new("dance", 0, new Shareable()), new() { MinResponses = 0, Grace = TimeSpan.MaxValue }, abort);
             await foreach (var _ in wrongTask) { }
             Assert.That(wrongTask.Sites[0].Reason, Is.EqualTo("the site answered TaskUnknown"));
-            var wrongKind = federation.BroadcastAsync(new(TaskNames.Train, 0, Dxo.WeightDiff(federation.Model).ToShareable()), new() { MinResponses = 0, Grace = TimeSpan.MaxValue }, abort);
+            var wrongKind = federation.BroadcastAsync(
+                new(TaskNames.Train, 0, Dxo.WeightDiff(federation.Model).ToShareable()),
+                new() { MinResponses = 0, Grace = TimeSpan.MaxValue }, abort);
             await foreach (var _ in wrongKind) { }
             Assert.That(wrongKind.Sites[0].Reason, Is.EqualTo("the site answered ExecutionException"));
         }), Sites.Model(0), Towards(1, 1));
@@ -77,13 +83,15 @@ public class ProgramTests
     public async Task The_median_of_sites_withstands_two_of_seven()
     {
         float[] amounts = [1, 2, 3, 4, 5, 1e30f, -1e30f];
-        var federation = await Sites.RunAsync(new MedianOfSites(3), Sites.Model(0, 10), [.. amounts.Select(a => Sites.Adding(a))]);
+        var federation = await Sites.RunAsync(
+            new MedianOfSites(3), Sites.Model(0, 10), [.. amounts.Select(a => Sites.Adding(a))]);
         Assert.That(federation.Model.Values(), Is.EqualTo(new[] { 9f, 19f }));
-        Assert.That(federation.Rounds.Select(r => (r.Number, r.Accepted)), Is.EqualTo(new[] { (1, 7), (2, 7), (3, 7) }));
+        Assert.That(
+            federation.Rounds.Select(r => (r.Number, r.Accepted)), Is.EqualTo(new[] { (1, 7), (2, 7), (3, 7) }));
     }
 
     [Test]
-    public async Task The_median_of_an_even_number_of_sites_is_the_mean_of_the_middle_two_and_takes_weights_and_differences()
+    public async Task The_median_of_an_even_number_is_the_mean_of_the_middle_two_and_takes_weights_and_differences()
     {
         Executor weights(float value) => Sites.Answering(m =>
         {
@@ -95,10 +103,12 @@ public class ProgramTests
         {
             using var median = new CoordinateMedian();
             median.Begin(federation, 1);
-            await foreach (var c in federation.BroadcastAsync(FlareTask.Train(1, federation.Model), abort: abort)) await median.AcceptAsync(c, abort);
+            await foreach (var c in federation.BroadcastAsync(FlareTask.Train(1, federation.Model), abort: abort))
+                await median.AcceptAsync(c, abort);
             await federation.CommitAsync(1, await median.CompleteAsync(abort), abort);
         });
-        var run = await Sites.RunAsync(workflow, Sites.Model(10), weights(100), weights(-100), Sites.Adding(1), Sites.Adding(2));
+        var run = await Sites.RunAsync(
+            workflow, Sites.Model(10), weights(100), weights(-100), Sites.Adding(1), Sites.Adding(2));
         Assert.That(run.Model.Values(), Is.EqualTo(new[] { 11.5f }));
     }
 
@@ -110,7 +120,9 @@ public class ProgramTests
         async Task<(double Accuracy, string Sha)> RunAsync()
         {
             await using var federation = Federation.InProcess(f => f
-                .AddSites(8, site => new ClassifierTrainer(Models.DigitsCnn, shards[site.Index]) { LocalEpochs = 1, Validation = digits.Test })
+                .AddSites(
+                    8, site => new ClassifierTrainer(
+                        Models.DigitsCnn, shards[site.Index]) { LocalEpochs = 1, Validation = digits.Test })
                 .UseController(new FedAvg { Rounds = 2, MinSites = 6, Grace = TimeSpan.MaxValue })
                 .UseSeed(42));
             var accuracy = 0.0;

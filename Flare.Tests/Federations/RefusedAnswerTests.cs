@@ -6,7 +6,8 @@ namespace Flare.Tests.Federations;
 public class RefusedAnswerTests
 {
     private static FedAvg Rounds(int rounds, Aggregator? aggregator = null) =>
-        new() { Rounds = rounds, MinSites = 1, Validation = ValidationMode.None, Grace = TimeSpan.FromMinutes(5), Aggregator = aggregator };
+        new() { Rounds = rounds, MinSites = 1, Validation = ValidationMode.None, Grace = TimeSpan.FromMinutes(5),
+            Aggregator = aggregator };
 
     private static Executor Giant<T>(T value, long steps = long.MaxValue) where T : unmanaged => Sites.Answering(m =>
     {
@@ -19,8 +20,12 @@ public class RefusedAnswerTests
     public async Task A_difference_that_would_take_the_model_out_of_range_is_refused_and_its_site_named()
     {
         var run = await Sites.RunAsync(Rounds(3), Sites.Model(1, 2), Giant(3e38f), Sites.Adding(1));
-        Assert.That(run.Rounds.Select(r => r.Accepted), Is.EqualTo(new[] { 2, 1, 1 }), "the first is finite, and so is the model with it");
-        Assert.That(run.Rounds[1].Sites[0].Reason, Does.Contain("would take the model's tensor 'w' out of the range of Float32"));
+        Assert.That(
+            run.Rounds.Select(r => r.Accepted), Is.EqualTo(new[] { 2, 1, 1 }),
+            "the first is finite, and so is the model with it");
+        Assert.That(
+            run.Rounds[1].Sites[0].Reason,
+            Does.Contain("would take the model's tensor 'w' out of the range of Float32"));
         Assert.That(run.Rounds[1].Sites[1].Status, Is.EqualTo(SiteStatus.Accepted));
     }
 
@@ -28,11 +33,15 @@ public class RefusedAnswerTests
     public async Task So_it_is_of_other_types_and_of_large_answers_that_leave_the_loop()
     {
         var halves = new StateDictBuilder().Add<Half>("w", [(Half)40000]).Build();
-        var run = await Sites.RunAsync(Rounds(1), halves, f => f.UseLimits(new() { SmallResultBytes = 0 }), Giant((Half)40000, 1), Sites.Answering(m => Sites.Diff(m, 1)));
+        var run = await Sites.RunAsync(
+            Rounds(1), halves, f => f.UseLimits(new() { SmallResultBytes = 0 }), Giant((Half)40000, 1),
+            Sites.Answering(m => Sites.Diff(m, 1)));
         Assert.That(run.Rounds[0].Sites[0].Reason, Does.Contain("out of the range of Float16"));
         var doubles = new StateDictBuilder().Add<double>("w", [-1.5e308]).Build();
         run = await Sites.RunAsync(Rounds(1), doubles, Giant(-1.5e308, 1), Giant(1.5e308, 1));
-        Assert.That(run.Rounds[0].Sites.Select(s => s.Status), Is.EqualTo(new[] { SiteStatus.Rejected, SiteStatus.Accepted }), "the other way it is finite");
+        Assert.That(
+            run.Rounds[0].Sites.Select(s => s.Status), Is.EqualTo(new[] { SiteStatus.Rejected, SiteStatus.Accepted }),
+            "the other way it is finite");
     }
 
     [Test]
@@ -48,8 +57,10 @@ public class RefusedAnswerTests
         for (var round = 0; round < rounds; round++)
         {
             var shared = Sites.Model(2, 2).HandOver();
-            var site = () => Sites.Answering(_ => Dxo.WeightDiff(shared).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable());
-            var run = await Sites.RunAsync(Rounds(1), Sites.Model(1, 1), f => f.UseParallelism(2), site(), site(), Sites.Adding(2));
+            var site = () => Sites.Answering(
+                _ => Dxo.WeightDiff(shared).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable());
+            var run = await Sites.RunAsync(
+                Rounds(1), Sites.Model(1, 1), f => f.UseParallelism(2), site(), site(), Sites.Adding(2));
             Assert.That(run.Model.Values(), Is.All.EqualTo(3f));
             var refused = run.Rounds[0].Sites.Single(s => s.Status == SiteStatus.Rejected);
             Assert.That(refused.Reason, Does.StartWith("its tensors were handed over with another answer already"));
@@ -60,7 +71,8 @@ public class RefusedAnswerTests
     public async Task Tensors_that_two_sites_share_without_handing_them_over_are_both_sites()
     {
         var shared = Sites.Model(2, 2).Freeze();
-        var site = () => Sites.Answering(_ => Dxo.WeightDiff(shared).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable());
+        var site = () => Sites.Answering(
+            _ => Dxo.WeightDiff(shared).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable());
         var run = await Sites.RunAsync(Rounds(2), Sites.Model(1, 1), site(), site());
         Assert.That(run.Rounds.Select(r => r.Accepted), Is.All.EqualTo(2));
     }
@@ -74,9 +86,14 @@ public class RefusedAnswerTests
             return Dxo.WeightDiff(part).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable();
         });
         var model = StateDict.Create(("v", [0f]), ("w", [0f, 0f, 0f, 0f]));
-        var run = await Sites.RunAsync(Rounds(1, new ExactAggregator { AllowMissingTensors = true }), model, Sending(4), Sending(2, 2), Sending(5));
-        Assert.That(run.Rounds[0].Sites.Select(s => s.Status), Is.EqualTo(new[] { SiteStatus.Accepted, SiteStatus.Rejected, SiteStatus.Rejected }));
-        Assert.That(run.Rounds[0].Sites[1].Reason, Does.Contain("Float32[2,2]").And.Contain("with the model's type and shape"));
+        var run = await Sites.RunAsync(
+            Rounds(1, new ExactAggregator { AllowMissingTensors = true }), model, Sending(4), Sending(2, 2),
+            Sending(5));
+        Assert.That(
+            run.Rounds[0].Sites.Select(s => s.Status),
+            Is.EqualTo(new[] { SiteStatus.Accepted, SiteStatus.Rejected, SiteStatus.Rejected }));
+        Assert.That(
+            run.Rounds[0].Sites[1].Reason, Does.Contain("Float32[2,2]").And.Contain("with the model's type and shape"));
     }
 
     [Test]
@@ -103,9 +120,11 @@ public class RefusedAnswerTests
         {
             var options = new BroadcastOptions { MinResponses = 1, Grace = TimeSpan.FromMinutes(5) };
             var last = (Contribution?)null;
-            await foreach (var contribution in federation.BroadcastAsync(FlareTask.Train(1, federation.Model), options, abort))
+            await foreach (var contribution in federation.BroadcastAsync(
+                FlareTask.Train(1, federation.Model), options, abort))
             {
-                if (last is { Site: not "site-3" }) Assert.That(() => last.Reject("gone"), Throws.InvalidOperationException);
+                if (last is { Site: not "site-3" })
+                    Assert.That(() => last.Reject("gone"), Throws.InvalidOperationException);
                 if (contribution.Site == "site-2")
                 {
                     contribution.Reject("not this one");
@@ -121,7 +140,8 @@ public class RefusedAnswerTests
             Assert.That(kept.State, Is.EqualTo(ContributionState.Over));
             await federation.CommitAsync(1, federation.Model, abort);
         });
-        var run = await Sites.RunAsync(workflow, Sites.Model(0), f => f.UseParallelism(1), Sites.Adding(1), Sites.Adding(1), Sites.Adding(1));
+        var run = await Sites.RunAsync(
+            workflow, Sites.Model(0), f => f.UseParallelism(1), Sites.Adding(1), Sites.Adding(1), Sites.Adding(1));
         Assert.That(run.Rounds[0].Sites[1].Reason, Is.EqualTo("not this one"));
     }
 }

@@ -7,7 +7,8 @@ public class SitePolicyTests
 {
     private const string Secret = "cannot parse 'Erika Mustermann, born 12.8.1964'";
 
-    private static Task<Federation> RunAsync(Executor executor, SitePolicy? policy, LogRecorder log, Action<FederationBuilder>? more = null) =>
+    private static Task<Federation> RunAsync(
+        Executor executor, SitePolicy? policy, LogRecorder log, Action<FederationBuilder>? more = null) =>
         Sites.RunAsync(Sites.Training(), Sites.Model(1), f =>
         {
             f.UseLogging(log).ConfigureSites((site, _) => { if (policy is not null) site.UsePolicy(policy); });
@@ -24,13 +25,17 @@ public class SitePolicyTests
         var failure = Failure(new Parsing(), null, log);
         Assert.That(failure.InnerException, Is.TypeOf<FormatException>().With.Message.EqualTo(Secret));
         Assert.That(failure.ToString(), Does.Contain(nameof(Parsing)).And.Contain(nameof(Parsing.ReadPatients)));
-        Assert.That(log.Entries.Where(e => e.Level == LogLevel.Error).Select(e => e.Exception?.ToString()), Has.Some.Contains(nameof(Parsing.ReadPatients)));
+        Assert.That(
+            log.Entries.Where(e => e.Level == LogLevel.Error)
+            .Select(e => e.Exception?.ToString()), Has.Some.Contains(nameof(Parsing.ReadPatients)));
     }
 
     [Test]
     public void Of_several_sites_every_stack_is_told()
     {
-        var failure = Assert.ThrowsAsync<TooFewResponsesException>(() => Sites.RunAsync(Sites.Training(), Sites.Model(1), new Parsing(), Sites.Throwing("the scanner is offline")))!;
+        var failure = Assert.ThrowsAsync<TooFewResponsesException>(
+            () => Sites.RunAsync(
+                Sites.Training(), Sites.Model(1), new Parsing(), Sites.Throwing("the scanner is offline")))!;
         Assert.That(failure.ToString(), Does.Contain("FormatException").And.Contain("the scanner is offline"));
     }
 
@@ -41,7 +46,10 @@ public class SitePolicyTests
         var failure = Failure(new Parsing(), new SitePolicy(), log);
         var error = failure.Sites[0].Error!;
         Assert.That(failure.InnerException, Is.Null);
-        Assert.That(failure.ToString(), Does.Not.Contain("Mustermann").And.Not.Contain(nameof(Parsing.ReadPatients)).And.Contain("System.FormatException"));
+        Assert.That(
+            failure.ToString(),
+            Does.Not.Contain("Mustermann").And.Not.Contain(nameof(Parsing.ReadPatients)).And.Contain(
+                "System.FormatException"));
         Assert.That((error.Type, error.Stack), Is.EqualTo(("System.FormatException", "")));
         var reference = error.Message.Split("reference ")[1];
         Assert.That(reference, Does.StartWith("site-1/"));
@@ -61,8 +69,11 @@ public class SitePolicyTests
     public void Words_of_an_error_reply_and_of_a_panic_stay_as_those_of_an_exception_do()
     {
         var log = new LogRecorder();
-        var failure = Failure(Sites.Answering(_ => Shareable.Reply(ReturnCode.BadTaskData, Secret)), new SitePolicy(), log);
-        Assert.That(failure.ToString(), Does.Not.Contain("Mustermann").And.Contain("BadTaskData").And.Contain("reference site-1/"));
+        var failure = Failure(
+            Sites.Answering(_ => Shareable.Reply(ReturnCode.BadTaskData, Secret)), new SitePolicy(), log);
+        Assert.That(
+            failure.ToString(),
+            Does.Not.Contain("Mustermann").And.Contain("BadTaskData").And.Contain("reference site-1/"));
         var panic = Assert.CatchAsync(() => RunAsync(new Scripted((_, _, context, _) =>
         {
             context.Panic(Secret);
@@ -76,7 +87,8 @@ public class SitePolicyTests
     [
         new TestCaseData(new SitePolicy { Kinds = [DataKind.Metrics] }, "WeightDiff") { TestName = "Kinds" },
         new TestCaseData(new SitePolicy { LeastSteps = 10 }, "9 training steps") { TestName = "LeastSteps" },
-        new TestCaseData(new SitePolicy { RequiresEncryption = true }, "encrypted only") { TestName = "RequiresEncryption" },
+        new TestCaseData(
+            new SitePolicy { RequiresEncryption = true }, "encrypted only") { TestName = "RequiresEncryption" },
     ];
 
     [TestCaseSource(nameof(KeptBack))]
@@ -104,7 +116,9 @@ public class SitePolicyTests
             context.FireFederated("progress", new Shareable());
             return ValueTask.FromResult(Sites.Diff(Dxo.From(input).Tensors, 1));
         });
-        await RunAsync(firing, new SitePolicy { MayFireEvents = false }, log, f => f.AddServerComponent(new LambdaComponent((type, _) => { if (type == "progress") heard.Add(type); })));
+        await RunAsync(
+            firing, new SitePolicy { MayFireEvents = false }, log,
+            f => f.AddServerComponent(new LambdaComponent((type, _) => { if (type == "progress") heard.Add(type); })));
         Assert.That(heard, Is.Empty);
         Assert.That(log.Entries.Select(e => e.Message), Has.One.Contains("keeps the event progress back"));
     }
@@ -115,7 +129,8 @@ public class SitePolicyTests
         var policy = new SitePolicy { Kinds = [], LeastSteps = -1, Errors = (ErrorDetail)9 };
         Assert.That(policy.Validate().Count(), Is.EqualTo(3));
         Assert.That(() => new SiteDefinition("a", Sites.Adding(1)).UsePolicy(policy),
-            Throws.TypeOf<FlareException>().With.Message.Contains("Kinds").And.Message.Contains("LeastSteps").And.Message.Contains("Errors"));
+            Throws.TypeOf<FlareException>().With.Message.Contains("Kinds").And.Message.Contains(
+                "LeastSteps").And.Message.Contains("Errors"));
     }
 
     [Test]
@@ -137,12 +152,14 @@ public class SitePolicyTests
 
     private sealed class Silent : Learner
     {
-        protected override ValueTask<Dxo> TrainAsync(Dxo model, FLContext context, CancellationToken abort) => ValueTask.FromResult<Dxo>(null!);
+        protected override ValueTask<Dxo> TrainAsync(Dxo model, FLContext context, CancellationToken abort) =>
+            ValueTask.FromResult<Dxo>(null!);
     }
 
     private sealed class Parsing : Executor
     {
-        public override ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort)
+        public override ValueTask<Shareable> ExecuteAsync(
+            string taskName, Shareable input, FLContext context, CancellationToken abort)
         {
             ReadPatients();
             return default;

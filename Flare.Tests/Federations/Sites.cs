@@ -11,15 +11,18 @@ internal static class Sites
     public static Executor Adding(float amount, long steps = 1) => new Scripted((task, input, _, _) =>
     {
         var model = Dxo.From(input).Tensors;
-        if (task == TaskNames.Validate) return ValueTask.FromResult(Dxo.Metrics(("accuracy", model[0].AsReadOnlySpan<float>()[0])).ToShareable());
+        if (task == TaskNames.Validate)
+            return ValueTask.FromResult(Dxo.Metrics(("accuracy", model[0].AsReadOnlySpan<float>()[0])).ToShareable());
         return ValueTask.FromResult(Diff(model, amount, steps));
     });
 
     /// <summary>Answers with what a lambda makes of the model.</summary>
-    public static Executor Answering(Func<StateDict, Shareable> answer) => new Scripted((_, input, _, _) => ValueTask.FromResult(answer(Dxo.From(input).Tensors)));
+    public static Executor Answering(Func<StateDict, Shareable> answer) =>
+        new Scripted((_, input, _, _) => ValueTask.FromResult(answer(Dxo.From(input).Tensors)));
 
     /// <summary>Answers only when the gate opens; an abort ends the wait.</summary>
-    public static Executor Gated(Task gate, float amount, long steps = 1, Action? started = null) => new Scripted(async (task, input, _, abort) =>
+    public static Executor Gated(Task gate, float amount, long steps = 1, Action? started = null) =>
+        new Scripted(async (task, input, _, abort) =>
     {
         if (task == TaskNames.Validate) return Dxo.Metrics(("accuracy", 0)).ToShareable();
         started?.Invoke();
@@ -28,9 +31,11 @@ internal static class Sites
     });
 
     /// <summary>Never answers; an abort ends the wait.</summary>
-    public static Executor Hanging(Action? started = null) => Gated(new TaskCompletionSource().Task, 0, started: started);
+    public static Executor Hanging(Action? started = null) =>
+        Gated(new TaskCompletionSource().Task, 0, started: started);
 
-    public static Executor Throwing(string message) => new Scripted((_, _, _, _) => throw new InvalidDataException(message));
+    public static Executor Throwing(string message) =>
+        new Scripted((_, _, _, _) => throw new InvalidDataException(message));
 
     public static Shareable Diff(StateDict model, float amount, long steps = 1)
     {
@@ -39,16 +44,20 @@ internal static class Sites
         return Dxo.WeightDiff(diff).WithMeta(MetaKey.NumStepsCurrentRound, steps).ToShareable();
     }
 
-    public static float[] Values(this StateDict model, string tensor = "w") => model[tensor].AsReadOnlySpan<float>().ToArray();
+    public static float[] Values(this StateDict model, string tensor = "w") =>
+        model[tensor].AsReadOnlySpan<float>().ToArray();
 
     /// <summary>FedAvg that only trains.</summary>
     public static FedAvg Training(int rounds = 1, int minSites = 1, TimeSpan? timeout = null) =>
-        new() { Rounds = rounds, MinSites = minSites, Validation = ValidationMode.None, TrainTimeout = timeout, Grace = TimeSpan.FromMinutes(5) };
+        new() { Rounds = rounds, MinSites = minSites, Validation = ValidationMode.None, TrainTimeout = timeout,
+            Grace = TimeSpan.FromMinutes(5) };
 
     /// <summary>Runs a federation of sites named site-1 and so on to its end.</summary>
-    public static async Task<Federation> RunAsync(Controller workflow, StateDict model, params Executor[] executors) => await RunAsync(workflow, model, _ => { }, executors);
+    public static async Task<Federation> RunAsync(Controller workflow, StateDict model, params Executor[] executors) =>
+        await RunAsync(workflow, model, _ => { }, executors);
 
-    public static async Task<Federation> RunAsync(Controller workflow, StateDict model, Action<FederationBuilder> configure, params Executor[] executors)
+    public static async Task<Federation> RunAsync(
+        Controller workflow, StateDict model, Action<FederationBuilder> configure, params Executor[] executors)
     {
         var federation = Federation.InProcess(f =>
         {
@@ -60,7 +69,10 @@ internal static class Sites
     }
 }
 
-internal sealed class Scripted(Func<string, Shareable, FLContext, CancellationToken, ValueTask<Shareable>> script) : Executor
+internal sealed class Scripted(Func<string, Shareable, FLContext, CancellationToken, ValueTask<Shareable>> script) :
+    Executor
 {
-    public override ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort) => script(taskName, input, context, abort);
+    public override ValueTask<Shareable> ExecuteAsync(
+        string taskName, Shareable input, FLContext context, CancellationToken abort) =>
+        script(taskName, input, context, abort);
 }

@@ -2,7 +2,10 @@ using Flare.Runtime;
 
 namespace Flare.Tests.Federations;
 
-/// <summary>What a naive reimplementation gets wrong about tasks: traps 1 to 6 of the reference, and what a site sees on the wire. The server is real, its sites are played.</summary>
+/// <summary>
+/// What a naive reimplementation gets wrong about tasks: traps 1 to 6 of the reference, and what a site sees on the
+/// wire. The server is real, its sites are played.
+/// </summary>
 public class TaskTraps
 {
     private static FlareTask Train(ControllerContext federation) => FlareTask.Train(1, federation.Model);
@@ -14,7 +17,8 @@ public class TaskTraps
         await using var bench = new ServerBench(async (federation, abort) =>
         {
             var sites = new List<string>();
-            await foreach (var contribution in federation.BroadcastAsync(Train(federation), abort: abort)) sites.Add(contribution.Site);
+            await foreach (var contribution in federation.BroadcastAsync(Train(federation), abort: abort))
+                sites.Add(contribution.Site);
             Assert.That(sites, Is.EqualTo(new[] { "a" }));
             Assert.That(federation.Sites, Is.EqualTo(new[] { "a", "newcomer" }));
         }, "a");
@@ -49,7 +53,8 @@ public class TaskTraps
             await foreach (var _ in federation.BroadcastAsync(Train(federation), new() { MinResponses = 3 }, abort)) { }
             ended = true;
         }, "a", "b", "late");
-        foreach (var site in new[] { "a", "b" }) await bench.SayAsync(ServerBench.Answer(site, await bench.JoinAsync(site), 1));
+        foreach (var site in new[] { "a", "b" })
+            await bench.SayAsync(ServerBench.Answer(site, await bench.JoinAsync(site), 1));
         await bench.SettleAsync();
         Assert.That(ended, Is.False);
         await bench.SayAsync(ServerBench.Answer("late", await bench.JoinAsync("late"), 1));
@@ -63,7 +68,9 @@ public class TaskTraps
         TaskResponses? responses = null;
         await using var bench = new ServerBench(async (federation, abort) =>
         {
-            responses = federation.BroadcastAsync(Train(federation), new() { MinResponses = 0, Grace = TimeSpan.FromHours(1), Timeout = TimeSpan.FromSeconds(60) }, abort);
+            responses = federation.BroadcastAsync(
+                Train(federation),
+                new() { MinResponses = 0, Grace = TimeSpan.FromHours(1), Timeout = TimeSpan.FromSeconds(60) }, abort);
             await foreach (var _ in responses) { }
         }, "a", "b");
         await bench.Time.TimerAsync(TimeSpan.FromSeconds(60));
@@ -80,14 +87,17 @@ public class TaskTraps
     }
 
     [Test]
-    public async Task Candidates_become_eligible_one_window_after_the_other_and_the_one_that_took_the_task_has_its_own_time()
+    public async Task Candidates_become_eligible_one_window_after_the_other_and_who_took_the_task_has_its_own_time()
     {
         TaskFailedException? failure = null;
         await using var bench = new ServerBench(async (federation, abort) =>
         {
             try
             {
-                await federation.SendAsync(Train(federation), new() { Targets = ["a", "b", "c"], AssignmentTimeout = TimeSpan.FromSeconds(10), Timeout = TimeSpan.FromSeconds(40) }, abort);
+                await federation.SendAsync(
+                    Train(federation),
+                    new() { Targets = ["a", "b", "c"], AssignmentTimeout = TimeSpan.FromSeconds(10),
+                        Timeout = TimeSpan.FromSeconds(40) }, abort);
             }
             catch (TaskFailedException e)
             {
@@ -113,7 +123,9 @@ public class TaskTraps
         await bench.NextAsync<TaskCancel>("b");
         await bench.EndAsync();
         Assert.That(failure!.Status, Is.EqualTo(CompletionStatus.Timeout));
-        Assert.That(failure.Attempts.Select(a => a.Site), Is.EqualTo(new[] { "a", "b" }), "c was not asked: b had taken the task");
+        Assert.That(
+            failure.Attempts.Select(a => a.Site), Is.EqualTo(new[] { "a", "b" }),
+            "c was not asked: b had taken the task");
         Assert.That(failure.Message, Does.Contain("did not take the task").And.Contain("did not answer within"));
     }
 
@@ -123,7 +135,8 @@ public class TaskTraps
         var values = new List<float>();
         await using var bench = new ServerBench(async (federation, abort) =>
         {
-            await foreach (var c in federation.BroadcastAsync(Train(federation), abort: abort)) values.Add(c.Tensors.Values()[0]);
+            await foreach (var c in federation.BroadcastAsync(Train(federation), abort: abort))
+                values.Add(c.Tensors.Values()[0]);
         }, "a", "b");
         var first = await bench.JoinAsync("a", incarnation: 1);
         await bench.SayAsync(new TaskReceived("a", 1, first.Token));
@@ -133,7 +146,9 @@ public class TaskTraps
         await bench.SayAsync(ServerBench.Answer("a", first, 1, incarnation: 2));
         await bench.SayAsync(ServerBench.Answer("a", second, 2, incarnation: 2));
         var b = await bench.JoinAsync("b");
-        Assert.That(b.Data.Headers[HeaderNames.TaskId], Is.EqualTo(first.Data.Headers[HeaderNames.TaskId]), "one id for all targets");
+        Assert.That(
+            b.Data.Headers[HeaderNames.TaskId], Is.EqualTo(first.Data.Headers[HeaderNames.TaskId]),
+            "one id for all targets");
         Assert.That(b.Token, Is.Not.EqualTo(first.Token));
         await bench.SayAsync(ServerBench.Answer("b", b, 3));
         await bench.EndAsync();
@@ -176,7 +191,9 @@ public class TaskTraps
         var values = new List<float>();
         await using var bench = new ServerBench(async (federation, abort) =>
         {
-            await foreach (var c in federation.BroadcastAsync(Train(federation), new() { MinResponses = 1, Grace = TimeSpan.FromHours(1) }, abort)) values.Add(c.Tensors.Values()[0]);
+            await foreach (var c in federation.BroadcastAsync(
+                Train(federation), new() { MinResponses = 1, Grace = TimeSpan.FromHours(1) }, abort))
+                values.Add(c.Tensors.Values()[0]);
             await federation.CommitAsync(1, federation.Model, abort);
         }, "good", "peer", "error", "code", "kind", "metrics");
         async Task AnswerAsync(string site, Action<Shareable> spoil)
@@ -187,8 +204,11 @@ public class TaskTraps
             await bench.SayAsync(new TaskResult(site, 1, offer.Token, message.Freeze()));
             await bench.NextAsync<ResultReceipt>(site);
         }
-        await AnswerAsync("peer", m => { m.Headers[HeaderNames.PeerProperties] = "me"; m.Headers[HeaderNames.ContentType] = 5; });
-        await AnswerAsync("error", m => { m.ReturnCode = ReturnCode.Error; m.Headers[HeaderNames.Error] = new FlareMap { ["site"] = 1 }; });
+        await AnswerAsync(
+            "peer", m => { m.Headers[HeaderNames.PeerProperties] = "me"; m.Headers[HeaderNames.ContentType] = 5; });
+        await AnswerAsync(
+            "error", m => { m.ReturnCode = ReturnCode.Error;
+            m.Headers[HeaderNames.Error] = new FlareMap { ["site"] = 1 }; });
         await AnswerAsync("code", m => m.Headers[HeaderNames.ReturnCode] = "OK");
         await AnswerAsync("kind", m => m.Body["kind"] = 1234567);
         await AnswerAsync("metrics", m => m.Body["meta"] = new FlareMap { [MetaKey.InitialMetrics.Name] = 1 });
@@ -196,7 +216,11 @@ public class TaskTraps
         await bench.SayAsync(ServerBench.Answer("good", await bench.JoinAsync("good"), 3));
         await bench.EndAsync();
         Assert.That(values, Is.EqualTo(new[] { 3f }));
-        Assert.That((await bench.Ended).Single().Sites.Select(s => s.Status), Is.EqualTo(new[] { SiteStatus.Accepted, SiteStatus.Rejected, SiteStatus.Rejected, SiteStatus.Rejected, SiteStatus.Rejected, SiteStatus.Rejected }));
+        Assert.That(
+            (await bench.Ended).Single().Sites.Select(s => s.Status),
+            Is.EqualTo(
+                new[] { SiteStatus.Accepted, SiteStatus.Rejected, SiteStatus.Rejected, SiteStatus.Rejected,
+                    SiteStatus.Rejected, SiteStatus.Rejected }));
     }
 
     [Test]
@@ -207,13 +231,19 @@ public class TaskTraps
         await using var bench = new ServerBench(async (federation, abort) => await ready.Task, "a");
         await bench.SayAsync(new SiteHello("a", 1));
         FederatedEvent Event(int number) => new(number, $"event {number}", new Shareable().Freeze());
-        foreach (var number in new[] { 2, 1, 1, 3, 2, 3, 4 }) await bench.SayAsync(new SiteEvent("a", 1, 1, Event(number)));
+        foreach (var number in new[] { 2, 1, 1, 3, 2, 3, 4 })
+            await bench.SayAsync(new SiteEvent("a", 1, 1, Event(number)));
         await bench.SayAsync(new SiteEvent("a", 0, 1, Event(5))); // of an earlier start of the site
         await bench.SettleAsync();
-        Assert.That(bench.Events.Types.Where(t => t.StartsWith("event", StringComparison.Ordinal)), Is.EqualTo(new[] { "event 1", "event 2", "event 3", "event 4" }), "what came before its turn waits for its repetition");
+        Assert.That(
+            bench.Events.Types.Where(t => t.StartsWith("event", StringComparison.Ordinal)),
+            Is.EqualTo(new[] { "event 1", "event 2", "event 3", "event 4" }),
+            "what came before its turn waits for its repetition");
         foreach (var number in new[] { 6, 5 }) await bench.SayAsync(new SiteEvent("a", 1, 1, Event(number)));
         ready.SetResult();
         await bench.EndAsync();
-        Assert.That(bench.Events.Types.Where(t => t.StartsWith("event", StringComparison.Ordinal)), Is.EqualTo(new[] { "event 1", "event 2", "event 3", "event 4", "event 5" }));
+        Assert.That(
+            bench.Events.Types.Where(t => t.StartsWith("event", StringComparison.Ordinal)),
+            Is.EqualTo(new[] { "event 1", "event 2", "event 3", "event 4", "event 5" }));
     }
 }

@@ -11,7 +11,8 @@ public class WaitingTests
     {
         var log = new LogRecorder();
         var waits = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        log.Recorded = entry => { if (entry.Message.Contains("has 2 of 3 answers", StringComparison.Ordinal)) waits.TrySetResult(); };
+        log.Recorded = entry => { if (entry.Message.Contains("has 2 of 3 answers", StringComparison.Ordinal))
+            waits.TrySetResult(); };
         var asleep = new Scripted(async (_, _, _, abort) =>
         {
             await Task.Delay(Timeout.Infinite, abort);
@@ -25,8 +26,11 @@ public class WaitingTests
             .UseLogging(log));
         var run = federation.RunToEndAsync(StateDict.Create(("w", [0f])));
         await waits.Task.WaitAsync(Patience.Long);
-        Assert.That(log.Entries.Select(e => e.Message), Has.Some.Contains("has 2 of 3 answers").And.Some.Contains("s for site-2."));
-        Assert.That(() => federation.GoOnWithoutAsync("site-9"), Throws.ArgumentException.With.Message.Contains("site-9"));
+        Assert.That(
+            log.Entries.Select(e => e.Message),
+            Has.Some.Contains("has 2 of 3 answers").And.Some.Contains("s for site-2."));
+        Assert.That(
+            () => federation.GoOnWithoutAsync("site-9"), Throws.ArgumentException.With.Message.Contains("site-9"));
         Assert.That(await federation.GoOnWithoutAsync("site-2"), Is.EqualTo(1));
         var round = (await run.WaitAsync(Patience.Long)).Single();
         Assert.That((round.Accepted, round.Sites[1].Status), Is.EqualTo((2, SiteStatus.TimedOut)));

@@ -40,11 +40,13 @@ public class ClassifierTrainerTests
         Assert.That((held - start).L2Norm(), Is.LessThan(0.8 * (free - start).L2Norm()));
     }
 
-    private static async Task<(IReadOnlyList<RoundReport> Reports, StateDict Model)> Run(int rounds, double alpha, ulong seed, int parallelism = 2, double proximal = 0)
+    private static async Task<(IReadOnlyList<RoundReport> Reports, StateDict Model)> Run(
+        int rounds, double alpha, ulong seed, int parallelism = 2, double proximal = 0)
     {
         var shards = Digits.Train.SplitDirichlet(sites: 8, alpha, seed: 7);
         await using var federation = Federation.InProcess(f => f
-            .AddSites(8, site => new ClassifierTrainer(Models.DigitsCnn, shards[site.Index]) { ProximalTerm = proximal })
+            .AddSites(
+                8, site => new ClassifierTrainer(Models.DigitsCnn, shards[site.Index]) { ProximalTerm = proximal })
             .UseController(new FedAvg { Rounds = rounds, MinSites = 8 })
             .UseParallelism(parallelism)
             .UseSeed(seed));

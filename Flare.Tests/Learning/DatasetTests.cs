@@ -12,11 +12,14 @@ public class DatasetTests
         var (train, test) = Datasets.Digits();
         Assert.That(train.Count + test.Count, Is.EqualTo(1797));
         Assert.That(train.SampleShape, Is.EqualTo(new[] { 1, 8, 8 }));
-        foreach (var (more, fewer) in train.LabelCounts().Zip(test.LabelCounts())) Assert.That((double)fewer / (more + fewer), Is.EqualTo(0.2).Within(0.005));
-        Assert.That(Enumerable.Range(0, train.Count).Select(i => train.Features(i).ToArray().Max()), Has.All.InRange(0.5f, 1f));
+        foreach (var (more, fewer) in train.LabelCounts().Zip(test.LabelCounts()))
+            Assert.That((double)fewer / (more + fewer), Is.EqualTo(0.2).Within(0.005));
+        Assert.That(
+            Enumerable.Range(0, train.Count).Select(i => train.Features(i).ToArray().Max()), Has.All.InRange(0.5f, 1f));
         // The file's first row, a zero, is in the training part.
         Assert.That(train.Label(0), Is.Zero);
-        Assert.That(train.Features(0)[..8].ToArray(), Is.EqualTo(new[] { 0, 0, 5, 13, 9, 1, 0, 0 }.Select(v => v / 16f)));
+        Assert.That(
+            train.Features(0)[..8].ToArray(), Is.EqualTo(new[] { 0, 0, 5, 13, 9, 1, 0, 0 }.Select(v => v / 16f)));
     }
 
     [Test]
@@ -47,7 +50,9 @@ public class DatasetTests
     [Test]
     public void Arrays_that_do_not_agree_are_refused()
     {
-        Assert.That(() => new Dataset([2], [0, 1, 2], [0], 2), Throws.ArgumentException.With.Message.Contains("take 2 features; there are 3"));
+        Assert.That(
+            () => new Dataset([2], [0, 1, 2], [0], 2),
+            Throws.ArgumentException.With.Message.Contains("take 2 features; there are 3"));
         Assert.That(() => new Dataset([1], [0], [2], 2), Throws.ArgumentException.With.Message.Contains("label 2"));
         Assert.That(() => new Dataset([1], [0], [-1], 2), Throws.ArgumentException);
         Assert.That(() => new Dataset([0], [], [], 2), Throws.InstanceOf<ArgumentOutOfRangeException>());
@@ -57,7 +62,8 @@ public class DatasetTests
     [Test]
     public void Idx_files_are_read_plain_and_gzipped([Values] bool zipped)
     {
-        var data = Read(Idx([3, 2, 2], [0, 51, 102, 153, 204, 255, 0, 0, 1, 2, 3, 4], zipped), Idx([3], [7, 0, 9], zipped));
+        var data = Read(
+            Idx([3, 2, 2], [0, 51, 102, 153, 204, 255, 0, 0, 1, 2, 3, 4], zipped), Idx([3], [7, 0, 9], zipped));
         Assert.That(data.SampleShape, Is.EqualTo(new[] { 1, 2, 2 }));
         Assert.That(Enumerable.Range(0, 3).Select(data.Label), Is.EqualTo(new[] { 7, 0, 9 }));
         Assert.That(data.Features(0).ToArray(), Is.EqualTo(new[] { 0, 51 / 255f, 102 / 255f, 153 / 255f }));
@@ -79,7 +85,9 @@ public class DatasetTests
         Refuses(Idx([0, 1, 1], []), labels, "claims dimension 0");
         Refuses(Idx([int.MaxValue, 28, 28], []), labels, "claims dimension 2147483647");
         Refuses(Idx([65536, 65536, 65536], []), labels, "claims dimension 65536");
-        Refuses(Idx([100, 1, 1], [.. Enumerable.Range(0, 100).Select(i => (byte)(i * i))], zipped: true)[..^30], labels, "claims 100 bytes and ends after");
+        Refuses(
+            Idx([100, 1, 1], [.. Enumerable.Range(0, 100).Select(i => (byte)(i * i))], zipped: true)[..^30], labels,
+            "claims 100 bytes and ends after");
     }
 
     [Test]
@@ -105,7 +113,8 @@ public class DatasetTests
             Assert.That(new FileInfo(images).Length, Is.LessThan(Bytes / 50));
             var before = GC.GetAllocatedBytesForCurrentThread();
             Assert.That(() => Datasets.Idx(images, labels), Throws.InstanceOf<InvalidDataException>()
-                .With.Message.Contains("claims to unpack to 67108864, more than 50 times as many").And.Message.Contains("gunzip"));
+                .With.Message.Contains("claims to unpack to 67108864, more than 50 times as many").And.Message.Contains(
+                    "gunzip"));
             Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.LessThan(1 << 20));
 
             // As the message says: the same bytes, not packed, are taken.
@@ -128,7 +137,8 @@ public class DatasetTests
             foreach (var part in (string[])["train", "t10k"])
             {
                 var end = zipped ? ".gz" : "";
-                File.WriteAllBytes(Path.Combine(folder, $"{part}-images.idx3-ubyte{end}"), Idx([1, 1, 1], [255], zipped));
+                File.WriteAllBytes(
+                    Path.Combine(folder, $"{part}-images.idx3-ubyte{end}"), Idx([1, 1, 1], [255], zipped));
                 File.WriteAllBytes(Path.Combine(folder, $"{part}-labels.idx1-ubyte{end}"), Idx([1], [5], zipped));
             }
             var (train, test) = Datasets.Mnist(folder);
@@ -144,7 +154,8 @@ public class DatasetTests
     public void Damaged_idx_files_surface_as_invalid_data_only([Values] bool zipped)
     {
         var random = new Random(5);
-        byte[] images = Idx([4, 3, 3], [.. Enumerable.Range(0, 36).Select(i => (byte)i)], zipped), labels = Idx([4], [0, 1, 2, 3], zipped);
+        byte[] images = Idx([4, 3, 3], [.. Enumerable.Range(0, 36).Select(i => (byte)i)], zipped), labels = Idx(
+            [4], [0, 1, 2, 3], zipped);
         var refused = 0;
         for (var trial = 0; trial < 2000; trial++)
         {
@@ -170,8 +181,11 @@ public class DatasetTests
         var folder = Directory.CreateTempSubdirectory("flare-cifar").FullName;
         try
         {
-            for (var i = 1; i <= 5; i++) File.WriteAllBytes(Path.Combine(folder, $"data_batch_{i}.bin"), Record((byte)i, (byte)(i * 50)));
-            Assert.That(() => Datasets.Cifar10(folder), Throws.InstanceOf<FileNotFoundException>().With.Message.Contains("test_batch.bin"));
+            for (var i = 1; i <= 5; i++)
+                File.WriteAllBytes(Path.Combine(folder, $"data_batch_{i}.bin"), Record((byte)i, (byte)(i * 50)));
+            Assert.That(
+                () => Datasets.Cifar10(folder),
+                Throws.InstanceOf<FileNotFoundException>().With.Message.Contains("test_batch.bin"));
             File.WriteAllBytes(Path.Combine(folder, "test_batch.bin"), [.. Record(9, 255), .. Record(0, 0)]);
             var (train, test) = Datasets.Cifar10(folder);
             Assert.That(Enumerable.Range(0, 5).Select(train.Label), Is.EqualTo(new[] { 1, 2, 3, 4, 5 }));
@@ -182,9 +196,13 @@ public class DatasetTests
 
             var path = Path.Combine(folder, "test_batch.bin");
             File.WriteAllBytes(path, Record(10, 0));
-            Assert.That(() => Datasets.Cifar10(folder), Throws.InstanceOf<InvalidDataException>().With.Message.Contains("label 10"));
+            Assert.That(
+                () => Datasets.Cifar10(folder),
+                Throws.InstanceOf<InvalidDataException>().With.Message.Contains("label 10"));
             File.WriteAllBytes(path, Record(1, 0)[..^1]);
-            Assert.That(() => Datasets.Cifar10(folder), Throws.InstanceOf<InvalidDataException>().With.Message.Contains("3072 bytes"));
+            Assert.That(
+                () => Datasets.Cifar10(folder),
+                Throws.InstanceOf<InvalidDataException>().With.Message.Contains("3072 bytes"));
             File.WriteAllBytes(path, []);
             Assert.That(() => Datasets.Cifar10(folder), Throws.InstanceOf<InvalidDataException>());
         }
@@ -202,13 +220,18 @@ public class DatasetTests
         var folder = Directory.CreateTempSubdirectory("flare-mnist").FullName;
         try
         {
-            File.WriteAllBytes(Path.Combine(folder, "train-images-idx3-ubyte.gz"), Idx([2, 1, 1], [0, 255], zipped: true));
+            File.WriteAllBytes(
+                Path.Combine(folder, "train-images-idx3-ubyte.gz"), Idx([2, 1, 1], [0, 255], zipped: true));
             File.WriteAllBytes(Path.Combine(folder, "train-labels-idx1-ubyte.gz"), Idx([2], [3, 4], zipped: true));
             File.WriteAllBytes(Path.Combine(folder, "t10k-images-idx3-ubyte"), Idx([1, 1, 1], [255]));
-            Assert.That(() => Datasets.Mnist(folder), Throws.InstanceOf<FileNotFoundException>().With.Message.Contains("t10k-labels-idx1-ubyte"));
+            Assert.That(
+                () => Datasets.Mnist(folder),
+                Throws.InstanceOf<FileNotFoundException>().With.Message.Contains("t10k-labels-idx1-ubyte"));
             File.WriteAllBytes(Path.Combine(folder, "t10k-labels-idx1-ubyte"), Idx([1], [5]));
             var (train, test) = Datasets.Mnist(folder);
-            Assert.That((train.Count, test.Count, train.Label(1), train.Features(1)[0], test.Label(0)), Is.EqualTo((2, 1, 4, 1f, 5)));
+            Assert.That(
+                (train.Count, test.Count, train.Label(1), train.Features(1)[0], test.Label(0)),
+                Is.EqualTo((2, 1, 4, 1f, 5)));
         }
         finally
         {
@@ -217,7 +240,8 @@ public class DatasetTests
     }
 
     private static void Refuses(byte[] images, byte[] labels, string reason) =>
-        Assert.That(() => Read(images, labels), Throws.InstanceOf<InvalidDataException>().With.Message.Contains(reason));
+        Assert.That(
+            () => Read(images, labels), Throws.InstanceOf<InvalidDataException>().With.Message.Contains(reason));
 
     private static Dataset Read(byte[] images, byte[] labels) =>
         Datasets.ReadIdx(new MemoryStream(images), "images", new MemoryStream(labels), "labels", 10);

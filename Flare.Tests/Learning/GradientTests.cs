@@ -8,28 +8,45 @@ public class GradientTests
     private static IEnumerable<TestCaseData> Networks()
     {
         yield return Case("linear", () => new([7], 1, ("fc", new Linear(7, 4))));
-        yield return Case("two linear layers and ReLU", () => new([7], 1, ("fc1", new Linear(7, 33)), ("relu", new ReLU()), ("fc2", new Linear(33, 4))));
-        foreach (var (kernel, stride, padding) in new[] { (1, 1, 0), (3, 1, 0), (3, 1, 1), (3, 1, 2), (3, 2, 0), (3, 2, 1), (2, 3, 1), (5, 2, 3), (1, 3, 0) })
-            yield return Case($"convolution of kernel {kernel}, stride {stride}, padding {padding}", () => new([2, 7, 9], 2,
-                ("conv1", new Conv2d(2, 5, 1)), ("conv2", new Conv2d(5, 3, kernel, stride, padding)), ("flatten", new Flatten()), Head([2, 7, 9], kernel, stride, padding, 3)));
+        yield return Case(
+            "two linear layers and ReLU",
+            () => new([7], 1, ("fc1", new Linear(7, 33)), ("relu", new ReLU()), ("fc2", new Linear(33, 4))));
+        foreach (var (kernel, stride, padding) in new[] { (1, 1, 0), (3, 1, 0), (3, 1, 1), (3, 1, 2), (3, 2, 0),
+            (3, 2, 1), (2, 3, 1), (5, 2, 3), (1, 3, 0) })
+            yield return Case(
+                $"convolution of kernel {kernel}, stride {stride}, padding {padding}", () => new([2, 7, 9], 2,
+                ("conv1", new Conv2d(2, 5, 1)), ("conv2", new Conv2d(5, 3, kernel, stride, padding)),
+                ("flatten", new Flatten()), Head([2, 7, 9], kernel, stride, padding, 3)));
         foreach (var channels in new[] { 1, 4, 6, 7, 8, 9, 11, 13 })
             yield return Case($"convolution to {channels} channels and from them", () => new([2, 4, 4], 3,
-                ("conv1", new Conv2d(2, channels, 3, padding: 1)), ("conv2", new Conv2d(channels, 2, 3)), ("flatten", new Flatten()), ("fc", new Linear(8, 3))));
+                ("conv1", new Conv2d(2, channels, 3, padding: 1)), ("conv2", new Conv2d(channels, 2, 3)),
+                ("flatten", new Flatten()), ("fc", new Linear(8, 3))));
         foreach (var (kernel, stride) in new[] { (2, 2), (3, 1), (3, 2), (2, 3) })
         {
             yield return Case($"max pooling {kernel} by {stride}", () => new([1, 8, 9], 4,
-                ("conv", new Conv2d(1, 3, 3, padding: 1)), ("pool", new MaxPool2d(kernel, stride)), ("flatten", new Flatten()), Tail(8, 9, kernel, stride, 3)));
+                ("conv", new Conv2d(1, 3, 3, padding: 1)), ("pool", new MaxPool2d(kernel, stride)),
+                ("flatten", new Flatten()), Tail(8, 9, kernel, stride, 3)));
             yield return Case($"average pooling {kernel} by {stride}", () => new([1, 8, 9], 4,
-                ("conv", new Conv2d(1, 3, 3, padding: 1)), ("pool", new AvgPool2d(kernel, stride)), ("flatten", new Flatten()), Tail(8, 9, kernel, stride, 3)));
+                ("conv", new Conv2d(1, 3, 3, padding: 1)), ("pool", new AvgPool2d(kernel, stride)),
+                ("flatten", new Flatten()), Tail(8, 9, kernel, stride, 3)));
         }
-        yield return Case("batch normalisation of features", () => new([6], 5, ("fc1", new Linear(6, 5)), ("bn", new BatchNorm1d(5)), ("relu", new ReLU()), ("fc2", new Linear(5, 3))));
+        yield return Case(
+            "batch normalisation of features",
+            () =>
+            new([6], 5, ("fc1", new Linear(6, 5)), ("bn", new BatchNorm1d(5)), ("relu", new ReLU()),
+                ("fc2", new Linear(5, 3))));
         yield return Case("batch normalisation of images", () => new([2, 5, 5], 6,
-            ("conv", new Conv2d(2, 4, 3)), ("bn", new BatchNorm2d(4)), ("flatten", new Flatten()), ("fc", new Linear(36, 3))));
-        yield return Case("an image flattened at once", () => new([2, 3, 3], 7, ("flatten", new Flatten()), ("drop", new Dropout(0)), ("fc", new Linear(18, 3))));
+            ("conv", new Conv2d(2, 4, 3)), ("bn", new BatchNorm2d(4)), ("flatten", new Flatten()),
+            ("fc", new Linear(36, 3))));
+        yield return Case(
+            "an image flattened at once",
+            () => new([2, 3, 3], 7, ("flatten", new Flatten()), ("drop", new Dropout(0)), ("fc", new Linear(18, 3))));
 
         static TestCaseData Case(string name, Func<Sequential> make) => new TestCaseData(make).SetArgDisplayNames(name);
-        static (string, Layer) Head(int[] input, int kernel, int stride, int padding, int channels) => ("fc", new Linear(
-            channels * ((input[1] + 2 * padding - kernel) / stride + 1) * ((input[2] + 2 * padding - kernel) / stride + 1), 4));
+        static (string, Layer) Head(int[] input, int kernel, int stride, int padding, int channels) =>
+            ("fc", new Linear(
+            channels * ((input[1] + 2 * padding - kernel) / stride + 1)
+            * ((input[2] + 2 * padding - kernel) / stride + 1), 4));
         static (string, Layer) Tail(int height, int width, int kernel, int stride, int channels) =>
             ("fc", new Linear(channels * ((height - kernel) / stride + 1) * ((width - kernel) / stride + 1), 4));
     }
@@ -70,7 +87,9 @@ public class GradientTests
     [Test]
     public void Of_equal_values_the_first_takes_a_max_poolings_gradient()
     {
-        var network = new Sequential([1, 4, 4], 1, ("conv", new Conv2d(1, 1, 1)), ("pool", new MaxPool2d(2)), ("flatten", new Flatten()), ("fc", new Linear(4, 2)));
+        var network = new Sequential(
+            [1, 4, 4], 1, ("conv", new Conv2d(1, 1, 1)), ("pool", new MaxPool2d(2)), ("flatten", new Flatten()),
+            ("fc", new Linear(4, 2)));
         var data = new Dataset([1, 4, 4], [.. Enumerable.Repeat(0.5f, 16)], [0], 2);
         network.Backpropagate(data, [0]);
         // The pooled values' gradients add up to the bias's, however many pixels tie.
@@ -91,7 +110,8 @@ public class GradientTests
 
         Assert.That(used.Backpropagate(data, few), Is.EqualTo(fresh.Backpropagate(data, few)));
         foreach (var (one, other) in fresh.Parameters.Zip(used.Parameters))
-            Assert.That(other.Gradient.AsReadOnlySpan<float>().SequenceEqual(one.Gradient.AsReadOnlySpan<float>()), one.Name);
+            Assert.That(
+                other.Gradient.AsReadOnlySpan<float>().SequenceEqual(one.Gradient.AsReadOnlySpan<float>()), one.Name);
     }
 
     [Test]
@@ -139,6 +159,8 @@ public class GradientTests
         var length = network.InputShape.Aggregate(1, (a, b) => a * b);
         var features = new float[count * length];
         foreach (ref var feature in features.AsSpan()) feature = (float)(random.NextDouble() * 2 - 1);
-        return new Dataset([.. network.InputShape], features, [.. Enumerable.Range(0, count).Select(_ => random.Next(network.Classes))], network.Classes);
+        return new Dataset(
+            [.. network.InputShape], features,
+            [.. Enumerable.Range(0, count).Select(_ => random.Next(network.Classes))], network.Classes);
     }
 }

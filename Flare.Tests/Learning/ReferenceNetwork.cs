@@ -3,13 +3,14 @@ using Flare.Learning;
 namespace Flare.Tests.Learning;
 
 /// <summary>
-/// The same layers in double precision and plain loops, sample by sample: an oracle that shares no code with the kernels. Dropout
-/// is left out (probability 0 only).
+/// The same layers in double precision and plain loops, sample by sample: an oracle that shares no code with the
+/// kernels. Dropout is left out (probability 0 only).
 /// </summary>
 internal static class ReferenceNetwork
 {
     /// <summary>The mean loss over a batch, as in training (batch statistics).</summary>
-    public static double Loss(Sequential network, IReadOnlyDictionary<string, double[]> weights, Dataset data, int[] samples)
+    public static double Loss(
+        Sequential network, IReadOnlyDictionary<string, double[]> weights, Dataset data, int[] samples)
     {
         var logits = Logits(network, weights, data, samples);
         var loss = 0.0;
@@ -21,7 +22,8 @@ internal static class ReferenceNetwork
         return loss / samples.Length;
     }
 
-    public static double[][] Logits(Sequential network, IReadOnlyDictionary<string, double[]> weights, Dataset data, int[] samples)
+    public static double[][] Logits(
+        Sequential network, IReadOnlyDictionary<string, double[]> weights, Dataset data, int[] samples)
     {
         var x = samples.Select(n => data.Features(n).ToArray().Select(v => (double)v).ToArray()).ToArray();
         foreach (var layer in network.Layers)
@@ -44,7 +46,8 @@ internal static class ReferenceNetwork
     public static Dictionary<string, double[]> WeightsOf(Sequential network)
     {
         using var state = network.StateDict();
-        return state.Where(t => t.Spec.DType == DType.Float32).ToDictionary(t => t.Name, t => t.AsReadOnlySpan<float>().ToArray().Select(v => (double)v).ToArray());
+        return state.Where(t => t.Spec.DType == DType.Float32)
+            .ToDictionary(t => t.Name, t => t.AsReadOnlySpan<float>().ToArray().Select(v => (double)v).ToArray());
     }
 
     private static double[] Linear(Linear layer, double[] x, double[] weight, double[] bias)
@@ -60,7 +63,8 @@ internal static class ReferenceNetwork
 
     private static double[] Convolve(Conv2d layer, double[] x, double[] weight, double[] bias)
     {
-        int height = layer.InputShape[1], width = layer.InputShape[2], outHeight = layer.OutputShape[1], outWidth = layer.OutputShape[2], k = layer.Kernel;
+        int height = layer.InputShape[1], width = layer.InputShape[2], outHeight = layer.OutputShape[1], outWidth =
+            layer.OutputShape[2], k = layer.Kernel;
         var y = new double[layer.OutChannels * outHeight * outWidth];
         for (var o = 0; o < layer.OutChannels; o++)
             for (var oy = 0; oy < outHeight; oy++)
@@ -71,9 +75,11 @@ internal static class ReferenceNetwork
                         for (var ky = 0; ky < k; ky++)
                             for (var kx = 0; kx < k; kx++)
                             {
-                                int iy = oy * layer.Stride + ky - layer.Padding, ix = ox * layer.Stride + kx - layer.Padding;
+                                int iy = oy * layer.Stride + ky - layer.Padding, ix = ox * layer.Stride
+                                    + kx - layer.Padding;
                                 if (iy >= 0 && iy < height && ix >= 0 && ix < width)
-                                    sum += weight[((o * layer.InChannels + c) * k + ky) * k + kx] * x[(c * height + iy) * width + ix];
+                                    sum += weight[((o * layer.InChannels + c) * k + ky) * k + kx]
+                                        * x[(c * height + iy) * width + ix];
                             }
                     y[(o * outHeight + oy) * outWidth + ox] = sum;
                 }
@@ -82,7 +88,8 @@ internal static class ReferenceNetwork
 
     private static double[] Pool(Pooling layer, double[] x)
     {
-        int channels = layer.InputShape[0], height = layer.InputShape[1], width = layer.InputShape[2], outHeight = layer.OutputShape[1], outWidth = layer.OutputShape[2];
+        int channels = layer.InputShape[0], height = layer.InputShape[1], width = layer.InputShape[2], outHeight =
+            layer.OutputShape[1], outWidth = layer.OutputShape[2];
         var y = new double[channels * outHeight * outWidth];
         for (var c = 0; c < channels; c++)
             for (var oy = 0; oy < outHeight; oy++)

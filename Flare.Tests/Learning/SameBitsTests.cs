@@ -3,8 +3,8 @@ using Flare.Learning;
 namespace Flare.Tests.Learning;
 
 /// <summary>
-/// One seed, one model: whatever the width of the vectors. Widths are forced, so that one machine tries all; .ci/run tries the
-/// processes that the runtime's own switches make.
+/// One seed, one model: whatever the width of the vectors. Widths are forced, so that one machine tries all; .ci/run
+/// tries the processes that the runtime's own switches make.
 /// </summary>
 public unsafe class SameBitsTests
 {
@@ -28,7 +28,8 @@ public unsafe class SameBitsTests
     [Test]
     public void The_digits_model_of_one_seed_has_this_hash()
     {
-        // Written down, so that a change of order, of an operation, or of a draw does not go unseen: it changes every user's models.
+        // Written down, so that a change of order, of an operation, or of a draw does not go unseen: it changes every
+        // user's models.
         var network = Models.DigitsCnn(seed: 42);
         var data = Datasets.Digits();
         new LocalTrainer { Epochs = 1 }.Train(network, data.Train, seed: 1);
@@ -75,7 +76,8 @@ public unsafe class SameBitsTests
         Assert.That(Elementary.Log(double.PositiveInfinity), Is.EqualTo(double.PositiveInfinity));
         Assert.That(Elementary.Exp(double.NegativeInfinity), Is.Zero);
         Assert.That(Elementary.Exp(double.PositiveInfinity), Is.EqualTo(double.PositiveInfinity));
-        Assert.That((Elementary.Exp(0), Elementary.Exp(-800), Elementary.Exp(double.NaN)), Is.EqualTo((1.0, 0.0, double.NaN)));
+        Assert.That(
+            (Elementary.Exp(0), Elementary.Exp(-800), Elementary.Exp(double.NaN)), Is.EqualTo((1.0, 0.0, double.NaN)));
         Assert.That((Elementary.Pow(3, 2), Elementary.Pow(4, -1), Elementary.Pow(7, 0)), Is.EqualTo((9.0, 0.25, 1.0)));
         Assert.That(Elementary.Pow(2, -0.5), Is.EqualTo(Math.Sqrt(0.5)).Within(1e-15));
 
@@ -103,14 +105,16 @@ public unsafe class SameBitsTests
     private static Sequential EveryLayer(long seed) => new([1, 8, 8], seed,
         ("conv1", new Conv2d(1, 5, 3, padding: 1)), ("norm1", new BatchNorm2d(5)), ("relu1", new ReLU()),
         ("pool1", new MaxPool2d(3, 1)), ("flat", new Flatten()), ("drop", new Dropout(0.3)),
-        ("fc1", new Linear(180, 33)), ("norm2", new BatchNorm1d(33)), ("relu2", new ReLU()), ("fc2", new Linear(33, 10)));
+        ("fc1", new Linear(180, 33)), ("norm2", new BatchNorm1d(33)), ("relu2", new ReLU()),
+        ("fc2", new Linear(33, 10)));
 
     private static Sequential Strides(long seed) => new([1, 8, 8], seed,
         ("conv1", new Conv2d(1, 7, 3, stride: 2, padding: 1)), ("pool1", new AvgPool2d(2, 1)), ("relu1", new ReLU()),
         ("conv2", new Conv2d(7, 11, 2)), ("flat", new Flatten()), ("fc", new Linear(44, 10)));
 
     /// <summary>A short run of training, with everything that it gives.</summary>
-    public sealed record Training(string Name, Dataset Data, Func<long, Sequential> Model, Func<Optimizer> Optimizer, int Batch)
+    public sealed record Training(
+        string Name, Dataset Data, Func<long, Sequential> Model, Func<Optimizer> Optimizer, int Batch)
     {
         internal (string Model, double Loss, double Measured) Run()
         {

@@ -2,14 +2,18 @@ using Flare.Learning;
 
 namespace Flare.Tests.Learning;
 
-/// <summary>Three optimizer steps against PyTorch 1.13.1; torch_reference.py beside this file prints the numbers.</summary>
+/// <summary>
+/// Three optimizer steps against PyTorch 1.13.1; torch_reference.py beside this file prints the numbers.
+/// </summary>
 public class TorchTests
 {
     [Test]
     public void SimpleNetwork_under_SGD_with_momentum_and_decay_follows_PyTorch()
     {
         var network = Models.SimpleNetwork();
-        Train(network, 4, [3, 1, 4, 1], new Sgd(0.1, 0.9) { WeightDecay = 0.01 }, [2.3094825744628906, 2.275994300842285, 2.2150511741638184]);
+        Train(
+            network, 4, [3, 1, 4, 1], new Sgd(0.1, 0.9) { WeightDecay = 0.01 },
+            [2.3094825744628906, 2.275994300842285, 2.2150511741638184]);
         Check(network,
             ("conv1.weight", 0.00152316981, 13.9718303, 0.0228533652),
             ("conv1.bias", -0.0393545649, 0.178945994, -0.0508417897),
@@ -27,9 +31,13 @@ public class TorchTests
     public void Strides_batch_normalisation_and_average_pooling_under_Adam_follow_PyTorch()
     {
         var network = new Sequential([2, 8, 8], 0,
-            ("conv1", new Conv2d(2, 4, 3, stride: 2, padding: 1)), ("bn1", new BatchNorm2d(4)), ("relu1", new ReLU()), ("pool1", new AvgPool2d(2)),
-            ("flatten", new Flatten()), ("fc1", new Linear(16, 5)), ("bn2", new BatchNorm1d(5)), ("fc2", new Linear(5, 3)));
-        Train(network, 5, [0, 1, 2, 1, 0], new Adam(0.01) { WeightDecay = 0.1 }, [1.0980314016342163, 1.0951683521270752, 1.0925813913345337]);
+            ("conv1", new Conv2d(2, 4, 3, stride: 2, padding: 1)), ("bn1", new BatchNorm2d(4)), ("relu1", new ReLU()),
+            ("pool1", new AvgPool2d(2)),
+            ("flatten", new Flatten()), ("fc1", new Linear(16, 5)), ("bn2", new BatchNorm1d(5)),
+            ("fc2", new Linear(5, 3)));
+        Train(
+            network, 5, [0, 1, 2, 1, 0], new Adam(0.01) { WeightDecay = 0.1 },
+            [1.0980314016342163, 1.0951683521270752, 1.0925813913345337]);
         Check(network,
             ("conv1.weight", -0.0155201822, 0.805425935, 0.0166102163),
             ("conv1.bias", -0.0127002611, 0.0424433011, -0.00179605326),
@@ -56,16 +64,19 @@ public class TorchTests
         foreach (var (layer, fanIn) in new[] { ("conv1", 75), ("conv2", 150), ("fc1", 400), ("fc2", 120), ("fc3", 84) })
             foreach (var tensor in new[] { "weight", "bias" })
             {
-                var values = network.Parameters.Single(p => p.Name == $"{layer}.{tensor}").Value.AsReadOnlySpan<float>().ToArray();
+                var values = network.Parameters.Single(p => p.Name == $"{layer}.{tensor}").Value.AsReadOnlySpan<float>()
+                    .ToArray();
                 var bound = 1 / Math.Sqrt(fanIn);
                 Assert.That(values, Has.All.InRange(-bound, bound));
-                if (values.Length > 400) Assert.That(values.Average(v => v * v), Is.EqualTo(bound * bound / 3).Within(5).Percent);
+                if (values.Length > 400)
+                    Assert.That(values.Average(v => v * v), Is.EqualTo(bound * bound / 3).Within(5).Percent);
             }
     }
 
     private static void Train(Sequential network, int count, int[] labels, Optimizer optimizer, double[] losses)
     {
-        for (var i = 0; i < network.Parameters.Count; i++) Fill(network.Parameters[i].Value.AsSpan<float>(), i + 1, 1f / 16);
+        for (var i = 0; i < network.Parameters.Count; i++)
+            Fill(network.Parameters[i].Value.AsSpan<float>(), i + 1, 1f / 16);
         var features = new float[count * network.InputShape.Aggregate((a, b) => a * b)];
         Fill(features, 99, 1);
         var data = new Dataset([.. network.InputShape], features, labels, network.Classes);
@@ -76,14 +87,16 @@ public class TorchTests
         }
     }
 
-    private static void Check(Sequential network, params (string Name, double Sum, double AbsoluteSum, double Middle)[] expected)
+    private static void Check(
+        Sequential network, params (string Name, double Sum, double AbsoluteSum, double Middle)[] expected)
     {
         using var state = network.StateDict();
         Assert.That(state.Select(t => t.Name), Is.EqualTo(expected.Select(e => e.Name)));
         foreach (var (name, sum, absoluteSum, middle) in expected)
         {
             double[] values = state[name].Spec.DType == DType.Int64
-                ? [state[name].AsReadOnlySpan<long>()[0]] : [.. state[name].AsReadOnlySpan<float>().ToArray().Select(v => (double)v)];
+                ? [state[name].AsReadOnlySpan<long>()[0]]
+                : [.. state[name].AsReadOnlySpan<float>().ToArray().Select(v => (double)v)];
             var tolerance = Math.Max(2e-6, absoluteSum * 1e-6);
             Assert.That(values.Sum(), Is.EqualTo(sum).Within(tolerance), name);
             Assert.That(values.Sum(Math.Abs), Is.EqualTo(absoluteSum).Within(tolerance), name);

@@ -12,7 +12,9 @@ public class TrainingTests
         var network = Models.DigitsCnn(1);
         var result = new LocalTrainer { Epochs = 8 }.Train(network, Digits.Train, seed: 1);
         var evaluation = LocalTrainer.Evaluate(network, Digits.Test);
-        Assert.That(result, Has.Property("Steps").EqualTo(8 * 90).And.Property("Samples").EqualTo(8 * 1438).And.Property("Loss").LessThan(0.1));
+        Assert.That(
+            result, Has.Property("Steps").EqualTo(8 * 90).And.Property("Samples").EqualTo(8 * 1438).And.Property("Loss")
+            .LessThan(0.1));
         Assert.That(evaluation.Accuracy, Is.GreaterThan(0.97));
         Assert.That(evaluation, Has.Property("Loss").LessThan(0.12).And.Property("Samples").EqualTo(359));
     }
@@ -35,7 +37,8 @@ public class TrainingTests
 
         static float[] Trained(long seed)
         {
-            var network = new Sequential([1, 8, 8], 1, ("flatten", new Flatten()), ("fc1", new Linear(64, 20)), ("bn", new BatchNorm1d(20)),
+            var network = new Sequential(
+                [1, 8, 8], 1, ("flatten", new Flatten()), ("fc1", new Linear(64, 20)), ("bn", new BatchNorm1d(20)),
                 ("drop", new Dropout(0.3)), ("fc2", new Linear(20, 10)));
             new LocalTrainer { Epochs = 2, BatchSize = 37 }.Train(network, Digits.Train.Slice(0, 200), seed);
             return [.. network.Parameters.SelectMany(p => p.Value.AsReadOnlySpan<float>().ToArray())];
@@ -45,7 +48,8 @@ public class TrainingTests
     [Test]
     public void Dropout_zeroes_its_share_while_training_and_nothing_in_evaluation()
     {
-        // The gradient of the next layer's weight shows the activations: its column is zero where the input was dropped.
+        // The gradient of the next layer's weight shows the activations: its column is zero where the input was
+        // dropped.
         var network = new Sequential([2000], 1, ("drop", new Dropout(0.3)), ("fc", new Linear(2000, 2)));
         var data = new Dataset([2000], [.. Enumerable.Repeat(1f, 2000)], [0], 2);
         network.Backpropagate(data, [0]);
@@ -57,7 +61,10 @@ public class TrainingTests
         network.Predict(data, [0], logits);
         network.Predict(data, [0], again);
         Assert.That(again, Is.EqualTo(logits));
-        Assert.That(logits[0], Is.EqualTo(network.Parameters[0].Value.AsReadOnlySpan<float>()[..2000].ToArray().Sum() + network.Parameters[1].Value.AsReadOnlySpan<float>()[0]).Within(1e-4));
+        Assert.That(
+            logits[0], Is.EqualTo(
+                network.Parameters[0].Value.AsReadOnlySpan<float>()[..2000].ToArray()
+                .Sum() + network.Parameters[1].Value.AsReadOnlySpan<float>()[0]).Within(1e-4));
     }
 
     [Test]
@@ -73,12 +80,17 @@ public class TrainingTests
         Assert.That(state["bn.running_var"].AsReadOnlySpan<float>()[0], Is.EqualTo(1.6f).Within(1e-6));
         Assert.That(state["bn.num_batches_tracked"].AsReadOnlySpan<long>()[0], Is.EqualTo(2));
         Assert.That(state["bn.running_var"].Spec.Role, Is.EqualTo(TensorRole.Buffer));
-        Assert.That(network.Gradients.Select(g => g.Name), Is.EqualTo(new[] { "bn.weight", "bn.bias", "fc.weight", "fc.bias" }));
+        Assert.That(
+            network.Gradients.Select(g => g.Name),
+            Is.EqualTo(new[] { "bn.weight", "bn.bias", "fc.weight", "fc.bias" }));
 
         var logits = new float[2];
         network.Predict(data, [2], logits);
         var normalized = (6 - 0.3) / Math.Sqrt(1.6 + 1e-5);
-        Assert.That(logits[0], Is.EqualTo(state["fc.weight"].AsReadOnlySpan<float>()[0] * normalized + state["fc.bias"].AsReadOnlySpan<float>()[0]).Within(1e-5));
+        Assert.That(
+            logits[0], Is.EqualTo(
+                state["fc.weight"].AsReadOnlySpan<float>()[0] * normalized
+                + state["fc.bias"].AsReadOnlySpan<float>()[0]).Within(1e-5));
     }
 
     [Test]
@@ -94,9 +106,13 @@ public class TrainingTests
                 if (++steps == 3) abort.Cancel();
             },
         };
-        Assert.That(() => trainer.Train(Models.DigitsCnn(), Digits.Train, 1, abort.Token), Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(
+            () => trainer.Train(Models.DigitsCnn(), Digits.Train, 1, abort.Token),
+            Throws.InstanceOf<OperationCanceledException>());
         Assert.That(steps, Is.EqualTo(3));
-        Assert.That(() => LocalTrainer.Evaluate(Models.DigitsCnn(), Digits.Test, abort.Token), Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(
+            () => LocalTrainer.Evaluate(Models.DigitsCnn(), Digits.Test, abort.Token),
+            Throws.InstanceOf<OperationCanceledException>());
     }
 
     [Test]
@@ -104,10 +120,15 @@ public class TrainingTests
     {
         var network = Models.LogisticRegression(64, 10);
         var before = network.StateDict();
-        new LocalTrainer { BeforeStep = n => n.Parameters[0].Gradient.AsSpan<float>().Clear() }.Train(network, Digits.Train, 1);
+        new LocalTrainer { BeforeStep = n => n.Parameters[0].Gradient.AsSpan<float>().Clear() }.Train(
+            network, Digits.Train, 1);
         var after = network.StateDict();
-        Assert.That(after["linear.weight"].AsReadOnlySpan<float>().SequenceEqual(before["linear.weight"].AsReadOnlySpan<float>()));
-        Assert.That(after["linear.bias"].AsReadOnlySpan<float>().SequenceEqual(before["linear.bias"].AsReadOnlySpan<float>()), Is.False);
+        Assert.That(
+            after["linear.weight"].AsReadOnlySpan<float>()
+            .SequenceEqual(before["linear.weight"].AsReadOnlySpan<float>()));
+        Assert.That(
+            after["linear.bias"].AsReadOnlySpan<float>()
+            .SequenceEqual(before["linear.bias"].AsReadOnlySpan<float>()), Is.False);
     }
 
     [Test]
@@ -127,7 +148,8 @@ public class TrainingTests
     {
         var network = new Sequential([4], 1, ("bn", new BatchNorm1d(4)), ("fc", new Linear(4, 2)));
         using var state = network.StateDict();
-        var shuffled = new StateDict(new TensorLayout(state.Layout.Reverse().Select(s => new TensorSpec(s.Name, s.DType, s.Shape.AsSpan()))));
+        var shuffled = new StateDict(
+            new TensorLayout(state.Layout.Reverse().Select(s => new TensorSpec(s.Name, s.DType, s.Shape.AsSpan()))));
         shuffled["fc.bias"].AsSpan<float>().Fill(5);
         shuffled["bn.num_batches_tracked"].AsSpan<long>()[0] = 9;
         network.Load(shuffled);
@@ -140,22 +162,40 @@ public class TrainingTests
     public void Weights_that_do_not_fit_are_refused_by_name()
     {
         var network = Models.LogisticRegression(4, 2);
-        Assert.That(() => network.Load(Models.LogisticRegression(5, 2).StateDict()), Throws.ArgumentException.With.Message.Contains("'linear.weight'"));
-        Assert.That(() => network.Load(new StateDict(new TensorLayout(network.Layout[0]))), Throws.ArgumentException.With.Message.Contains("lack tensor 'linear.bias'"));
-        Assert.That(() => network.Load(new StateDict(new TensorLayout([.. network.Layout, new("extra", DType.Float32, [1])]))), Throws.ArgumentException.With.Message.Contains("'extra'"));
+        Assert.That(
+            () => network.Load(Models.LogisticRegression(5, 2).StateDict()),
+            Throws.ArgumentException.With.Message.Contains("'linear.weight'"));
+        Assert.That(
+            () => network.Load(new StateDict(new TensorLayout(network.Layout[0]))),
+            Throws.ArgumentException.With.Message.Contains("lack tensor 'linear.bias'"));
+        Assert.That(
+            () => network.Load(new StateDict(new TensorLayout([.. network.Layout, new("extra", DType.Float32, [1])]))),
+            Throws.ArgumentException.With.Message.Contains("'extra'"));
     }
 
     [Test]
     public void Layers_that_do_not_fit_are_refused_with_a_remedy()
     {
-        Assert.That(() => new Sequential([1, 8, 8], 0, ("fc", new Linear(64, 10))), Throws.ArgumentException.With.Message.Contains("Flatten"));
-        Assert.That(() => new Sequential([1, 8, 8], 0, ("conv", new Conv2d(3, 4, 3))), Throws.ArgumentException.With.Message.Contains("[3, height, width]"));
-        Assert.That(() => new Sequential([1, 8, 8], 0, ("conv", new Conv2d(1, 4, 9))), Throws.ArgumentException.With.Message.Contains("kernel of 9"));
-        Assert.That(() => new Sequential([1, 8, 8], 0, ("conv", new Conv2d(1, 4, 3))), Throws.ArgumentException.With.Message.Contains("one row of logits"));
-        Assert.That(() => new Sequential([4], 0, ("fc", new Linear(4, 4)), ("fc", new Linear(4, 2))), Throws.ArgumentException.With.Message.Contains("Two layers are named 'fc'"));
+        Assert.That(
+            () => new Sequential([1, 8, 8], 0, ("fc", new Linear(64, 10))),
+            Throws.ArgumentException.With.Message.Contains("Flatten"));
+        Assert.That(
+            () => new Sequential([1, 8, 8], 0, ("conv", new Conv2d(3, 4, 3))),
+            Throws.ArgumentException.With.Message.Contains("[3, height, width]"));
+        Assert.That(
+            () => new Sequential([1, 8, 8], 0, ("conv", new Conv2d(1, 4, 9))),
+            Throws.ArgumentException.With.Message.Contains("kernel of 9"));
+        Assert.That(
+            () => new Sequential([1, 8, 8], 0, ("conv", new Conv2d(1, 4, 3))),
+            Throws.ArgumentException.With.Message.Contains("one row of logits"));
+        Assert.That(
+            () => new Sequential([4], 0, ("fc", new Linear(4, 4)), ("fc", new Linear(4, 2))),
+            Throws.ArgumentException.With.Message.Contains("Two layers are named 'fc'"));
         Assert.That(() => new Sequential([4], 0), Throws.ArgumentException);
         var layer = new Linear(4, 4);
-        Assert.That(() => new Sequential([4], 0, ("a", layer), ("b", layer)), Throws.ArgumentException.With.Message.Contains("create a new layer"));
+        Assert.That(
+            () => new Sequential([4], 0, ("a", layer), ("b", layer)),
+            Throws.ArgumentException.With.Message.Contains("create a new layer"));
         Assert.That(() => new Conv2d(1, 1, 3, padding: 3), Throws.InstanceOf<ArgumentOutOfRangeException>());
         Assert.That(() => new Dropout(1), Throws.InstanceOf<ArgumentOutOfRangeException>());
         Assert.That(() => new Sgd(0.1, 1), Throws.InstanceOf<ArgumentOutOfRangeException>());
@@ -165,9 +205,14 @@ public class TrainingTests
     [Test]
     public void Data_that_do_not_fit_are_refused()
     {
-        Assert.That(() => Models.SimpleNetwork().Backpropagate(Digits.Train, [0]), Throws.ArgumentException.With.Message.Contains("the network takes 3072"));
-        Assert.That(() => Models.LogisticRegression(64, 9).Backpropagate(Digits.Train, [0]), Throws.ArgumentException.With.Message.Contains("10 classes, the network 9"));
-        Assert.That(() => new LocalTrainer().Train(Models.DigitsCnn(), Digits.Train.Slice(0, 0), 1), Throws.ArgumentException);
+        Assert.That(
+            () => Models.SimpleNetwork().Backpropagate(Digits.Train, [0]),
+            Throws.ArgumentException.With.Message.Contains("the network takes 3072"));
+        Assert.That(
+            () => Models.LogisticRegression(64, 9).Backpropagate(Digits.Train, [0]),
+            Throws.ArgumentException.With.Message.Contains("10 classes, the network 9"));
+        Assert.That(
+            () => new LocalTrainer().Train(Models.DigitsCnn(), Digits.Train.Slice(0, 0), 1), Throws.ArgumentException);
         var optimizer = new Sgd(0.1);
         optimizer.Step(Models.DigitsCnn());
         Assert.That(() => optimizer.Step(Models.DigitsCnn()), Throws.InvalidOperationException);

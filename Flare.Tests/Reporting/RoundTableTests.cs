@@ -40,7 +40,9 @@ public class RoundTableTests
     [Test]
     public void Columns_of_ones_own_take_their_place()
     {
-        var lines = Written(table => table.AddColumn("a long heading", r => $"<{r.Number}>").AddMetric("loss", "F2").Add(Report(3, ("loss", 1), ("accuracy", 1))));
+        var lines = Written(
+            table => table.AddColumn("a long heading", r => $"<{r.Number}>").AddMetric("loss", "F2")
+            .Add(Report(3, ("loss", 1), ("accuracy", 1))));
         Assert.That(lines, Is.EqualTo(new[]
         {
             "round   sites   a long heading       loss   seconds",
@@ -53,7 +55,9 @@ public class RoundTableTests
     {
         var table = new RoundTable(TextWriter.Null);
         table.Add(Report(1));
-        Assert.That(() => table.AddMetric("loss"), Throws.InvalidOperationException.With.Message.Contains("before the first round"));
+        Assert.That(
+            () => table.AddMetric("loss"),
+            Throws.InvalidOperationException.With.Message.Contains("before the first round"));
     }
 
     [Test]
@@ -63,7 +67,8 @@ public class RoundTableTests
         [
             .. Enumerable.Range(1, 1005).Select(n => new SiteOutcome
             {
-                Site = $"site-{n}", Task = "train", Status = n == 1 ? SiteStatus.Accepted : SiteStatus.Failed, Reason = "line\n\u001b[2Jline",
+                Site = $"site-{n}", Task = "train", Status = n == 1 ? SiteStatus.Accepted
+                    : SiteStatus.Failed, Reason = "line\n\u001b[2Jline",
             }),
         ];
         var lines = Written(table => table.Add(Report(1) with { Sites = sites }));
@@ -82,12 +87,16 @@ public class RoundTableTests
         var output = new StringWriter(CultureInfo.InvariantCulture);
         var table = new RoundTable(output, live: true);
         await Sites.RunAsync(
-            new FedAvg { Rounds = 2, MinSites = 2 }, Sites.Model(1), f => f.AddServerComponent(table.Progress), Sites.Adding(1), Sites.Adding(1));
-        Assert.That(output.ToString(), Does.Contain($"{new string('█', 12)}{new string('·', 12)} 1/2").And.Contain($"{new string('█', 24)} 2/2"));
+            new FedAvg { Rounds = 2, MinSites = 2 }, Sites.Model(1), f => f.AddServerComponent(table.Progress),
+            Sites.Adding(1), Sites.Adding(1));
+        Assert.That(
+            output.ToString(),
+            Does.Contain($"{new string('█', 12)}{new string('·', 12)} 1/2").And.Contain($"{new string('█', 24)} 2/2"));
         Assert.That(table.Progress.RoundsStarted, Is.EqualTo(2));
         var before = output.ToString().Length;
         table.Add(Report(2));
-        Assert.That(output.ToString()[before..], Does.Match("^\r {30,}\rround"), "the line is erased before a row is written");
+        Assert.That(
+            output.ToString()[before..], Does.Match("^\r {30,}\rround"), "the line is erased before a row is written");
         before = output.ToString().Length;
         table.Progress.Clear();
         Assert.That(output.ToString(), Has.Length.EqualTo(before), "nothing is left to erase");
@@ -98,7 +107,8 @@ public class RoundTableTests
     {
         var output = new StringWriter(CultureInfo.InvariantCulture);
         var progress = new ProgressLine(output, live: false);
-        await Sites.RunAsync(new FedAvg { Rounds = 1 }, Sites.Model(1), f => f.AddServerComponent(progress), Sites.Adding(1));
+        await Sites.RunAsync(
+            new FedAvg { Rounds = 1 }, Sites.Model(1), f => f.AddServerComponent(progress), Sites.Adding(1));
         Assert.That((output.ToString(), progress.RoundsStarted), Is.EqualTo(("", 1)));
     }
 }

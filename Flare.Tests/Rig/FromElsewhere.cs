@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace Flare.Tests.Rig;
 
 /// <summary>
-/// What leaves the loop and comes back from another thread, as after <c>Task.Run</c> or a wait on the wall clock; but for certain: it is back
-/// before the loop can look.
+/// What leaves the loop and comes back from another thread, as after <c>Task.Run</c> or a wait on the wall clock; but
+/// for certain: it is back before the loop can look.
 /// </summary>
 internal readonly struct FromElsewhere : INotifyCompletion
 {
@@ -23,5 +23,6 @@ internal readonly struct FromElsewhere : INotifyCompletion
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Return(SynchronizationContext loop, Action continuation) => loop.Post(_ => continuation(), null);
+    private static void Return(SynchronizationContext loop, Action continuation) =>
+        loop.Post(_ => continuation(), null);
 }

@@ -45,7 +45,8 @@ public class OwnControllerTests
             {
                 var task = FlareTask.Train(round, federation.Model);
                 median.Begin(federation, round);
-                await foreach (var contribution in federation.BroadcastAsync(task, new() { MinResponses = 2, Timeout = TimeSpan.FromMinutes(1) }, abort))
+                await foreach (var contribution in federation.BroadcastAsync(
+                    task, new() { MinResponses = 2, Timeout = TimeSpan.FromMinutes(1) }, abort))
                     await median.AcceptAsync(contribution, abort);
                 await federation.CommitAsync(round, await median.CompleteAsync(abort), abort);
             }
@@ -54,7 +55,8 @@ public class OwnControllerTests
 
     private sealed class PullTo(float target) : Executor
     {
-        public override async ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort)
+        public override async ValueTask<Shareable> ExecuteAsync(
+            string taskName, Shareable input, FLContext context, CancellationToken abort)
         {
             await Task.Delay(TimeSpan.FromMilliseconds(200), context.Time, abort);
             var weights = Dxo.From(input).Tensors.Clone();

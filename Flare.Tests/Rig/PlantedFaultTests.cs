@@ -11,25 +11,36 @@ public class PlantedFaultTests
     private const ulong Seeds = 500;
 
     [Test]
-    public void The_rig_finds_a_contribution_that_counts_twice() => RequireFound(seed => Averaging(seed, () => new Tampered(c => c.Site == "site-1" ? 2 : 1)), "is not the fold");
+    public void The_rig_finds_a_contribution_that_counts_twice() =>
+        RequireFound(seed => Averaging(seed, () => new Tampered(c => c.Site == "site-1" ? 2 : 1)), "is not the fold");
 
     [Test]
-    public void The_rig_finds_a_model_that_misses_a_contribution() => RequireFound(seed => Averaging(seed, () => new Tampered(c => c.Site == "site-1" ? 0 : 1)), "is not the fold");
+    public void The_rig_finds_a_model_that_misses_a_contribution() =>
+        RequireFound(seed => Averaging(seed, () => new Tampered(c => c.Site == "site-1" ? 0 : 1)), "is not the fold");
 
     [Test]
     public void The_rig_finds_a_disk_that_forgets_what_it_confirmed() => RequireFound(seed =>
     {
         var appended = 0;
-        return Planted("fedavg", seed, o => o with { Journal = async () => new Forgetting(await o.Journal!(), () => ++appended > 3) });
+        return Planted(
+            "fedavg", seed, o =>
+            o with { Journal = async () => new Forgetting(await o.Journal!(), () => ++appended > 3) });
     }, "announced");
 
     [Test]
     public void The_rig_finds_a_task_that_never_reaches_its_site() => RequireFound(
-        seed => Planted("large", seed, o => o with { Link = new Swallowing(o.Link, m => m is TaskOffer { Token.Number: > 6 }) }), "the job is not over");
+        seed =>
+        Planted(
+            "large", seed, o => o with { Link = new Swallowing(o.Link, m => m is TaskOffer { Token.Number: > 6 }) }),
+            "the job is not over");
 
     [Test]
     public void The_rig_finds_a_permit_that_is_never_given() => RequireFound(
-        seed => Planted("large", seed, o => o with { Link = new Swallowing(o.Link, m => m is UploadPermit { Token.Number: > 5 }) }), "the job is not over");
+        seed =>
+        Planted(
+            "large", seed, o =>
+            o with { Link = new Swallowing(o.Link, m => m is UploadPermit { Token.Number: > 5 }) }),
+            "the job is not over");
 
     [Test]
     public void The_rig_finds_a_sum_in_the_order_of_arrival() => RequireFound(seed =>
@@ -37,7 +48,9 @@ public class PlantedFaultTests
         var plan = Workload.Named("sampling").Create(seed);
         return plan with
         {
-            Controllers = () => [new FedAvg { Rounds = 6, SitesPerRound = 3, MinSites = 1, Grace = TimeSpan.FromSeconds(2), Validation = ValidationMode.None, Aggregator = new ArrivalOrderSum() }],
+            Controllers = () =>
+                [new FedAvg { Rounds = 6, SitesPerRound = 3, MinSites = 1, Grace = TimeSpan.FromSeconds(2),
+                    Validation = ValidationMode.None, Aggregator = new ArrivalOrderSum() }],
         };
     }, "is not the fold");
 
@@ -46,7 +59,8 @@ public class PlantedFaultTests
         seed => Workload.Named("fedavg").Create(seed) with { Executor = _ => new Escaping() },
         "came from other threads");
 
-    private static Simulation Averaging(ulong seed, Func<Aggregator> aggregator) => Workload.Named("fedavg").Create(seed) with
+    private static Simulation Averaging(ulong seed, Func<Aggregator> aggregator) =>
+        Workload.Named("fedavg").Create(seed) with
     {
         Controllers = () => [new FedAvg
         {
@@ -55,7 +69,8 @@ public class PlantedFaultTests
         }],
     };
 
-    // A bug of the runtime shows as what it does to links and disks, so that is where it is planted: the product has no switches for it.
+    // A bug of the runtime shows as what it does to links and disks, so that is where it is planted: the product has no
+    // switches for it.
     private static Simulation Planted(string workload, ulong seed, Func<JobServerOptions, JobServerOptions> bug)
     {
         var plan = Workload.Named(workload).Create(seed);
@@ -75,7 +90,9 @@ public class PlantedFaultTests
         Assert.Fail($"{Seeds} seeds did not find it.");
     }
 
-    /// <summary>What the exact aggregator is there to prevent: a mean in float whose rounding depends on who came first.</summary>
+    /// <summary>
+    /// What the exact aggregator is there to prevent: a mean in float whose rounding depends on who came first.
+    /// </summary>
     private sealed class ArrivalOrderSum : Aggregator
     {
         private ControllerContext? _federation;
@@ -84,9 +101,11 @@ public class PlantedFaultTests
 
         public override bool NeedsSingleUpdates => false;
 
-        public override ResultContract Refine(ResultContract contract) => contract with { Kinds = [DataKind.WeightDiff], RequireNumSteps = true };
+        public override ResultContract Refine(ResultContract contract) =>
+            contract with { Kinds = [DataKind.WeightDiff], RequireNumSteps = true };
 
-        public override void Begin(ControllerContext federation, int round) => (_federation, _sum, _weight) = (federation, new StateDict(federation.Model.Layout), 0);
+        public override void Begin(ControllerContext federation, int round) =>
+            (_federation, _sum, _weight) = (federation, new StateDict(federation.Model.Layout), 0);
 
         public override ValueTask AcceptAsync(Contribution contribution, CancellationToken abort)
         {
@@ -95,7 +114,8 @@ public class PlantedFaultTests
             return ValueTask.CompletedTask;
         }
 
-        public override ValueTask<StateDict> CompleteAsync(CancellationToken abort) => ValueTask.FromResult(_federation!.Model + _sum! * (1 / _weight));
+        public override ValueTask<StateDict> CompleteAsync(CancellationToken abort) =>
+            ValueTask.FromResult(_federation!.Model + _sum! * (1 / _weight));
     }
 
     /// <summary>The exact mean of contributions that count as often as a function says.</summary>
@@ -143,7 +163,8 @@ public class PlantedFaultTests
 
     private sealed class Escaping : Executor
     {
-        public override async ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort)
+        public override async ValueTask<Shareable> ExecuteAsync(
+            string taskName, Shareable input, FLContext context, CancellationToken abort)
         {
             await new FromElsewhere();
             return Dxo.Metrics(("accuracy", 0)).ToShareable();

@@ -3,7 +3,10 @@ using Flare.Tests.Rig.Workloads;
 
 namespace Flare.Tests.Rig;
 
-/// <summary>The runtime under attack: every run keeps its promises, its models are what the oracle makes of its reports, and it replays.</summary>
+/// <summary>
+/// The runtime under attack: every run keeps its promises, its models are what the oracle makes of its reports, and it
+/// replays.
+/// </summary>
 public class SeedTests
 {
     private const int Seeds = 200;
@@ -20,9 +23,12 @@ public class SeedTests
     }
 
     [TestCaseSource(nameof(FailingSeeds))]
-    public void Seeds_that_failed_once_do_not_fail_again(ulong seed, string workload) => RunTwice(Workload.Named(workload), seed);
+    public void Seeds_that_failed_once_do_not_fail_again(ulong seed, string workload) =>
+        RunTwice(Workload.Named(workload), seed);
 
-    /// <summary>What nobody awaits fails in silence: a task whose exception was never looked at is a finding too.</summary>
+    /// <summary>
+    /// What nobody awaits fails in silence: a task whose exception was never looked at is a finding too.
+    /// </summary>
     [Test]
     public void No_task_fails_unobserved()
     {
@@ -30,7 +36,8 @@ public class SeedTests
         void Note(object? sender, UnobservedTaskExceptionEventArgs e)
         {
             // Other tests' tasks are their own.
-            if (e.Exception.ToString().Contains("Flare.", StringComparison.Ordinal)) lock (unobserved) unobserved.Add(e.Exception);
+            if (e.Exception.ToString().Contains("Flare.", StringComparison.Ordinal)) lock (unobserved)
+                unobserved.Add(e.Exception);
         }
         CollectGarbage();
         TaskScheduler.UnobservedTaskException += Note;
@@ -47,21 +54,25 @@ public class SeedTests
         Assert.That(unobserved, Is.Empty);
     }
 
-    private static IEnumerable<TestCaseData> FailingSeeds() => File.ReadLines(Path.Combine(AppContext.BaseDirectory, "Rig", "failing-seeds.txt"))
+    private static IEnumerable<TestCaseData> FailingSeeds() =>
+        File.ReadLines(Path.Combine(AppContext.BaseDirectory, "Rig", "failing-seeds.txt"))
         .Where(line => line.Length > 0 && line[0] != '#')
         .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries))
         .Select(words => new TestCaseData(ulong.Parse(words[0], CultureInfo.InvariantCulture), words[1]));
 
     private static void RunSeeds(ulong first)
     {
-        for (var seed = first; seed < first + Seeds; seed++) RunTwice(Workload.All[(int)(seed % (ulong)Workload.All.Count)], seed);
+        for (var seed = first; seed < first + Seeds; seed++)
+            RunTwice(Workload.All[(int)(seed % (ulong)Workload.All.Count)], seed);
     }
 
     private static void RunTwice(Workload workload, ulong seed)
     {
         var run = workload.Create(seed).Run();
         Assert.That(run.Failures, Is.Empty, run.ToString());
-        Assert.That(workload.Create(seed).Run().TraceHash, Is.EqualTo(run.TraceHash), $"seed {seed} of {workload.Name} does not replay");
+        Assert.That(
+            workload.Create(seed)
+            .Run().TraceHash, Is.EqualTo(run.TraceHash), $"seed {seed} of {workload.Name} does not replay");
     }
 
     private static void CollectGarbage()

@@ -3,7 +3,9 @@ using Flare.Testing;
 
 namespace Flare.Tests.Rig;
 
-/// <summary>The disk allows a journal what <see cref="IJournalStorage"/> promises it, and does whatever that leaves open.</summary>
+/// <summary>
+/// The disk allows a journal what <see cref="IJournalStorage"/> promises it, and does whatever that leaves open.
+/// </summary>
 public class SimulatedDiskTests
 {
     private static readonly byte[] Old = [1, 2, 3, 4];
@@ -98,10 +100,13 @@ public class SimulatedDiskTests
         var storage = disk.Open();
         Assert.That(disk.Open, Throws.InvalidOperationException.With.Message.Contains("open"));
         var first = ReplaceAsync(storage, Old);
-        Assert.That(await ThrownByAsync(ReplaceAsync(storage, New)), Is.InstanceOf<InvalidOperationException>().With.Message.Contains("one call at a time"));
+        Assert.That(
+            await ThrownByAsync(ReplaceAsync(storage, New)),
+            Is.InstanceOf<InvalidOperationException>().With.Message.Contains("one call at a time"));
         await first;
         Assert.That(await ThrownByAsync(storage.AppendAsync("other", New)), Is.InstanceOf<FileNotFoundException>());
-        Assert.That(await ThrownByAsync(storage.TruncateAsync("file", 100)), Is.InstanceOf<ArgumentOutOfRangeException>());
+        Assert.That(
+            await ThrownByAsync(storage.TruncateAsync("file", 100)), Is.InstanceOf<ArgumentOutOfRangeException>());
         await storage.DisposeAsync();
         Assert.That(await ThrownByAsync(storage.ListAsync()), Is.InstanceOf<IOException>());
         Assert.That(await ReadAsync(disk), Is.EqualTo(Old));
@@ -134,7 +139,8 @@ public class SimulatedDiskTests
         }
     }
 
-    private static Task<int> ReplaceAsync(IJournalStorage storage, byte[] content) => storage.ReplaceAsync("file", stream =>
+    private static Task<int> ReplaceAsync(IJournalStorage storage, byte[] content) =>
+        storage.ReplaceAsync("file", stream =>
     {
         stream.Write(content);
         return content.Length;

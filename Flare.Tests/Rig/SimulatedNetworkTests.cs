@@ -64,11 +64,14 @@ public class SimulatedNetworkTests
         {
             network.ConnectServer().Start(m => heard.Add((m.GetType().Name, Math.Round(loop.Now.TotalSeconds))));
             var site = network.ConnectSite("site");
-            for (var i = 1; i <= 2; i++) site.Send(new TaskResult("site", 1, new TaskToken("job", 1, 1, i), Dxo.Weights(model).ToShareable()));
+            for (var i = 1; i <= 2; i++)
+                site.Send(new TaskResult("site", 1, new TaskToken("job", 1, 1, i), Dxo.Weights(model).ToShareable()));
             site.Send(new SiteHeartbeat("site", 1));
             await Task.Delay(TimeSpan.FromSeconds(20), loop.Time);
         }, TimeSpan.FromMinutes(1));
-        Assert.That(heard, Is.EqualTo(new[] { (nameof(SiteHeartbeat), 0.0), (nameof(TaskResult), 2.0), (nameof(TaskResult), 4.0) }));
+        Assert.That(
+            heard, Is.EqualTo(
+                new[] { (nameof(SiteHeartbeat), 0.0), (nameof(TaskResult), 2.0), (nameof(TaskResult), 4.0) }));
     }
 
     private static List<int> Exchange(NetworkFaults faults, int messages, Action<SimulatedNetwork> onceSent)

@@ -6,7 +6,10 @@ namespace Flare.Tests.Rig;
 
 public class SlowLinkTests
 {
-    /// <summary>A model that takes longer to send than the time after which messages are repeated must not be buried under its own copies.</summary>
+    /// <summary>
+    /// A model that takes longer to send than the time after which messages are repeated must not be buried under its
+    /// own copies.
+    /// </summary>
     [Test]
     public void Large_messages_get_through_a_link_that_is_slower_than_their_repetition()
     {
@@ -32,13 +35,15 @@ public class SlowLinkTests
 
     private sealed class Steady(string site) : Executor
     {
-        public override async ValueTask<Shareable> ExecuteAsync(string taskName, Shareable input, FLContext context, CancellationToken abort)
+        public override async ValueTask<Shareable> ExecuteAsync(
+            string taskName, Shareable input, FLContext context, CancellationToken abort)
         {
             await Task.Delay(TimeSpan.FromMilliseconds(50), context.Time, abort);
             var model = Dxo.From(input).Tensors;
             var diff = new StateDict(model.Layout);
             Fold.Diff(site, context.Round, model, diff);
-            return Dxo.WeightDiff(diff).WithMeta(MetaKey.NumStepsCurrentRound, Fold.Steps(site, context.Round)).ToShareable();
+            return Dxo.WeightDiff(diff).WithMeta(MetaKey.NumStepsCurrentRound, Fold.Steps(site, context.Round))
+                .ToShareable();
         }
     }
 }

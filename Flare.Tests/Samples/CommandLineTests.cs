@@ -17,10 +17,12 @@ public class CommandLineTests
     private async Task<(int Exit, string Out, string Error)> RunAsync(string sample, params string[] args)
     {
         static string Beside(string file) => Path.Combine(AppContext.BaseDirectory, file);
-        // With the tests' frameworks: what ASP.NET Core brings does not lie beside them, and the sample's own list lacks it.
+        // With the tests' frameworks: what ASP.NET Core brings does not lie beside them, and the sample's own list
+        // lacks it.
         string[] line =
         [
-            "exec", "--runtimeconfig", Beside("Flare.Tests.runtimeconfig.json"), "--depsfile", Beside("Flare.Tests.deps.json"),
+            "exec", "--runtimeconfig", Beside("Flare.Tests.runtimeconfig.json"), "--depsfile",
+            Beside("Flare.Tests.deps.json"),
             Beside($"{sample}.dll"), .. args,
         ];
         var start = new ProcessStartInfo("dotnet", line)
@@ -58,7 +60,8 @@ public class CommandLineTests
     [TestCase("EncryptedFederation", "--scheme needs a value", "--scheme", "--json")]
     [TestCase("EncryptedFederation", "--seed needs a value", "--seed")]
     [TestCase("EncryptedFederation", "--sites needs a whole number from 1 to 100", "--sites", "101")]
-    public async Task A_command_line_that_makes_no_sense_is_refused_with_the_reason(string sample, string reason, params string[] args)
+    public async Task A_command_line_that_makes_no_sense_is_refused_with_the_reason(
+        string sample, string reason, params string[] args)
     {
         var (exit, output, error) = await RunAsync(sample, args);
         Assert.That(error.Trim(), Is.EqualTo($"{reason}; see --help"));
@@ -76,6 +79,10 @@ public class CommandLineTests
         Assert.That((await RunAsync("Quickstart", line)).Error, Does.StartWith("'job' is not empty; add --resume"));
         var again = await RunAsync("Quickstart", [.. line, "--resume"]);
         Assert.That(again.Exit, Is.Zero);
-        Assert.That(again.Out, Does.Contain("Nothing was trained: the job in 'job' was complete after round 1, as shown above. To train again, name a folder that does not exist yet: --journal DIR, without --resume."));
+        Assert.That(
+            again.Out,
+            Does.Contain(
+                "Nothing was trained: the job in 'job' was complete after round 1, as shown above. To train again, "
+                    + "name a folder that does not exist yet: --journal DIR, without --resume."));
     }
 }

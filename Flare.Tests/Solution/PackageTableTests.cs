@@ -16,7 +16,8 @@ public class PackageTableTests
         ["Flare.Crypto"] = ["Flare.Core", "Flare.Runtime"],
         ["Flare.Reporting"] = ["Flare.Core"],
         ["Flare.Testing"] = ["Flare.Core", "Flare.Runtime"],
-        ["Flare.Sdk"] = ["Flare.Runtime", "Flare.Workflows", "Flare.Learning", "Flare.Crypto", "Flare.Reporting", "Flare.Core"],
+        ["Flare.Sdk"] =
+        ["Flare.Runtime", "Flare.Workflows", "Flare.Learning", "Flare.Crypto", "Flare.Reporting", "Flare.Core"],
     };
 
     // Whose internals whom: design.md, section 1. Tests and benchmarks see all of them.
@@ -32,14 +33,15 @@ public class PackageTableTests
         Directory.GetDirectories(Root, "Flare.*").Select(d => Path.GetFileName(d)!)
             .Where(n => File.Exists(Path.Combine(Root, n, n + ".csproj")) && !NotPackages.Contains(n));
 
-    private static string Root { get; } = FindRoot();
+    internal static string Root { get; } = FindRoot();
 
     [Test]
     public void Every_package_uses_only_what_the_table_allows()
     {
         Assert.That(Packages, Is.SubsetOf(May.Keys), "a new package needs its row here and in ARCHITECTURE.md");
         foreach (var package in Packages)
-            Assert.That(Items(package, "ProjectReference").Select(r => Path.GetFileNameWithoutExtension(r.Replace('\\', '/'))),
+            Assert.That(
+                Items(package, "ProjectReference").Select(r => Path.GetFileNameWithoutExtension(r.Replace('\\', '/'))),
                 Is.SubsetOf(May[package]), package);
     }
 
@@ -47,7 +49,8 @@ public class PackageTableTests
     public void Internals_are_seen_by_those_alone_whom_the_table_names()
     {
         foreach (var package in Packages)
-            Assert.That(Items(package, "InternalsVisibleTo"), Is.SubsetOf(Internals.GetValueOrDefault(package, [])), package);
+            Assert.That(
+                Items(package, "InternalsVisibleTo"), Is.SubsetOf(Internals.GetValueOrDefault(package, [])), package);
     }
 
     private static string[] Items(string package, string element) =>

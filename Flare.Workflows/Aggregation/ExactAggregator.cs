@@ -12,9 +12,9 @@ public enum Weighting
 }
 
 /// <summary>
-/// The weighted mean of the round's contributions, exact: Σ wᵢxᵢ / Σ wᵢ with wᵢ = weight of the site × training steps, per tensor over the
-/// sites that sent it. Contributions are folded as they arrive, several in one pass, so the memory does not grow with the number of sites.
-/// A tensor that is excluded, or that no site sent, keeps its global value.
+/// The weighted mean of the round's contributions, exact: Σ wᵢxᵢ / Σ wᵢ with wᵢ = weight of the site × training steps,
+/// per tensor over the sites that sent it. Contributions are folded as they arrive, several in one pass, so the memory
+/// does not grow with the number of sites. A tensor that is excluded, or that no site sent, keeps its global value.
 /// </summary>
 public sealed class ExactAggregator : Aggregator, IDisposable
 {
@@ -24,13 +24,15 @@ public sealed class ExactAggregator : Aggregator, IDisposable
     private ControllerContext? _federation;
     private ExactSum? _mean;
 
-    // Integers wrap: 5 - 10 is 251 where there are eight bits, and the mean of such differences is no difference of means. Where sites send
-    // differences, the mean of these tensors is that of the weights, which a difference and the global value make again whatever wrapped.
+    // Integers wrap: 5 - 10 is 251 where there are eight bits, and the mean of such differences is no difference of
+    // means. Where sites send differences, the mean of these tensors is that of the weights, which a difference and the
+    // global value make again whatever wrapped.
     private ExactSum? _integers;
 
     /// <summary>
-    /// What sites send: <see cref="DataKind.WeightDiff"/>, which is added to the global model, or <see cref="DataKind.Weights"/>,
-    /// which replaces it. Null, as it is unless set, for either: but all sites of a round the same, or the round is refused.
+    /// What sites send: <see cref="DataKind.WeightDiff"/>, which is added to the global model, or
+    /// <see cref="DataKind.Weights"/>, which replaces it. Null, as it is unless set, for either: but all sites of a
+    /// round the same, or the round is refused.
     /// </summary>
     public DataKind? Kind { get; init; }
 
@@ -41,8 +43,8 @@ public sealed class ExactAggregator : Aggregator, IDisposable
     public Weighting Weighting { get; init; }
 
     /// <summary>
-    /// A weight for each site, by name; 1 for those that are not named. From 2^-64 to 2^64: a site that is to have no weight takes no part. Names that the
-    /// federation does not know are refused when the run begins.
+    /// A weight for each site, by name; 1 for those that are not named. From 2^-64 to 2^64: a site that is to have no
+    /// weight takes no part. Names that the federation does not know are refused when the run begins.
     /// </summary>
     public IReadOnlyDictionary<string, double> SiteWeights { get; init; } = new Dictionary<string, double>();
 
@@ -93,9 +95,11 @@ public sealed class ExactAggregator : Aggregator, IDisposable
         ArgumentNullException.ThrowIfNull(contribution);
         _kinds[contribution.Site] = contribution.Kind;
         _kind ??= contribution.Kind;
-        // A sum of weights and differences is neither. Who sent what is known, and named, once all have: whatever came first.
+        // A sum of weights and differences is neither. Who sent what is known, and named, once all have: whatever came
+        // first.
         if (contribution.Kind != _kind) return;
-        // Folding several in one pass reads the accumulators once for all of them; and as many as may wait, if no more come, need no accumulators.
+        // Folding several in one pass reads the accumulators once for all of them; and as many as may wait, if no more
+        // come, need no accumulators.
         if (_waiting.Count >= Math.Min(8, Federation.MaxConcurrentUploads))
         {
             await Federation.Compute.RunAsync(() =>
@@ -150,8 +154,10 @@ public sealed class ExactAggregator : Aggregator, IDisposable
         if (_kinds.Values.Distinct().Count() <= 1) return;
         DropWaiting();
         throw new FlareException(ErrorIds.Aggregation,
-            $"The round has no mean: {Named(DataKind.Weights)} sent Weights, and {Named(DataKind.WeightDiff)} sent WeightDiff. Have all sites send "
-            + $"one of them, or set {nameof(Kind)} (FedAvg.{nameof(Kind)}, or the aggregator's own) to refuse the other.");
+            $"The round has no mean: {Named(DataKind.Weights)} sent Weights, and {Named(DataKind.WeightDiff)} sent "
+                + $"WeightDiff. Have all sites send "
+            + $"one of them, or set {nameof(Kind)} (FedAvg.{nameof(Kind)}, or the aggregator's own) to refuse the "
+            + $"other.");
 
         string Named(DataKind kind)
         {
@@ -160,13 +166,16 @@ public sealed class ExactAggregator : Aggregator, IDisposable
         }
     }
 
-    /// <summary>What the waiting contributions say of the integer tensors, as weights. Copies, of the integers only.</summary>
+    /// <summary>
+    /// What the waiting contributions say of the integer tensors, as weights. Copies, of the integers only.
+    /// </summary>
     private (StateDict, double)[] IntegerBatch() => _integers is null ? [] :
     [
         .. _waiting.Select(c =>
         {
             var weights = c.Tensors.Select(t => _integers.Layout.IndexOf(t.Name) >= 0);
-            if (_kind == DataKind.WeightDiff) weights.AddInPlace(Federation.Model.Select(t => weights.Layout.IndexOf(t.Name) >= 0));
+            if (_kind == DataKind.WeightDiff)
+                weights.AddInPlace(Federation.Model.Select(t => weights.Layout.IndexOf(t.Name) >= 0));
             return (Weights: weights, Weight: WeightOf(c));
         }).Where(c => c.Weights.Count > 0),
     ];
@@ -187,22 +196,31 @@ public sealed class ExactAggregator : Aggregator, IDisposable
         foreach (var (site, weight) in SiteWeights)
             if (weight is not (>= ExactSum.MinWeight and <= ExactSum.MaxWeight))
             {
-                yield return Invariant($"{nameof(SiteWeights)} gives {site} the weight {weight:R}; it must be from 2^-64 to 2^64. ")
+                yield return Invariant(
+                    $"{nameof(SiteWeights)} gives {site} the weight {weight:R}; it must be from 2^-64 to 2^64. ")
                     + "To leave a site out, do not add it to the federation";
             }
     }
 
     private void CheckWeights(IReadOnlyList<string> sites)
     {
-        var errors = Errors().Concat(SiteWeights.Keys.Except(sites, StringComparer.Ordinal).Select(site => $"{nameof(SiteWeights)} names '{site}', which is no site of the federation"));
+        var errors = Errors()
+            .Concat(
+                SiteWeights.Keys.Except(sites, StringComparer.Ordinal)
+                .Select(site => $"{nameof(SiteWeights)} names '{site}', which is no site of the federation"));
         if (string.Join("; ", errors) is { Length: > 0 } wrong)
-            throw new FlareException(ErrorIds.Configuration, $"The run cannot begin: {wrong}. The sites are: {string.Join(", ", sites.Take(10))}{(sites.Count > 10 ? ", …" : "")}.");
+            throw new FlareException(
+                ErrorIds.Configuration,
+                $"The run cannot begin: {wrong}. The sites are: "
+                    + $"{string.Join(", ", sites.Take(10))}{(sites.Count > 10 ? ", …" : "")}.");
     }
 
-    private ControllerContext Federation => _federation ?? throw new InvalidOperationException("Call Begin before a round's first contribution.");
+    private ControllerContext Federation =>
+        _federation ?? throw new InvalidOperationException("Call Begin before a round's first contribution.");
 
     private double WeightOf(Contribution contribution) =>
-        SiteWeights.GetValueOrDefault(contribution.Site, 1.0) * (Weighting == Weighting.NumSteps ? contribution.NumSteps ?? double.NaN : 1.0);
+        SiteWeights.GetValueOrDefault(
+            contribution.Site, 1.0) * (Weighting == Weighting.NumSteps ? contribution.NumSteps ?? double.NaN : 1.0);
 
     private (StateDict, double)[] Batch() => [.. _waiting.Select(c => (c.Tensors, WeightOf(c)))];
 

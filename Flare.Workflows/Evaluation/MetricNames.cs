@@ -5,7 +5,8 @@ internal static class MetricNames
 {
     private static readonly HashSet<string> Falling = new(StringComparer.OrdinalIgnoreCase)
     {
-        "loss", "error", "err", "perplexity", "ppl", "mse", "rmse", "mae", "mape", "nll", "bce", "ce", "wer", "cer", "eer",
+        "loss", "error", "err", "perplexity", "ppl", "mse", "rmse", "mae", "mape", "nll", "bce", "ce", "wer", "cer",
+            "eer",
         "fid", "brier", "divergence", "entropy", "crossentropy", "logloss", "hausdorff", "latency", "distance",
     };
 
@@ -14,17 +15,21 @@ internal static class MetricNames
         "accuracy", "acc", "auc", "auroc", "f1", "precision", "recall", "dice", "iou", "sensitivity", "specificity",
     };
 
-    /// <summary>Whether less is better: a loss, an error, a perplexity, in whatever words the name is made of.</summary>
+    /// <summary>
+    /// Whether less is better: a loss, an error, a perplexity, in whatever words the name is made of.
+    /// </summary>
     public static bool Falls(string name) => Words(name).Any(Falling.Contains);
 
     /// <summary>
-    /// Whether a number can be this metric. A share is at most 100, in percent or not, give or take its rounding; and whatever it is, nobody measures
-    /// 10^100. One such number would be the best for good.
+    /// Whether a number can be this metric. A share is at most 100, in percent or not, give or take its rounding; and
+    /// whatever it is, nobody measures 10^100. One such number would be the best for good.
     /// </summary>
     public static bool IsPlausible(string name, double value) =>
         Math.Abs(value) <= 1e100 && (Math.Abs(value) <= 101 || !Words(name).Any(Shares.Contains) || Falls(name));
 
-    /// <summary>The words of a name: <c>val_loss</c>, <c>valLoss</c>, <c>val/loss</c> and <c>val loss</c> have the same two.</summary>
+    /// <summary>
+    /// The words of a name: <c>val_loss</c>, <c>valLoss</c>, <c>val/loss</c> and <c>val loss</c> have the same two.
+    /// </summary>
     private static IEnumerable<string> Words(string name)
     {
         var start = 0;

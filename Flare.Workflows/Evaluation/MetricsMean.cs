@@ -1,10 +1,10 @@
 namespace Flare.Workflows;
 
 /// <summary>
-/// The sites' metrics, averaged with the weights that they state (<see cref="Contribution.MetricsWeight"/>; 1 where a site
-/// states none, and none at all where it states 0); the same whatever the order of arrival. What is no number is left out of
-/// a mean and told of; where all that a metric has is no number, it is NaN. Of more names than a report takes, those that
-/// most sites state. Not thread-safe.
+/// The sites' metrics, averaged with the weights that they state (<see cref="Contribution.MetricsWeight"/>; 1 where a
+/// site states none, and none at all where it states 0); the same whatever the order of arrival. What is no number is
+/// left out of a mean and told of; where all that a metric has is no number, it is NaN. Of more names than a report
+/// takes, those that most sites state. Not thread-safe.
 /// </summary>
 public sealed class MetricsMean
 {
@@ -13,7 +13,9 @@ public sealed class MetricsMean
 
     private readonly SortedDictionary<string, (double Weight, FlareMap Metrics)> _sites = new(StringComparer.Ordinal);
 
-    /// <summary>Takes a contribution's metrics, if it has any that weigh something; of one site the last ones count.</summary>
+    /// <summary>
+    /// Takes a contribution's metrics, if it has any that weigh something; of one site the last ones count.
+    /// </summary>
     public void Add(Contribution contribution)
     {
         ArgumentNullException.ThrowIfNull(contribution);
@@ -44,7 +46,8 @@ public sealed class MetricsMean
             + string.Join("; ", g.Select(s => $"'{s.Key}' by {Names(s.Value.Sites)}")) + ". Have them write one name");
 
     private static string Names(List<string> sites) =>
-        string.Join(", ", sites.Take(MostSites)) + (sites.Count > MostSites ? $" and {sites.Count - MostSites} more" : "");
+        string.Join(", ", sites.Take(MostSites))
+        + (sites.Count > MostSites ? $" and {sites.Count - MostSites} more" : "");
 
     /// <summary>One metric.</summary>
     private sealed class Sum
@@ -81,17 +84,20 @@ public sealed class MetricsMean
         {
             if (_notFinite.Count == Sites.Count)
             {
-                yield return $"No site measured '{name}' as a number: {Names(Sites)} stated NaN or an infinity. The model may have diverged: "
+                yield return $"No site measured '{name}' as a number: {Names(Sites)} stated NaN or an infinity. The "
+                    + $"model may have diverged: "
                     + "look at its outputs and the learning rate";
             }
             else if (_notFinite.Count > 0)
             {
-                yield return $"The mean of '{name}' leaves out {Names(_notFinite)}, which stated NaN or an infinity; a site without "
+                yield return $"The mean of '{name}' leaves out {Names(_notFinite)}, which stated NaN or an infinity; "
+                    + $"a site without "
                     + "validation data states the weight 0";
             }
             if (_implausible.Count > 0)
             {
-                yield return $"The mean of '{name}' leaves out {Names(_implausible)}: {Readable.Number(_odd)} cannot be one. "
+                yield return $"The mean of '{name}' leaves out {Names(_implausible)}: {Readable.Number(_odd)} cannot "
+                    + $"be one. "
                     + "Look at how it is computed there";
             }
         }

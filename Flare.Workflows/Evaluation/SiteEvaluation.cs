@@ -1,8 +1,9 @@
 namespace Flare.Workflows;
 
 /// <summary>
-/// The round's sites measure the model on their own data, as they answer the task <c>validate</c>. A site that answers it
-/// with <see cref="ReturnCode.TaskUnknown"/> or <see cref="ReturnCode.TaskUnsupported"/> is not asked again in this run.
+/// The round's sites measure the model on their own data, as they answer the task <c>validate</c>. A site that answers
+/// it with <see cref="ReturnCode.TaskUnknown"/> or <see cref="ReturnCode.TaskUnsupported"/> is not asked again in this
+/// run.
 /// </summary>
 public sealed class SiteEvaluation : Evaluation
 {

@@ -1,21 +1,25 @@
 namespace Flare.Workflows;
 
 /// <summary>
-/// What a server optimizer keeps from round to round: named tensors, durable with the round's commit and there again after
-/// a resume. A workflow keeps them in the run's <see cref="RunState.Tensors"/>, under names that begin with
+/// What a server optimizer keeps from round to round: named tensors, durable with the round's commit and there again
+/// after a resume. A workflow keeps them in the run's <see cref="RunState.Tensors"/>, under names that begin with
 /// <c>optimizer/</c>.
 /// </summary>
 public sealed class OptimizerState
 {
     private readonly SortedDictionary<string, StateDict> _tensors = new(StringComparer.Ordinal);
 
-    /// <summary>A copy of what is kept under a name, for the caller to change and <see cref="Keep"/>; zeros where nothing is yet.</summary>
+    /// <summary>
+    /// A copy of what is kept under a name, for the caller to change and <see cref="Keep"/>; zeros where nothing is
+    /// yet.
+    /// </summary>
     /// <param name="name">The name, such as <c>momentum</c>.</param>
     /// <param name="layout">Its layout; what was kept in another one is forgotten.</param>
     public StateDict Take(string name, TensorLayout layout)
     {
         ArgumentNullException.ThrowIfNull(layout);
-        return _tensors.TryGetValue(name, out var kept) && kept.Layout.Equals(layout) ? kept.Clone() : new StateDict(layout);
+        return _tensors.TryGetValue(name, out var kept) && kept.Layout.Equals(layout) ? kept.Clone()
+            : new StateDict(layout);
     }
 
     /// <summary>Keeps tensors under a name; they are frozen when the round is committed.</summary>
@@ -42,6 +46,7 @@ public sealed class OptimizerState
 
     internal static void Clear(RunState state, string prefix)
     {
-        foreach (var name in state.Tensors.Keys.Where(n => n.StartsWith(prefix, StringComparison.Ordinal)).ToArray()) state.Tensors.Remove(name);
+        foreach (var name in state.Tensors.Keys.Where(n => n.StartsWith(prefix, StringComparison.Ordinal)).ToArray())
+            state.Tensors.Remove(name);
     }
 }

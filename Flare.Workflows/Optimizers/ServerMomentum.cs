@@ -1,8 +1,8 @@
 namespace Flare.Workflows;
 
 /// <summary>
-/// Momentum at the server (FedAvgM: Hsu et al. 2019, "Measuring the Effects of Non-Identical Data Distribution for Federated
-/// Visual Classification"): v ← βv + Δ, w ← w + ηv.
+/// Momentum at the server (FedAvgM: Hsu et al. 2019, "Measuring the Effects of Non-Identical Data Distribution for
+/// Federated Visual Classification"): v ← βv + Δ, w ← w + ηv.
 /// </summary>
 public sealed class ServerMomentum : ServerOptimizer
 {
@@ -11,7 +11,9 @@ public sealed class ServerMomentum : ServerOptimizer
     {
         get;
         init => field = value is >= 0 and < 1
-            ? value : throw new ArgumentOutOfRangeException(nameof(value), value, $"{nameof(Beta)} must be at least 0 and below 1.");
+            ? value
+            : throw new ArgumentOutOfRangeException(
+                nameof(value), value, $"{nameof(Beta)} must be at least 0 and below 1.");
     } = 0.9;
 
     /// <summary>The server's learning rate, η: positive. 1 unless set.</summary>

@@ -1,7 +1,8 @@
 namespace Flare.Workflows;
 
 /// <summary>
-/// What a workflow has to tell of its rounds though they went on: into the round's report, and into the log where it is new.
+/// What a workflow has to tell of its rounds though they went on: into the round's report, and into the log where it is
+/// new.
 /// </summary>
 internal sealed class RoundNotes(ControllerContext federation)
 {
@@ -25,16 +26,21 @@ internal sealed class RoundNotes(ControllerContext federation)
         Log.RoundNote(federation.Logger, round, note);
     }
 
-    /// <summary>A model was measured: says what is odd about the metrics, and once where the best model's is not among them.</summary>
+    /// <summary>
+    /// A model was measured: says what is odd about the metrics, and once where the best model's is not among them.
+    /// </summary>
     public void Look(int round, Measurement measurement, ModelSelection? selection)
     {
         foreach (var warning in measurement.Warnings) Add(round, warning);
-        if (selection is null || _toldOfSelection || measurement.Metrics.Count == 0 || measurement.Metrics.ContainsKey(selection.Metric)) return;
+        if (selection is null || _toldOfSelection || measurement.Metrics.Count == 0
+            || measurement.Metrics.ContainsKey(selection.Metric)) return;
         _toldOfSelection = true;
         Add(round, selection.Missing(measurement.Metrics));
     }
 
-    /// <summary>A round's task has ended: tells, louder as rounds go by, which sites are left out again and again.</summary>
+    /// <summary>
+    /// A round's task has ended: tells, louder as rounds go by, which sites are left out again and again.
+    /// </summary>
     public void Look(int round, IReadOnlyList<SiteOutcome> sites)
     {
         foreach (var site in sites)
@@ -43,9 +49,12 @@ internal sealed class RoundNotes(ControllerContext federation)
             if (site.Status != SiteStatus.TimedOut) continue;
             var rounds = _leftOut[site.Site] = _leftOut.GetValueOrDefault(site.Site) + 1;
             if (rounds is 1) continue; // the report has it, with the reason
-            Add(round, $"{site.Site} was left out of {rounds} rounds in a row, because it needs longer than the round waits for it"
+            Add(round,
+                $"{site.Site} was left out of {rounds} rounds in a row, because it needs longer than the round waits "
+                    + $"for it"
                 + (rounds < 4 ? "" : ": the model learns nothing of its data")
-                + $". Give it time: a longer {nameof(ScatterAndGather.Grace)} or {nameof(ScatterAndGather.TrainTimeout)}, or "
+                + $". Give it time: a longer {nameof(ScatterAndGather.Grace)} or "
+                + $"{nameof(ScatterAndGather.TrainTimeout)}, or "
                 + $"{nameof(ScatterAndGather.MinSites)} of all sites");
         }
     }
@@ -54,11 +63,14 @@ internal sealed class RoundNotes(ControllerContext federation)
     public void Look(StateDict model, ModelSelection? selection)
     {
         if (selection?.Oddity is { } oddity) Add(0, oddity);
-        var integer = model.Layout.FirstOrDefault(t => t.Role == TensorRole.Parameter && !t.DType.IsFloatingPoint() && t.DType != DType.Bool
+        var integer = model.Layout.FirstOrDefault(
+            t => t.Role == TensorRole.Parameter && !t.DType.IsFloatingPoint() && t.DType != DType.Bool
             && !t.Name.EndsWith("num_batches_tracked", StringComparison.Ordinal));
         if (integer is not null)
         {
-            Add(0, $"The model's tensor '{integer.Name}' is a parameter of {integer.DType}, and a mean of integers is rounded to one: that of 0 and "
+            Add(0,
+                $"The model's tensor '{integer.Name}' is a parameter of {integer.DType}, and a mean of integers is "
+                    + $"rounded to one: that of 0 and "
                 + "1 is 0. Train in floating-point, or mark what is not trained as TensorRole.Buffer");
         }
     }

@@ -1,9 +1,10 @@
 namespace Flare.Workflows;
 
 /// <summary>
-/// Rounds of: choose sites, send them the global model, fold what they trained, make the new global model of it, measure it,
-/// commit (FLARE: ScatterAndGather). Each of these is a part that can be replaced: <see cref="Sampling"/>,
-/// <see cref="RoundTask"/>, <see cref="Aggregator"/>, <see cref="Sets"/>, <see cref="Optimizer"/>, <see cref="Evaluation"/>,
+/// Rounds of: choose sites, send them the global model, fold what they trained, make the new global model of it,
+/// measure it, commit (FLARE: ScatterAndGather). Each of these is a part that can be replaced: <see cref="Sampling"/>,
+/// <see cref="RoundTask"/>, <see cref="Aggregator"/>, <see cref="Sets"/>, <see cref="Optimizer"/>,
+/// <see cref="Evaluation"/>,
 /// <see cref="Selection"/>. An algorithm is a choice of parts; FedAvg is this with its defaults.
 /// </summary>
 public partial class ScatterAndGather : Controller
@@ -56,7 +57,8 @@ public partial class ScatterAndGather : Controller
 
         federation.Fire(EventTypes.BeforeShareableToLearnable);
         var model = await _sets[0].UpdateAsync(aggregates[0]);
-        for (var i = 1; i < _sets.Count; i++) federation.State.Tensors[_sets[i].Name] = await _sets[i].UpdateAsync(aggregates[i]);
+        for (var i = 1; i < _sets.Count; i++)
+            federation.State.Tensors[_sets[i].Name] = await _sets[i].UpdateAsync(aggregates[i]);
         federation.Fire(EventTypes.AfterShareableToLearnable, round, model);
 
         var (metrics, isBest) = (Measurement.None, false);
@@ -65,21 +67,26 @@ public partial class ScatterAndGather : Controller
             metrics = initial.Result();
             isBest = Consider(federation, incoming, round, round - 1, metrics, notes);
         }
-        if (Validation == ValidationMode.AfterAggregation || (Validation == ValidationMode.BeforeTraining && round == Rounds))
+        if (Validation == ValidationMode.AfterAggregation
+            || (Validation == ValidationMode.BeforeTraining && round == Rounds))
         {
-            // What a round reports is of one model: the last round's own, though the one before it may have been considered just now.
+            // What a round reports is of one model: the last round's own, though the one before it may have been
+            // considered just now.
             metrics = await _evaluation.MeasureAsync(federation, round, model, sites, abort);
             isBest = Consider(federation, model, round, round, metrics, notes);
         }
-        var result = new RoundResult { Metrics = WithAggregators(metrics.Metrics), IsBest = isBest, Warnings = notes.TakeAll() };
+        var result = new RoundResult { Metrics = WithAggregators(metrics.Metrics), IsBest = isBest,
+            Warnings = notes.TakeAll() };
         await federation.CommitAsync(round, model, result, abort);
     }
 
     private async Task GatherAsync(
-        ControllerContext federation, int round, IReadOnlyList<string> sites, MetricsMean initial, RoundNotes notes, CancellationToken abort)
+        ControllerContext federation, int round, IReadOnlyList<string> sites, MetricsMean initial, RoundNotes notes,
+        CancellationToken abort)
     {
         foreach (var set in _sets) set.Begin(round);
-        var options = new BroadcastOptions { Targets = sites, MinResponses = MinSites, Grace = Grace, Timeout = TrainTimeout };
+        var options = new BroadcastOptions { Targets = sites, MinResponses = MinSites, Grace = Grace,
+            Timeout = TrainTimeout };
         var answers = federation.BroadcastAsync(CreateTask(federation, round), options, abort);
         await foreach (var contribution in answers)
         {
@@ -115,7 +122,8 @@ public partial class ScatterAndGather : Controller
     }
 
     private bool Consider(
-        ControllerContext federation, StateDict model, int round, int modelRound, Measurement measurement, RoundNotes notes)
+        ControllerContext federation, StateDict model, int round, int modelRound, Measurement measurement,
+        RoundNotes notes)
     {
         notes.Look(round, measurement, Selection);
         if (Selection?.Consider(federation, modelRound, model, measurement.Metrics) != true) return false;

@@ -1,8 +1,8 @@
 namespace Flare.Workflows;
 
 /// <summary>
-/// Chooses who takes part in a round. Derive from it to choose in another way; one instance may serve several rounds, and
-/// after a resume it must choose what it would have chosen: take what is random from the job's seed and the round.
+/// Chooses who takes part in a round. Derive from it to choose in another way; one instance may serve several rounds,
+/// and after a resume it must choose what it would have chosen: take what is random from the job's seed and the round.
 /// </summary>
 public abstract class SiteSampling
 {

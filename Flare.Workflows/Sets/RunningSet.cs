@@ -8,7 +8,8 @@ internal sealed class RunningSet : IDisposable
     private readonly string _prefix;
     private readonly bool _owned;
 
-    private RunningSet(string name, ControllerContext federation, Aggregator aggregator, bool owned, ServerOptimizer? optimizer)
+    private RunningSet(
+        string name, ControllerContext federation, Aggregator aggregator, bool owned, ServerOptimizer? optimizer)
     {
         (Name, _federation, Aggregator, _owned, _optimizer) = (name, federation, aggregator, owned, optimizer);
         _prefix = $"optimizer/{name}/";
@@ -24,14 +25,19 @@ internal sealed class RunningSet : IDisposable
     public StateDict Global => _federation.Model;
 
     /// <summary>The model itself.</summary>
-    public static RunningSet OfModel(ControllerContext federation, Aggregator? aggregator, Func<Aggregator> otherwise, ServerOptimizer? optimizer) =>
-        new(Dxo.ModelSet, federation, aggregator ?? federation.CreateAggregator(otherwise), aggregator is null, optimizer);
+    public static RunningSet OfModel(
+        ControllerContext federation, Aggregator? aggregator, Func<Aggregator> otherwise, ServerOptimizer? optimizer) =>
+        new(Dxo.ModelSet, federation, aggregator
+            ?? federation.CreateAggregator(otherwise), aggregator is null, optimizer);
 
     /// <summary>What goes round beside it; at the begin of its workflow with its first value.</summary>
     public static RunningSet Of(ControllerContext federation, TensorSet set)
     {
-        if (federation.LastCommittedRound == 0) federation.State.Tensors[set.Name] = set.Initial(federation.Model).Freeze();
-        return new(set.Name, new SetContext(federation, set.Name), set.Aggregator ?? new ExactAggregator(), set.Aggregator is null, set.Optimizer);
+        if (federation.LastCommittedRound == 0)
+            federation.State.Tensors[set.Name] = set.Initial(federation.Model).Freeze();
+        return new(
+            set.Name, new SetContext(federation, set.Name), set.Aggregator
+            ?? new ExactAggregator(), set.Aggregator is null, set.Optimizer);
     }
 
     public void Begin(int round) => Aggregator.Begin(_federation, round);

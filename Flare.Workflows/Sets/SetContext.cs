@@ -22,20 +22,24 @@ internal sealed class SetContext(ControllerContext federation, string set) : Con
 
     public override Aggregator CreateAggregator(Func<Aggregator> otherwise) => otherwise();
 
-    public override TaskResponses BroadcastAsync(FlareTask task, BroadcastOptions? options = null, CancellationToken abort = default) =>
+    public override TaskResponses BroadcastAsync(
+        FlareTask task, BroadcastOptions? options = null, CancellationToken abort = default) =>
         federation.BroadcastAsync(task, options, abort);
 
-    public override TaskResponses BroadcastUntilCancelledAsync(FlareTask task, TimeSpan? timeout = null, CancellationToken abort = default) =>
+    public override TaskResponses BroadcastUntilCancelledAsync(
+        FlareTask task, TimeSpan? timeout = null, CancellationToken abort = default) =>
         federation.BroadcastUntilCancelledAsync(task, timeout, abort);
 
-    public override Task<Contribution> SendAsync(FlareTask task, SendOptions options, CancellationToken abort = default) =>
+    public override Task<Contribution> SendAsync(
+        FlareTask task, SendOptions options, CancellationToken abort = default) =>
         federation.SendAsync(task, options, abort);
 
     public override IAsyncEnumerable<Contribution> RelayAsync(
         Func<Contribution?, FlareTask> makeTask, RelayOptions? options = null, CancellationToken abort = default) =>
         federation.RelayAsync(makeTask, options, abort);
 
-    public override Task<RoundReport> CommitAsync(int round, StateDict model, RoundResult result, CancellationToken abort = default) =>
+    public override Task<RoundReport> CommitAsync(
+        int round, StateDict model, RoundResult result, CancellationToken abort = default) =>
         federation.CommitAsync(round, model, result, abort);
 
     public override void Fire(string eventType, Contribution contribution) => federation.Fire(eventType, contribution);

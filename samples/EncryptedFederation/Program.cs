@@ -19,9 +19,13 @@ using (var throwaway = NewEncryption())
     await RunAsync(rounds: 1, encryption: null, show: false);
     await RunAsync(rounds: 1, throwaway, show: false);
 }
-Console.WriteLine($"{options.Sites} sites, digits split by Dirichlet α = 0.5: {string.Join(", ", shards.Select(s => s.Count))} samples\n\nin the clear");
+Console.WriteLine(
+    $"{options.Sites} sites, digits split by Dirichlet α = 0.5: {string.Join(", ", shards.Select(s => s.Count))} "
+        + $"samples\n\nin the clear");
 var plain = await RunAsync(options.Rounds, encryption: null, show: true);
-Console.WriteLine($"\nencrypted ({options.Scheme}); ms: encrypting and decrypting at all sites together; quantum: what values are rounded to");
+Console.WriteLine(
+    $"\nencrypted ({options.Scheme}); ms: encrypting and decrypting at all sites together; quantum: what values are "
+        + $"rounded to");
 var encrypted = await RunAsync(options.Rounds, encryption, show: true);
 
 Console.WriteLine($"""
@@ -40,16 +44,20 @@ if (options.Json)
 }
 return 0;
 
-HomomorphicEncryption NewEncryption() => new(new EncryptionPolicy { Scheme = options.Scheme, MaxSites = options.Sites });
+HomomorphicEncryption NewEncryption() =>
+    new(new EncryptionPolicy { Scheme = options.Scheme, MaxSites = options.Sites });
 
 static string Percent(double share) => string.Create(CultureInfo.InvariantCulture, $"{share * 100:F1}%");
 
-async Task<(double Accuracy, long BytesUp, double Seconds, string Sha256)> RunAsync(int rounds, HomomorphicEncryption? encryption, bool show)
+async Task<(double Accuracy, long BytesUp, double Seconds, string Sha256)> RunAsync(
+    int rounds, HomomorphicEncryption? encryption, bool show)
 {
     var clock = Stopwatch.StartNew();
     await using var federation = Federation.InProcess(f =>
     {
-        f.AddSites(options.Sites, site => new ClassifierTrainer(Models.DigitsCnn, shards[site.Index]) { LocalEpochs = 2, Validation = digits.Test })
+        f.AddSites(
+            options.Sites, site => new ClassifierTrainer(
+                Models.DigitsCnn, shards[site.Index]) { LocalEpochs = 2, Validation = digits.Test })
             .UseController(new FedAvg { Rounds = rounds, MinSites = options.Sites })
             .UseParallelism(options.Parallelism)
             .UseSeed((ulong)options.Seed);
@@ -60,8 +68,11 @@ async Task<(double Accuracy, long BytesUp, double Seconds, string Sha256)> RunAs
         .AddMetric("loss", "F3");
     if (encryption is not null)
     {
-        table.AddColumn("ms", round => (round.Metrics["encryption.seconds"] * 1000).ToString("F0", CultureInfo.InvariantCulture))
-            .AddColumn("quantum", round => round.Metrics["encryption.quantum"].ToString("0.#E+0", CultureInfo.InvariantCulture));
+        table.AddColumn(
+            "ms", round => (round.Metrics["encryption.seconds"] * 1000).ToString("F0", CultureInfo.InvariantCulture))
+            .AddColumn(
+                "quantum", round =>
+                round.Metrics["encryption.quantum"].ToString("0.#E+0", CultureInfo.InvariantCulture));
     }
     await foreach (var round in federation.RunAsync(Models.DigitsCnn(options.Seed).StateDict()))
         if (show) table.Add(round);

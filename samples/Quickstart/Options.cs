@@ -9,7 +9,8 @@ internal sealed record Options(
     {
         var rounds = CommandLine.Whole("--rounds", 1, 10_000, 20, "rounds of training");
         var sites = CommandLine.Whole("--sites", 1, 100, 8, "sites that share the digits");
-        var alpha = CommandLine.Positive("--alpha", 1e6, 0.5, "0.1 gives every site other digits, 100 all the same mix");
+        var alpha = CommandLine.Positive(
+            "--alpha", 1e6, 0.5, "0.1 gives every site other digits, 100 all the same mix");
         var seed = CommandLine.Whole("--seed", 0, int.MaxValue, 42, "same seed, same bits");
         var cores = Environment.ProcessorCount;
         var parallelism = CommandLine.Whole("--parallelism", 1, 1024, cores, "how many sites train at once");
@@ -31,7 +32,8 @@ internal sealed record Options(
             if (result.GetValue(resume) && folder is null) result.AddError("--resume needs --journal DIR");
             var begun = Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any();
             if (begun && !result.GetValue(resume))
-                result.AddError($"'{folder}' is not empty; add --resume to go on with its journal, or name another folder");
+                result.AddError(
+                    $"'{folder}' is not empty; add --resume to go on with its journal, or name another folder");
         });
         return CommandLine.Goes(command, args, out var parsed, out exitCode)
             ? new(parsed.GetValue(rounds), parsed.GetValue(sites), parsed.GetValue(alpha), parsed.GetValue(seed),

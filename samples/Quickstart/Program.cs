@@ -12,7 +12,9 @@ var clock = Stopwatch.StartNew();
 var digits = Datasets.Digits();
 var shards = digits.Train.SplitDirichlet(options.Sites, options.Alpha, options.Seed);
 var central = new CentralBaseline(digits, options.Seed);
-Console.WriteLine($"{options.Sites} sites, digits split by Dirichlet α = {options.Alpha}: {string.Join(", ", shards.Select(s => s.Count))} samples");
+Console.WriteLine(
+    $"{options.Sites} sites, digits split by Dirichlet α = {options.Alpha}: "
+        + $"{string.Join(", ", shards.Select(s => s.Count))} samples");
 Console.WriteLine("central: the same model trained in one place, on all samples at once; *: the best model so far\n");
 var table = new RoundTable()
     .AddColumn("accuracy", round => Percent(round.Metrics["accuracy"]))
@@ -21,7 +23,11 @@ var table = new RoundTable()
 
 await using var federation = Federation.InProcess(f =>
 {
-    f.AddSites(options.Sites, site => new ClassifierTrainer(Models.DigitsCnn, shards[site.Index]) { LocalEpochs = CentralBaseline.EpochsPerRound, Validation = digits.Test })
+    f.AddSites(
+        options.Sites, site =>
+        new ClassifierTrainer(
+            Models.DigitsCnn, shards[site.Index]) { LocalEpochs = CentralBaseline.EpochsPerRound,
+            Validation = digits.Test })
         .UseController(new FedAvg { Rounds = options.Rounds, MinSites = options.Sites })
         .UseParallelism(options.Parallelism)
         .UseSeed((ulong)options.Seed)
@@ -40,7 +46,10 @@ catch (FlareException e)
 }
 
 if (table.Progress.RoundsStarted == 0)
-    Console.WriteLine($"\nNothing was trained: the job in '{options.Journal}' was complete after round {federation.Rounds.Count}, as shown above. To train again, name a folder that does not exist yet: --journal DIR, without --resume.");
+    Console.WriteLine(
+        $"\nNothing was trained: the job in '{options.Journal}' was complete after round {federation.Rounds.Count}, "
+            + $"as shown above. To train again, name a folder that does not exist yet: --journal DIR, without "
+            + $"--resume.");
 var centralAccuracy = central.Accuracies[^1];
 var accuracy = CentralBaseline.Evaluate(federation.Model, digits.Test);
 await federation.Model.SaveAsync("digits.safetensors");
@@ -52,7 +61,9 @@ await new HtmlReport("Digits, trained by a federation", federation.Rounds)
     .AddReference("accuracy", "trained centrally", central.Accuracies)
     .SaveAsync("report.html");
 var seconds = clock.Elapsed.TotalSeconds;
-Console.WriteLine($"\nfederation {Percent(accuracy)}, trained centrally {Percent(centralAccuracy)}, {seconds:F1} s. Written: digits.safetensors, report.html");
+Console.WriteLine(
+    $"\nfederation {Percent(accuracy)}, trained centrally {Percent(centralAccuracy)}, {seconds:F1} s. Written: "
+        + $"digits.safetensors, report.html");
 if (options.Json)
 {
     var result = new Result(

@@ -2,7 +2,9 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 
-/// <summary>What the samples' options have in common. Numbers have no thousands separators: 0,5 is a mistake, not 5.</summary>
+/// <summary>
+/// What the samples' options have in common. Numbers have no thousands separators: 0,5 is a mistake, not 5.
+/// </summary>
 internal static class CommandLine
 {
     /// <summary>A whole number within bounds.</summary>
@@ -38,7 +40,9 @@ internal static class CommandLine
         },
     };
 
-    /// <summary>Whether the program is to go on. Where not, the help that was asked for is printed, or what is wrong.</summary>
+    /// <summary>
+    /// Whether the program is to go on. Where not, the help that was asked for is printed, or what is wrong.
+    /// </summary>
     public static bool Goes(RootCommand command, string[] args, out ParseResult parsed, out int exitCode)
     {
         parsed = command.Parse(args);

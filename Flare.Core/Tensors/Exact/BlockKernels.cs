@@ -20,15 +20,19 @@ internal abstract unsafe class BlockKernels
     /// <summary>Counts are multiples of this.</summary>
     public const int Step = 16;
 
-    public static BlockKernels Vector512Kernels { get; } = new BlockKernels<BlockVectors512, Vector512<double>, Vector512<uint>>();
+    public static BlockKernels Vector512Kernels { get; } = new BlockKernels<BlockVectors512, Vector512<double>,
+        Vector512<uint>>();
 
-    public static BlockKernels Vector256Kernels { get; } = new BlockKernels<BlockVectors256, Vector256<double>, Vector256<uint>>();
+    public static BlockKernels Vector256Kernels { get; } = new BlockKernels<BlockVectors256, Vector256<double>,
+        Vector256<uint>>();
 
-    public static BlockKernels PortableKernels { get; } = new BlockKernels<BlockVectors128, Vector128<double>, Vector128<uint>>();
+    public static BlockKernels PortableKernels { get; } = new BlockKernels<BlockVectors128, Vector128<double>,
+        Vector128<uint>>();
 
     /// <summary>The widest that this machine runs.</summary>
     public static BlockKernels Best { get; } =
-        Vector512Kernels.IsSupported ? Vector512Kernels : Vector256Kernels.IsSupported ? Vector256Kernels : PortableKernels;
+        Vector512Kernels.IsSupported ? Vector512Kernels : Vector256Kernels.IsSupported ? Vector256Kernels
+        : PortableKernels;
 
     public abstract bool IsSupported { get; }
 
@@ -49,10 +53,14 @@ internal abstract unsafe class BlockKernels
     /// <param name="weights">A weight for each.</param>
     /// <param name="sourceCount">Number of sources.</param>
     /// <param name="count">Number of elements.</param>
-    public abstract void Fold(double* coarse, double* fine, double bias, bool fresh, float** sources, double* weights, int sourceCount, int count);
+    public abstract void Fold(
+        double* coarse, double* fine, double bias, bool fresh, float** sources, double* weights, int sourceCount,
+        int count);
 
     /// <inheritdoc cref="Fold(double*, double*, double, bool, float**, double*, int, int)"/>
-    public abstract void Fold(double* coarse, double* fine, double bias, bool fresh, double** sources, double* weights, int sourceCount, int count);
+    public abstract void Fold(
+        double* coarse, double* fine, double bias, bool fresh, double** sources, double* weights, int sourceCount,
+        int count);
 
     /// <summary>Moves a block's sums, which may have no fine part yet, to two doubles an element and another
     /// grid.</summary>
@@ -66,11 +74,13 @@ internal abstract unsafe class BlockKernels
     /// <param name="destination">Takes the floats; aligned to 64 bytes.</param>
     /// <param name="pastCache">Whether the destination is too large for the caches to hold.</param>
     /// <param name="count">Number of elements.</param>
-    public abstract void Finish(double* coarse, double* fine, double bias, in Quotient quotient, float* destination, bool pastCache, int count);
+    public abstract void Finish(
+        double* coarse, double* fine, double bias, in Quotient quotient, float* destination, bool pastCache, int count);
 
     /// <summary>Divides a block's sums, to doubles: rounded to nearest, or to odd for one more rounding to a shorter
     /// type.</summary>
-    public abstract void Finish(double* coarse, double* fine, double bias, in Quotient quotient, double* destination, bool toOdd, int count);
+    public abstract void Finish(
+        double* coarse, double* fine, double bias, in Quotient quotient, double* destination, bool toOdd, int count);
 }
 
 /// <inheritdoc/>
@@ -105,20 +115,25 @@ internal sealed unsafe class BlockKernels<TVectors, TDoubles, TBits> : BlockKern
         smallest = TVectors.SmallestOf(min) + 1;
     }
 
-    public override void Fold(double* coarse, double* fine, double bias, bool fresh, float** sources, double* weights, int sourceCount, int count)
+    public override void Fold(
+        double* coarse, double* fine, double bias, bool fresh, float** sources, double* weights, int sourceCount,
+        int count)
     {
         if (fine is null) FoldOne(coarse, fresh, sources, weights, sourceCount, count);
         else FoldTwo(coarse, fine, bias, fresh, sources, weights, sourceCount, count);
     }
 
-    public override void Fold(double* coarse, double* fine, double bias, bool fresh, double** sources, double* weights, int sourceCount, int count)
+    public override void Fold(
+        double* coarse, double* fine, double bias, bool fresh, double** sources, double* weights, int sourceCount,
+        int count)
     {
         if (fine is null) FoldOne(coarse, fresh, sources, weights, sourceCount, count);
         else FoldTwo(coarse, fine, bias, fresh, sources, weights, sourceCount, count);
     }
 
     // Four vectors at a time: with so few operations, the turns of the loop over the sources would cost as much.
-    private static void FoldOne<T>(double* sums, bool fresh, T** sources, double* weights, int sourceCount, int count) where T : unmanaged
+    private static void FoldOne<T>(double* sums, bool fresh, T** sources, double* weights, int sourceCount, int count)
+        where T : unmanaged
     {
         var i = 0;
         for (; i <= count - 2 * Stride; i += 2 * Stride)
@@ -168,7 +183,8 @@ internal sealed unsafe class BlockKernels<TVectors, TDoubles, TBits> : BlockKern
         }
     }
 
-    private static void FoldTwo<T>(double* coarse, double* fine, double bias, bool fresh, T** sources, double* weights, int sourceCount, int count)
+    private static void FoldTwo<T>(
+        double* coarse, double* fine, double bias, bool fresh, T** sources, double* weights, int sourceCount, int count)
         where T : unmanaged
     {
         for (var i = 0; i < count; i += Stride)
@@ -187,7 +203,8 @@ internal sealed unsafe class BlockKernels<TVectors, TDoubles, TBits> : BlockKern
             for (var k = 0; k < sourceCount; k++)
             {
                 var weight = TVectors.Create(weights[k]);
-                if (typeof(T) == typeof(float) && (TVectors.Width == 8 || i % 16 == 0)) ReadAhead(sources[k] + i + BlockLength);
+                if (typeof(T) == typeof(float) && (TVectors.Width == 8 || i % 16 == 0))
+                    ReadAhead(sources[k] + i + BlockLength);
                 Load(sources[k] + i, out var x0, out var x1);
                 var sum0 = TVectors.MultiplyAdd(x0, weight, coarse0);
                 var sum1 = TVectors.MultiplyAdd(x1, weight, coarse1);
@@ -254,7 +271,8 @@ internal sealed unsafe class BlockKernels<TVectors, TDoubles, TBits> : BlockKern
         }
     }
 
-    public override void Finish(double* coarse, double* fine, double bias, in Quotient quotient, float* destination, bool pastCache, int count)
+    public override void Finish(
+        double* coarse, double* fine, double bias, in Quotient quotient, float* destination, bool pastCache, int count)
     {
         var divider = new Divider(bias, quotient);
         for (var i = 0; i < count; i += Stride)
@@ -268,7 +286,8 @@ internal sealed unsafe class BlockKernels<TVectors, TDoubles, TBits> : BlockKern
         }
     }
 
-    public override void Finish(double* coarse, double* fine, double bias, in Quotient quotient, double* destination, bool toOdd, int count)
+    public override void Finish(
+        double* coarse, double* fine, double bias, in Quotient quotient, double* destination, bool toOdd, int count)
     {
         var divider = new Divider(bias, quotient);
         for (var i = 0; i < count; i += TVectors.Width)
@@ -306,7 +325,8 @@ internal sealed unsafe class BlockKernels<TVectors, TDoubles, TBits> : BlockKern
         {
             var dividend = TVectors.Load(coarse + i);
             var dividendRest = TVectors.Create(0);
-            if (fine is not null) dividend = Sum(TVectors.Subtract(dividend, _bias), TVectors.Load(fine + i), out dividendRest);
+            if (fine is not null)
+                dividend = Sum(TVectors.Subtract(dividend, _bias), TVectors.Load(fine + i), out dividendRest);
             var hasRest = fine is not null || _divisorHasRest;
             var first = TVectors.Multiply(dividend, _inverse);
             var result = TVectors.FusedMultiplyAdd(Left(first, dividend, dividendRest, hasRest), _inverse, first);

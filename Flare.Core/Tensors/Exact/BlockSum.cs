@@ -130,7 +130,8 @@ internal struct BlockSum
     private static int LowestGrid(int top) => top - 51;
 
     // Fine sums, at most steps·g/2, stay within 2^53 of the lowest bit.
-    private readonly int HighestGrid(long steps) => _low + 54 - (64 - System.Numerics.BitOperations.LeadingZeroCount((ulong)steps));
+    private readonly int HighestGrid(long steps) =>
+        _low + 54 - (64 - System.Numerics.BitOperations.LeadingZeroCount((ulong)steps));
 
     private readonly bool Fits(int top, long steps) => _grid >= LowestGrid(top) && _grid <= HighestGrid(steps);
 }

@@ -26,7 +26,8 @@ internal static unsafe class Elements
     {
         switch (dtype)
         {
-            case DType.Float64: new ReadOnlySpan<double>(source, count).CopyTo(new Span<double>(destination, count)); break;
+            case DType.Float64: new ReadOnlySpan<double>(source, count).CopyTo(new Span<double>(destination, count));
+            break;
             case DType.Int8: Convert((sbyte*)source); break;
             case DType.Int16: Convert((short*)source); break;
             case DType.Int32: Convert((int*)source); break;
@@ -50,10 +51,12 @@ internal static unsafe class Elements
     {
         switch (dtype)
         {
-            case DType.Float64: new ReadOnlySpan<double>(source, count).CopyTo(new Span<double>(destination, count)); break;
+            case DType.Float64: new ReadOnlySpan<double>(source, count).CopyTo(new Span<double>(destination, count));
+            break;
             case DType.Float32: for (var i = 0; i < count; i++) ((float*)destination)[i] = (float)source[i]; break;
             case DType.Float16: for (var i = 0; i < count; i++) ((Half*)destination)[i] = (Half)source[i]; break;
-            case DType.BFloat16: for (var i = 0; i < count; i++) ((BFloat16*)destination)[i] = (BFloat16)ToOddFloat(source[i]); break;
+            case DType.BFloat16: for (var i = 0; i < count; i++)
+                ((BFloat16*)destination)[i] = (BFloat16)ToOddFloat(source[i]); break;
             case DType.Int8: Convert((sbyte*)destination); break;
             case DType.Int16: Convert((short*)destination); break;
             case DType.Int32: Convert((int*)destination); break;
@@ -65,7 +68,8 @@ internal static unsafe class Elements
 
         void Convert<T>(T* integers) where T : unmanaged, System.Numerics.IBinaryInteger<T>
         {
-            for (var i = 0; i < count; i++) integers[i] = T.CreateSaturating(Math.Round(source[i], MidpointRounding.ToEven));
+            for (var i = 0; i < count; i++)
+                integers[i] = T.CreateSaturating(Math.Round(source[i], MidpointRounding.ToEven));
         }
     }
 

@@ -43,12 +43,14 @@ public sealed unsafe partial class ExactSum
     private static (long[] FirstBlocks, long Count) LayOutBlocks(TensorLayout layout)
     {
         var first = new long[layout.Count + 1];
-        for (var i = 0; i < layout.Count; i++) first[i + 1] = first[i] + (layout[i].Length + BlockLength - 1) / BlockLength;
+        for (var i = 0; i < layout.Count; i++)
+            first[i + 1] = first[i] + (layout[i].Length + BlockLength - 1) / BlockLength;
         return (first, first[^1]);
     }
 
     private int PartCount() =>
-        _scheduler is null or { MaxParallelism: 1 } ? 1 : (int)Math.Clamp(_blockCount / 4, 1, PartsPerThread * _scheduler.MaxParallelism);
+        _scheduler is null or { MaxParallelism: 1 } ? 1
+        : (int)Math.Clamp(_blockCount / 4, 1, PartsPerThread * _scheduler.MaxParallelism);
 
     /// <summary>Adds the batch and, if there is a destination, writes the mean there.</summary>
     private void Run(bool accumulate, StateDict? destination)
@@ -109,7 +111,8 @@ public sealed unsafe partial class ExactSum
         if (Sse.IsSupported) Sse.StoreFence();
     }
 
-    private void UndoPart(int index) => VisitBlocks(ref _parts[index], RangeOf(index).First, _parts[index].Reached, undo: true);
+    private void UndoPart(int index) =>
+        VisitBlocks(ref _parts[index], RangeOf(index).First, _parts[index].Reached, undo: true);
 
     private (long First, long End) RangeOf(int part) =>
         ((long)((Int128)_blockCount * part / _parts.Length), (long)((Int128)_blockCount * (part + 1) / _parts.Length));
@@ -200,7 +203,8 @@ public sealed unsafe partial class ExactSum
         var weights = SumWeights(scratch, members, out var low, out var bits);
         var fresh = sum.MakeRoom(_kernels, cells, at.Padded, range, weights, low, members, Widest(24 + bits));
         if (sum.Form != BlockForm.Wide)
-            _kernels.Fold(cells.Coarse, sum.Fine(cells), sum.Bias, fresh, sources, scratch->Factors, members, at.Padded);
+            _kernels.Fold(
+                cells.Coarse, sum.Fine(cells), sum.Bias, fresh, sources, scratch->Factors, members, at.Padded);
         else
             for (var k = 0; k < members; k++) sum.Wide!.Add(sources[k], at.Count, scratch->Weights[k]);
         return true;
@@ -224,12 +228,15 @@ public sealed unsafe partial class ExactSum
     private void AddIntegers(Place at, ref BlockSum sum, BlockCells cells, Scratch* scratch)
     {
         var weight = scratch->Weights[0];
-        sum.MakeRoom(_kernels, cells, at.Padded, new ValueRange(64, 0), Math.Abs(weight.Value), weight.Exponent, 1, BlockForm.Zero);
+        sum.MakeRoom(
+            _kernels, cells, at.Padded, new ValueRange(64, 0), Math.Abs(weight.Value), weight.Exponent, 1,
+            BlockForm.Zero);
         sum.Wide!.Add((long*)scratch->Sources[0], at.DType == DType.Int64, at.Count, weight);
     }
 
     private BlockForm Widest(int bitsOfProducts) =>
-        _alwaysWide ? BlockForm.Zero : bitsOfProducts <= 53 || _kernels.TakesLongProducts ? BlockForm.Two : BlockForm.One;
+        _alwaysWide ? BlockForm.Zero : bitsOfProducts <= 53 || _kernels.TakesLongProducts ? BlockForm.Two
+        : BlockForm.One;
 
     private static double SumWeights(Scratch* scratch, int members, out int low, out int bits)
     {
@@ -256,17 +263,22 @@ public sealed unsafe partial class ExactSum
                 NativeMemory.Clear(destination, (nuint)(at.Count * at.DType.Size()));
                 return;
             case BlockForm.One or BlockForm.Two when at.DType == DType.Float32:
-                _kernels.Finish(cells.Coarse, sum.Fine(cells), sum.Bias, quotient, (float*)destination, Layout.ByteLength > PastCacheBytes, at.Padded);
+                _kernels.Finish(
+                    cells.Coarse, sum.Fine(cells), sum.Bias, quotient, (float*)destination,
+                    Layout.ByteLength > PastCacheBytes, at.Padded);
                 return;
             case BlockForm.One or BlockForm.Two:
-                _kernels.Finish(cells.Coarse, sum.Fine(cells), sum.Bias, quotient, scratch->Doubles, toOdd: at.DType != DType.Float64, at.Padded);
+                _kernels.Finish(
+                    cells.Coarse, sum.Fine(cells), sum.Bias, quotient, scratch->Doubles,
+                    toOdd: at.DType != DType.Float64, at.Padded);
                 break;
             case BlockForm.Wide when at.DType is DType.Int64 or DType.UInt64:
                 for (var i = 0; i < at.Count; i++)
                     ((ulong*)destination)[i] = sum.Wide!.DivideToInteger(i, quotient, _newWeights.WordsOf(at.Tensor));
                 return;
             default:
-                for (var i = 0; i < at.Count; i++) scratch->Doubles[i] = sum.Wide!.Divide(i, quotient, toOdd: at.DType != DType.Float64);
+                for (var i = 0; i < at.Count; i++)
+                    scratch->Doubles[i] = sum.Wide!.Divide(i, quotient, toOdd: at.DType != DType.Float64);
                 break;
         }
         Elements.FromDoubles(at.DType, scratch->Doubles, destination, at.Count);
@@ -286,11 +298,14 @@ public sealed unsafe partial class ExactSum
             for (var i = start; i < start + count; i++)
             {
                 if (Elements.IsFinite(spec.DType, address, i, out var value)) continue;
-                return new(k, spec.Name, string.Create(CultureInfo.InvariantCulture, $"tensor '{spec.Name}' holds {value} at element {i}"));
+                return new(
+                    k, spec.Name,
+                    string.Create(CultureInfo.InvariantCulture, $"tensor '{spec.Name}' holds {value} at element {i}"));
             }
         }
         // Between the pass and this look at it, somebody wrote to the tensors.
-        throw new InvalidOperationException($"Tensor '{spec.Name}' was written to while it was being aggregated. Freeze() what is shared.");
+        throw new InvalidOperationException(
+            $"Tensor '{spec.Name}' was written to while it was being aggregated. Freeze() what is shared.");
     }
 
     // Empty tensors have no blocks: the tensor found may lie before the block's.

@@ -24,9 +24,11 @@ public sealed unsafe partial class ExactSum
     public void Merge(ExactSum other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        if (ReferenceEquals(this, other)) throw new ArgumentException("A sum cannot be merged with itself.", nameof(other));
+        if (ReferenceEquals(this, other))
+            throw new ArgumentException("A sum cannot be merged with itself.", nameof(other));
         if (other.Layout.DifferenceFrom(Layout) is { } difference)
-            throw new ArgumentException($"The other sum's layout differs from this one's: {difference}.", nameof(other));
+            throw new ArgumentException(
+                $"The other sum's layout differs from this one's: {difference}.", nameof(other));
         if (!_averaged.AsSpan().SequenceEqual(other._averaged))
             throw new ArgumentException("The other sum excludes other tensors than this one.", nameof(other));
         RequireWhole();

@@ -131,7 +131,8 @@ public sealed unsafe partial class ExactSum
             var low = BinaryPrimitives.ReadInt16LittleEndian(head);
             var width = BinaryPrimitives.ReadUInt16LittleEndian(head[2..]);
             if (width == 0 && low == 0) continue;
-            if (width == 0 || !bounds.Allows(low, width)) throw Refused($"tensor '{Layout[tensor].Name}' holds no {bounds}");
+            if (width == 0 || !bounds.Allows(low, width))
+                throw Refused($"tensor '{Layout[tensor].Name}' holds no {bounds}");
 
             var at = PlaceOf(block, tensor);
             var bytes = at.Count * width;

@@ -50,11 +50,15 @@ public sealed unsafe partial class ExactSum : IDisposable
     public ExactSum(TensorLayout layout, ReadOnlySpan<bool> excluded = default, ComputeScheduler? scheduler = null)
         : this(layout, excluded, scheduler, BlockKernels.Best) { }
 
-    internal ExactSum(TensorLayout layout, ReadOnlySpan<bool> excluded, ComputeScheduler? scheduler, BlockKernels kernels, bool alwaysWide = false)
+    internal ExactSum(
+        TensorLayout layout, ReadOnlySpan<bool> excluded, ComputeScheduler? scheduler, BlockKernels kernels,
+        bool alwaysWide = false)
     {
         ArgumentNullException.ThrowIfNull(layout);
         if (!excluded.IsEmpty && excluded.Length != layout.Count)
-            throw new ArgumentException($"There are {excluded.Length} flags for the {layout.Count} tensors of the layout; give one for each.", nameof(excluded));
+            throw new ArgumentException(
+                $"There are {excluded.Length} flags for the {layout.Count} tensors of the layout; give one for each.",
+                nameof(excluded));
         Layout = layout;
         (_kernels, _scheduler, _alwaysWide) = (kernels, scheduler, alwaysWide);
         _averaged = new bool[layout.Count];
@@ -87,7 +91,8 @@ public sealed unsafe partial class ExactSum : IDisposable
     /// one.</summary>
     /// <param name="contributions">Tensors with their weights.</param>
     /// <inheritdoc cref="Add(StateDict, double)" path="/exception"/>
-    public void Add(params ReadOnlySpan<(StateDict Tensors, double Weight)> contributions) => Accumulate(contributions, subtract: false);
+    public void Add(params ReadOnlySpan<(StateDict Tensors, double Weight)> contributions) =>
+        Accumulate(contributions, subtract: false);
 
     /// <summary>Takes a contribution out again: the sum is as if it had never been added.</summary>
     /// <param name="tensors">What was added.</param>
@@ -125,9 +130,14 @@ public sealed unsafe partial class ExactSum : IDisposable
     {
         ArgumentNullException.ThrowIfNull(destination);
         if (destination.Layout.DifferenceFrom(Layout) is { } difference)
-            throw new ArgumentException($"The destination differs from the mean's layout: {difference}.", nameof(destination));
-        if (destination.IsReadOnly) throw new InvalidOperationException("The destination is frozen: it was sent, or belongs to a message. Write to a Clone().");
-        if (Count + last.Length == 0) throw new FlareException(ErrorIds.NothingToAggregate, "There is nothing to aggregate: no contribution was accepted.");
+            throw new ArgumentException(
+                $"The destination differs from the mean's layout: {difference}.", nameof(destination));
+        if (destination.IsReadOnly)
+            throw new InvalidOperationException(
+                "The destination is frozen: it was sent, or belongs to a message. Write to a Clone().");
+        if (Count + last.Length == 0)
+            throw new FlareException(
+                ErrorIds.NothingToAggregate, "There is nothing to aggregate: no contribution was accepted.");
         try
         {
             Prepare(last, subtract: false);
@@ -178,14 +188,16 @@ public sealed unsafe partial class ExactSum : IDisposable
     {
         RequireWhole();
         CountAdditions(contributions.Length);
-        if (_batch.Length < contributions.Length) Array.Resize(ref _batch, Math.Max(contributions.Length, 2 * _batch.Length));
+        if (_batch.Length < contributions.Length)
+            Array.Resize(ref _batch, Math.Max(contributions.Length, 2 * _batch.Length));
         _newWeights.CopyFrom(_weights);
         for (var i = 0; i < contributions.Length; i++)
         {
             var (tensors, weight) = contributions[i];
             ArgumentNullException.ThrowIfNull(tensors, nameof(contributions));
             if (!Weight.IsValid(weight))
-                throw new RefusedContributionException(i, null, Invariant($"its weight is {weight:R}, not a number from 2^-64 to 2^64"));
+                throw new RefusedContributionException(
+                    i, null, Invariant($"its weight is {weight:R}, not a number from 2^-64 to 2^64"));
             var map = MapOf(tensors.Layout, i);
             var exact = new Weight(subtract ? -weight : weight);
             _batch[i] = new(tensors, tensors.Pointer, map, exact);
@@ -194,7 +206,9 @@ public sealed unsafe partial class ExactSum : IDisposable
             {
                 if ((map is null ? tensor : map[tensor]) < 0) continue;
                 if (!_newWeights.TryAdd(tensor, exact))
-                    throw new RefusedContributionException(i, Layout[tensor].Name, Invariant($"tensor '{Layout[tensor].Name}' was never added with the weight {weight:R}"));
+                    throw new RefusedContributionException(
+                        i, Layout[tensor].Name,
+                        Invariant($"tensor '{Layout[tensor].Name}' was never added with the weight {weight:R}"));
             }
         }
     }
@@ -204,7 +218,8 @@ public sealed unsafe partial class ExactSum : IDisposable
         if (_broken)
         {
             throw new InvalidOperationException(
-                "An earlier call was cut short, and its sums are incomplete. Call Reset() and add the contributions again.");
+                "An earlier call was cut short, and its sums are incomplete. Call Reset() and add the contributions "
+                    + "again.");
         }
     }
 
@@ -235,8 +250,12 @@ public sealed unsafe partial class ExactSum : IDisposable
         {
             var spec = layout[i];
             var index = Layout.IndexOf(spec.Name);
-            if (index < 0) throw new RefusedContributionException(contribution, spec.Name, $"the model has no tensor '{spec.Name}'");
-            if (!spec.Equals(Layout[index])) throw new RefusedContributionException(contribution, spec.Name, $"its tensor is {spec}, the model's {Layout[index]}");
+            if (index < 0)
+                throw new RefusedContributionException(
+                    contribution, spec.Name, $"the model has no tensor '{spec.Name}'");
+            if (!spec.Equals(Layout[index]))
+                throw new RefusedContributionException(
+                    contribution, spec.Name, $"its tensor is {spec}, the model's {Layout[index]}");
             map[index] = i;
         }
         if (_maps.Count == MaxMaps) _maps.Clear();
@@ -246,7 +265,8 @@ public sealed unsafe partial class ExactSum : IDisposable
 
     private readonly record struct Term(StateDict Tensors, nint Pointer, int[]? Map, Weight Weight)
     {
-        public Term(StateDict tensors, byte* pointer, int[]? map, Weight weight) : this(tensors, (nint)pointer, map, weight) { }
+        public Term(StateDict tensors, byte* pointer, int[]? map, Weight weight)
+            : this(tensors, (nint)pointer, map, weight) { }
 
         public byte* AddressOf(int tensor)
         {

@@ -25,9 +25,11 @@ internal readonly struct Quotient(double divisor, double divisorRest)
     public double Divide(double dividend, double dividendRest, out double rest)
     {
         var first = dividend * _inverse;
-        var left = Math.FusedMultiplyAdd(-first, divisor, dividend) + Math.FusedMultiplyAdd(-first, divisorRest, dividendRest);
+        var left = Math.FusedMultiplyAdd(-first, divisor, dividend)
+            + Math.FusedMultiplyAdd(-first, divisorRest, dividendRest);
         var quotient = Math.FusedMultiplyAdd(left, _inverse, first);
-        rest = Math.FusedMultiplyAdd(-quotient, divisor, dividend) + Math.FusedMultiplyAdd(-quotient, divisorRest, dividendRest);
+        rest = Math.FusedMultiplyAdd(-quotient, divisor, dividend)
+            + Math.FusedMultiplyAdd(-quotient, divisorRest, dividendRest);
         return quotient;
     }
 

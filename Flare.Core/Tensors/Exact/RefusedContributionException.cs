@@ -5,7 +5,8 @@ namespace Flare;
 public sealed class RefusedContributionException : FlareException
 {
     internal RefusedContributionException(int index, string? tensor, string reason)
-        : base(ErrorIds.Aggregation, $"Contribution {index} is refused: {reason}.") => (Index, Tensor) = (index, tensor);
+        : base(ErrorIds.Aggregation, $"Contribution {index} is refused: {reason}.") =>
+            (Index, Tensor) = (index, tensor);
 
     /// <summary>Index of the contribution among those of the call, from 0.</summary>
     public int Index { get; }

@@ -30,7 +30,9 @@ internal readonly record struct ValueRange(int Top, int Low)
         }
         return largest >= 0xFFE0_0000_0000_0000 ? null
             : largest == 0 ? Zeros
-            : new(Math.Max((int)(largest >> 53), 1) - 1022, Math.Max((int)((least + 1) >> 53), 1) - 1075 + TrailingZeros(values, count));
+            : new(
+                Math.Max((int)(largest >> 53), 1) - 1022, Math.Max((int)((least + 1) >> 53), 1) - 1075
+                + TrailingZeros(values, count));
     }
 
     // Small integers and floats stored as doubles leave most low bits empty, which makes room in the window.

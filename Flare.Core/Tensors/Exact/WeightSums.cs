@@ -41,7 +41,8 @@ internal sealed unsafe class WeightSums(int tensors)
     public bool TryAdd(int tensor, in Weight weight)
     {
         var words = _words.AsSpan(tensor * Words, Words);
-        fixed (long* pointer = words) LongAccumulator.Add(pointer, weight.Exponent - Low, 0, weight.Mantissa, weight.IsNegative);
+        fixed (long* pointer = words) LongAccumulator.Add(
+            pointer, weight.Exponent - Low, 0, weight.Mantissa, weight.IsNegative);
         var negative = LongAccumulator.Normalize(words);
         _counts[tensor] += weight.IsNegative ? -1 : 1;
         return !negative && _counts[tensor] >= 0 && (_counts[tensor] == 0) == (words.IndexOfAnyExcept(0) < 0);

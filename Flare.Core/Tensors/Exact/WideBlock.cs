@@ -107,7 +107,8 @@ internal sealed unsafe class WideBlock
     }
 
     // The words are pinned.
-    private long* At(int element) => (long*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_words)) + element * Words;
+    private long* At(int element) =>
+        (long*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_words)) + element * Words;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private void Add(long* words, double value, in Weight weight)

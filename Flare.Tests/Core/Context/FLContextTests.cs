@@ -7,14 +7,16 @@ public class FLContextTests
 {
     private static RunEngine Engine() => new()
     {
-        Identity = "site-1", JobId = "job", Seed = 42, Time = TimeProvider.System, Logger = NullLogger.Instance, Compute = ComputeScheduler.ThreadPool, Components = [],
+        Identity = "site-1", JobId = "job", Seed = 42, Time = TimeProvider.System, Logger = NullLogger.Instance,
+            Compute = ComputeScheduler.ThreadPool, Components = [],
     };
 
     [Test]
     public void Properties_are_typed_and_live_as_long_as_their_key_says()
     {
         var engine = Engine();
-        var (brief, sticky) = (new FLContextKey<int>("brief"), new FLContextKey<string>("sticky", lifetime: Lifetime.Run));
+        var (brief, sticky) =
+            (new FLContextKey<int>("brief"), new FLContextKey<string>("sticky", lifetime: Lifetime.Run));
         var first = new FLContext(engine);
         first.Set(brief, 1);
         first.Set(sticky, "kept");
@@ -34,13 +36,17 @@ public class FLContextTests
         context.Set(new FLContextKey<int>("x", Visibility.Public), 1);
         Assert.That(() => context.Set(new FLContextKey<int>("x"), 2), Conflict("Public", "Private"));
         Assert.That(() => context.Get(new FLContextKey<long>("x", Visibility.Public)), Conflict("Int32", "Int64"));
-        Assert.That(() => context.Set(new FLContextKey<int>("x", Visibility.Public, Lifetime.Run), 2), Conflict("Context", "Run"));
+        Assert.That(
+            () => context.Set(new FLContextKey<int>("x", Visibility.Public, Lifetime.Run), 2),
+            Conflict("Context", "Run"));
         context.Set(new FLContextKey<int>("y", lifetime: Lifetime.Run), 1);
         Assert.That(() => new FLContext(engine).Set(new FLContextKey<int>("y"), 2), Conflict("Run", "Context"));
         Assert.That(context.Get(new FLContextKey<int>("x", Visibility.Public)), Is.EqualTo(1));
 
         static NUnit.Framework.Constraints.IResolveConstraint Conflict(string is_, string used) =>
-            Throws.TypeOf<FlareException>().With.Property("ErrorId").EqualTo(ErrorIds.ContextProperty).And.Message.Contains(is_).And.Message.Contains(used).And.Message.Contains("one key for it everywhere");
+            Throws.TypeOf<FlareException>().With.Property("ErrorId")
+            .EqualTo(ErrorIds.ContextProperty).And.Message.Contains(is_).And.Message.Contains(
+                used).And.Message.Contains("one key for it everywhere");
     }
 
     [Test]
@@ -54,16 +60,23 @@ public class FLContextTests
         context.Set(new FLContextKey<double>("load", Visibility.Public), 0.5);
         Assert.That(context.PublicProperties()!.ContentEquals(new FlareMap { ["hospital"] = "north", ["load"] = 0.5 }));
         Assert.That(new FLContext(engine).PublicProperties()!.ContentEquals(new FlareMap { ["hospital"] = "north" }));
-        Assert.That(() => new FLContextKey<Uri>("u", Visibility.Public), Throws.ArgumentException.With.Message.Contains("Uri cannot"));
+        Assert.That(
+            () => new FLContextKey<Uri>("u", Visibility.Public),
+            Throws.ArgumentException.With.Message.Contains("Uri cannot"));
     }
 
     [Test]
     public void Seeds_are_frozen_and_independent()
     {
         // Computed by a Python implementation of FNV-1a and SplitMix64's mixer: a run is named by its seed for good.
-        Assert.That(new[] { Seeds.Derive(0, "server"), Seeds.Derive(42, "site-1", "train", 3, "shuffle") }, Is.EqualTo(Frozen));
-        Assert.That(new FLContext(Engine(), taskName: "train", token: new TaskToken("job", 1, 3, 9)).Seed("shuffle"), Is.EqualTo(Seeds.Derive(42, "site-1", "train", 3, "shuffle")));
-        var all = from site in Enumerable.Range(0, 20) from round in Enumerable.Range(0, 20) from purpose in new[] { "", "a", "b" } select Seeds.Derive(7, $"site-{site}", "train", round, purpose);
+        Assert.That(
+            new[] { Seeds.Derive(0, "server"), Seeds.Derive(42, "site-1", "train", 3, "shuffle") }, Is.EqualTo(Frozen));
+        Assert.That(
+            new FLContext(Engine(), taskName: "train", token: new TaskToken("job", 1, 3, 9)).Seed("shuffle"),
+            Is.EqualTo(Seeds.Derive(42, "site-1", "train", 3, "shuffle")));
+        var all = from site in Enumerable.Range(0, 20) from round in Enumerable.Range(
+            0, 20) from purpose in new[] { "", "a", "b" } select Seeds.Derive(
+            7, $"site-{site}", "train", round, purpose);
         Assert.That(all.Distinct().Count(), Is.EqualTo(20 * 20 * 3));
         Assert.That(Seeds.Derive(1, "ab", "c"), Is.Not.EqualTo(Seeds.Derive(1, "a", "bc")));
     }

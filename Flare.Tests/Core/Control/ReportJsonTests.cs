@@ -11,25 +11,31 @@ public partial class ReportJsonTests
 {
     private static RoundReport Report() => new()
     {
-        Number = 3, Workflow = "FedAvg", Targets = 3, Accepted = 1, LateResults = 4, DuplicateResults = 5, IsBest = true,
+        Number = 3, Workflow = "FedAvg", Targets = 3, Accepted = 1, LateResults = 4, DuplicateResults = 5,
+            IsBest = true,
         ModelSha256 = "0123", Elapsed = TimeSpan.FromTicks(1_234_567_890_123),
-        Metrics = new Dictionary<string, double> { ["accuracy"] = 0.1 + 0.2, ["odd"] = double.NaN, ["odder"] = double.NegativeInfinity },
+        Metrics = new Dictionary<string,
+        double> { ["accuracy"] = 0.1 + 0.2, ["odd"] = double.NaN, ["odder"] = double.NegativeInfinity },
         Sites =
         [
             new()
             {
-                Site = "north", Task = "train", Status = SiteStatus.Accepted, Code = ReturnCode.Ok, NumSteps = long.MaxValue, Bytes = 1L << 40,
+                Site = "north", Task = "train", Status = SiteStatus.Accepted, Code = ReturnCode.Ok,
+                    NumSteps = long.MaxValue, Bytes = 1L << 40,
                 Elapsed = TimeSpan.FromSeconds(1.5),
                 Metrics = new FlareMap
                 {
-                    ["accuracy"] = 0.75, ["whole"] = 2.0, ["count"] = 2, ["large"] = 1e300, ["zero"] = -0.0, ["$money"] = 1.5,
+                    ["accuracy"] = 0.75, ["whole"] = 2.0, ["count"] = 2, ["large"] = 1e300, ["zero"] = -0.0,
+                        ["$money"] = 1.5,
                     ["odd"] = double.NaN, ["odder"] = double.PositiveInfinity, ["tiny"] = double.Epsilon,
                 },
             },
             new()
             {
-                Site = "süd", Task = "train", Status = SiteStatus.Failed, Code = ReturnCode.ExecutionException, Reason = "\"it\" <threw>",
-                Error = new() { Site = "süd", Task = "train", Round = 3, Type = "T", Message = "m\n", Stack = "at A\nat B" },
+                Site = "süd", Task = "train", Status = SiteStatus.Failed, Code = ReturnCode.ExecutionException,
+                    Reason = "\"it\" <threw>",
+                Error = new() { Site = "süd", Task = "train", Round = 3, Type = "T", Message = "m\n",
+                    Stack = "at A\nat B" },
             },
             new() { Site = "west", Task = "train", Status = SiteStatus.TimedOut },
         ],
@@ -43,14 +49,20 @@ public partial class ReportJsonTests
         foreach (var (mine, other) in read.Sites.Zip(report.Sites))
         {
             Assert.That(mine with { Metrics = null }, Is.EqualTo(other with { Metrics = null }));
-            Assert.That(mine.Metrics?.ContentEquals(other.Metrics) ?? other.Metrics is null, $"{mine.Metrics} is not {other.Metrics}");
-            Assert.That(mine.Metrics?.Select(m => m.Key), Is.EqualTo(other.Metrics?.Select(m => m.Key)), "in their order");
+            Assert.That(
+                mine.Metrics?.ContentEquals(other.Metrics)
+                ?? other.Metrics is null, $"{mine.Metrics} is not {other.Metrics}");
+            Assert.That(
+                mine.Metrics?.Select(m => m.Key), Is.EqualTo(other.Metrics?.Select(m => m.Key)), "in their order");
         }
         var rest = new Dictionary<string, double>();
-        Assert.That(read with { Metrics = rest, Sites = [] } is { } left && left.ToString() == (report with { Metrics = rest, Sites = [] }).ToString());
+        Assert.That(
+            read with { Metrics = rest, Sites = [] } is { } left
+            && left.ToString() == (report with { Metrics = rest, Sites = [] }).ToString());
         Assert.That(
             (read.Workflow, read.LateResults, read.DuplicateResults, read.ModelSha256, read.Elapsed),
-            Is.EqualTo((report.Workflow, report.LateResults, report.DuplicateResults, report.ModelSha256, report.Elapsed)));
+            Is.EqualTo(
+                (report.Workflow, report.LateResults, report.DuplicateResults, report.ModelSha256, report.Elapsed)));
     }
 
     [Test]
@@ -78,7 +90,8 @@ public partial class ReportJsonTests
         var json = JsonNode.Parse(JsonSerializer.Serialize(Report(), JsonSerializerOptions.Web))!.AsObject();
         Assert.That(json.Select(p => p.Key), Is.EquivalentTo(new[]
         {
-            "number", "workflow", "targets", "accepted", "metrics", "sites", "elapsed", "lateResults", "duplicateResults", "isBest", "modelSha256", "warnings",
+            "number", "workflow", "targets", "accepted", "metrics", "sites", "elapsed", "lateResults",
+                "duplicateResults", "isBest", "modelSha256", "warnings",
         }));
         var site = json["sites"]![0]!;
         Assert.That((string?)site["status"], Is.EqualTo("Accepted"));
@@ -92,7 +105,8 @@ public partial class ReportJsonTests
     public async Task A_federations_own_report_keeps_the_sites_metrics()
     {
         var site = new Scripted((task, input, _, _) => ValueTask.FromResult(
-            task == TaskNames.Train ? Sites.Diff(Dxo.From(input).Tensors, 1) : Dxo.Metrics(("accuracy", 0.75)).ToShareable()));
+            task == TaskNames.Train ? Sites.Diff(Dxo.From(input).Tensors, 1)
+            : Dxo.Metrics(("accuracy", 0.75)).ToShareable()));
         var federation = await Sites.RunAsync(new FedAvg { Rounds = 1 }, Sites.Model(1), site);
         var report = federation.Rounds[0];
         var json = JsonSerializer.Serialize(report);
@@ -106,17 +120,23 @@ public partial class ReportJsonTests
     {
         FlareMap map = new()
         {
-            ["null"] = (string?)null, ["true"] = true, ["text"] = "NaN", ["bytes"] = new byte[] { 1, 2, 255 }, ["least"] = long.MinValue,
-            ["list"] = FlareValue.List(1, 1.0, FlareValue.List(), "x", default), ["map"] = new FlareMap(), ["none"] = Array.Empty<byte>(),
+            ["null"] = (string?)null, ["true"] = true, ["text"] = "NaN", ["bytes"] = new byte[] { 1, 2, 255 },
+                ["least"] = long.MinValue,
+            ["list"] = FlareValue.List(1, 1.0, FlareValue.List(), "x", default), ["map"] = new FlareMap(),
+            ["none"] = Array.Empty<byte>(),
             ["deep"] = new FlareMap { ["$bytes"] = "AQ==", ["$"] = new FlareMap { ["$number"] = "NaN" } },
         };
         var json = JsonSerializer.Serialize(map);
         Assert.That(JsonSerializer.Deserialize<FlareMap>(json)!.ContentEquals(map), json);
-        Assert.That(() => JsonSerializer.Serialize(new FlareMap { ["w"] = Sites.Model(1) }), Throws.TypeOf<NotSupportedException>().With.Message.Contains("SaveAsync"));
+        Assert.That(
+            () => JsonSerializer.Serialize(new FlareMap { ["w"] = Sites.Model(1) }),
+            Throws.TypeOf<NotSupportedException>().With.Message.Contains("SaveAsync"));
     }
 
-    [TestCase("[]"), TestCase("1"), TestCase("""{"a":1,"a":2}"""), TestCase("""{"":1}"""), TestCase("""{"a":{"$number":1}}""")]
-    [TestCase("""{"a":{"$number":"1"}}"""), TestCase("""{"a":{"$bytes":"?"}}"""), TestCase("""{"a":{"$bytes":"AQ==","b":1}}""")]
+    [TestCase("[]"), TestCase("1"), TestCase("""{"a":1,"a":2}"""), TestCase("""{"":1}"""),
+        TestCase("""{"a":{"$number":1}}""")]
+    [TestCase("""{"a":{"$number":"1"}}"""), TestCase("""{"a":{"$bytes":"?"}}"""),
+        TestCase("""{"a":{"$bytes":"AQ==","b":1}}""")]
     [TestCase("""{"a":{"b":1,"$bytes":"AQ=="}}"""), TestCase("""{"a":{"$other":1}}"""), TestCase("""{"a":""")]
     public void What_is_no_map_is_refused_as_JSON(string json) =>
         Assert.That(() => JsonSerializer.Deserialize<FlareMap>(json), Throws.InstanceOf<JsonException>());

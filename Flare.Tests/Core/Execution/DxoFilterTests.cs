@@ -20,7 +20,8 @@ public class DxoFilterTests
 
     private sealed class Returning(Func<Dxo, Dxo?> make) : DxoFilter(DataKind.WeightDiff)
     {
-        protected override ValueTask<Dxo> FilterAsync(Dxo data, FLContext context, CancellationToken abort) => ValueTask.FromResult(make(data)!);
+        protected override ValueTask<Dxo> FilterAsync(Dxo data, FLContext context, CancellationToken abort) =>
+            ValueTask.FromResult(make(data)!);
     }
 
     /// <summary>
@@ -41,7 +42,8 @@ public class DxoFilterTests
                 await rounds.CommitAsync(1, Sites.Model(1), new(), abort);
             }),
             Sites.Model(1),
-            f => f.AddServerComponent(listener).ConfigureSites((site, _) => site.AddFilter(FilterPlace.SiteOut, filter)),
+            f => f.AddServerComponent(listener)
+            .ConfigureSites((site, _) => site.AddFilter(FilterPlace.SiteOut, filter)),
             new Scripted((_, _, _, _) => ValueTask.FromResult(answer)));
         return (arrived, federation.Rounds[0].Sites[0].Reason);
     }
@@ -55,7 +57,9 @@ public class DxoFilterTests
         var data = Dxo.From(arrived!);
         Assert.That((data.Kind, data.Tensors.Values()[0]), Is.EqualTo((DataKind.WeightDiff, 6f)));
         Assert.That(data.Meta[MetaKey.NumStepsCurrentRound.Name].AsInteger(), Is.EqualTo(7));
-        Assert.That((arrived!.Headers["note"].AsText(), arrived.ContentType, arrived.TaskName), Is.EqualTo(("kept", "DXO", "question")));
+        Assert.That(
+            (arrived!.Headers["note"].AsText(), arrived.ContentType, arrived.TaskName),
+            Is.EqualTo(("kept", "DXO", "question")));
     }
 
     [Test]
@@ -73,7 +77,8 @@ public class DxoFilterTests
     public async Task Members_of_a_collection_are_filtered_each_for_itself()
     {
         var inner = Dxo.Collection(("deep", Dxo.WeightDiff(Model(5))));
-        var answer = Dxo.Collection(("model", Dxo.WeightDiff(Model(3))), ("quality", Dxo.Metrics(("loss", 1))), ("more", inner)).ToShareable();
+        var answer = Dxo.Collection(
+            ("model", Dxo.WeightDiff(Model(3))), ("quality", Dxo.Metrics(("loss", 1))), ("more", inner)).ToShareable();
         var (arrived, _) = await SendAsync(new Doubling(DataKind.WeightDiff), answer);
         var data = Dxo.From(arrived!);
         Assert.That(data.Member("model").Tensors.Values()[0], Is.EqualTo(6f));
@@ -84,10 +89,16 @@ public class DxoFilterTests
     private static IEnumerable<TestCaseData> PastTheFilter()
     {
         yield return Case("weights", Dxo.Weights(Model(1)).ToShareable());
-        yield return Case("metrics with a model among their values", new Dxo(DataKind.Metrics, null, new() { ["m"] = FlareValue.List(Model(1)) }).ToShareable());
-        yield return Case("metrics with a model among their facts", new Dxo(DataKind.Metrics, null, null, new() { ["m"] = Model(1) }).ToShareable());
-        yield return Case("a model in a collection", Dxo.Collection(("m", new Dxo(DataKind.Model, Model(1)))).ToShareable());
-        yield return Case("a model beside a collection's members", new Dxo(DataKind.Collection, Model(1)).ToShareable());
+        yield return Case(
+            "metrics with a model among their values",
+            new Dxo(DataKind.Metrics, null, new() { ["m"] = FlareValue.List(Model(1)) }).ToShareable());
+        yield return Case(
+            "metrics with a model among their facts",
+            new Dxo(DataKind.Metrics, null, null, new() { ["m"] = Model(1) }).ToShareable());
+        yield return Case(
+            "a model in a collection", Dxo.Collection(("m", new Dxo(DataKind.Model, Model(1)))).ToShareable());
+        yield return Case(
+            "a model beside a collection's members", new Dxo(DataKind.Collection, Model(1)).ToShareable());
         yield return Case("a body that is no DXO", new Shareable(new() { ["m"] = Model(1) }));
         yield return Case("text that is no DXO", new Shareable(new() { ["m"] = "text" }));
         var header = Dxo.Metrics(("accuracy", 1)).ToShareable();
@@ -102,7 +113,9 @@ public class DxoFilterTests
     {
         var (arrived, reason) = await SendAsync(new Doubling(DataKind.WeightDiff), answer);
         Assert.That(arrived, Is.Null);
-        Assert.That(reason, Does.Contain("TaskResultFilterError").And.Contain("Doubling").And.Contain("WeightDiff").And.Contain("question"));
+        Assert.That(
+            reason, Does.Contain("TaskResultFilterError").And.Contain("Doubling").And.Contain("WeightDiff").And.Contain(
+                "question"));
     }
 
     [Test]

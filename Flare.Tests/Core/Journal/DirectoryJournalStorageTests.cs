@@ -7,7 +7,8 @@ public class DirectoryJournalStorageTests
     private string _folder = "";
 
     [SetUp]
-    public void CreateFolder() => _folder = Path.Combine(Directory.CreateTempSubdirectory("flare-").FullName, "a", "journal");
+    public void CreateFolder() =>
+        _folder = Path.Combine(Directory.CreateTempSubdirectory("flare-").FullName, "a", "journal");
 
     [TearDown]
     public void DeleteFolder() => Directory.Delete(Path.GetFullPath(Path.Combine(_folder, "../..")), recursive: true);
@@ -27,7 +28,8 @@ public class DirectoryJournalStorageTests
                 });
         Assert.That(Directory.GetFiles(_folder).Select(Path.GetFileName), Is.EquivalentTo(new[]
         {
-            "journal.flare", "journal.lock", "model-000002.safetensors", "model-000003.safetensors", "state%2Fbest-000001.safetensors",
+            "journal.flare", "journal.lock", "model-000002.safetensors", "model-000003.safetensors",
+                "state%2Fbest-000001.safetensors",
         }));
 
         await using var reopened = await Journal.OpenAsync(await DirectoryJournalStorage.OpenAsync(_folder), job);
@@ -53,7 +55,8 @@ public class DirectoryJournalStorageTests
     [Test]
     public async Task A_journal_that_cannot_be_opened_frees_its_folder()
     {
-        await (await Journal.OpenAsync(await DirectoryJournalStorage.OpenAsync(_folder), new() { JobId = "a", Seed = 1 })).DisposeAsync();
+        await (await Journal.OpenAsync(
+            await DirectoryJournalStorage.OpenAsync(_folder), new() { JobId = "a", Seed = 1 })).DisposeAsync();
         var storage = await DirectoryJournalStorage.OpenAsync(_folder);
         Assert.ThrowsAsync<FlareException>(() => Journal.OpenAsync(storage, new() { JobId = "b", Seed = 1 }));
         await using var free = await DirectoryJournalStorage.OpenAsync(_folder);
@@ -84,7 +87,8 @@ public class DirectoryJournalStorageTests
     {
         await using var storage = await DirectoryJournalStorage.OpenAsync(_folder);
         await storage.ReplaceAsync("log", s => { s.Write([1]); return 0; });
-        Assert.ThrowsAsync<InvalidDataException>(() => storage.ReplaceAsync<int>("log", s => { s.Write([2]); throw new InvalidDataException(); }));
+        Assert.ThrowsAsync<InvalidDataException>(
+            () => storage.ReplaceAsync<int>("log", s => { s.Write([2]); throw new InvalidDataException(); }));
         Assert.That(await ReadAsync(storage, "log"), Is.EqualTo(new byte[] { 1 }));
         Assert.That(Directory.GetFiles(_folder), Has.Length.EqualTo(2), "the file and the lock");
     }
@@ -103,7 +107,8 @@ public class DirectoryJournalStorageTests
         Assert.That(names.Select(n => File.Exists(Path.Combine(_folder, n))), Is.EqualTo(new[] { false, true }));
     }
 
-    [TestCase("../log"), TestCase("a/b"), TestCase(".."), TestCase("."), TestCase("journal.lock"), TestCase("log.tmp"), TestCase("")]
+    [TestCase("../log"), TestCase("a/b"), TestCase(".."), TestCase("."), TestCase("journal.lock"), TestCase("log.tmp"),
+        TestCase("")]
     public async Task A_name_that_leaves_the_folder_or_is_the_storages_own_is_refused(string name)
     {
         await using var storage = await DirectoryJournalStorage.OpenAsync(_folder);
@@ -125,7 +130,8 @@ public class DirectoryJournalStorageTests
         Assert.That(scheduler.Runs, Is.EqualTo(8));
     }
 
-    private static Task<byte[]> ReadAsync(DirectoryJournalStorage storage, string name) => storage.ReadAsync(name, stream =>
+    private static Task<byte[]> ReadAsync(DirectoryJournalStorage storage, string name) =>
+        storage.ReadAsync(name, stream =>
     {
         var bytes = new byte[stream.Length];
         stream.ReadExactly(bytes);

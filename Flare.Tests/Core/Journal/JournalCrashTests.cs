@@ -4,8 +4,9 @@ using Flare.Runtime;
 namespace Flare.Tests.Core.Journaling;
 
 /// <summary>
-/// A job of two workflows on a disk that crashes at each of its operations in turn, with every tear of an append. The model: a list
-/// of steps, of which the recovered journal holds a prefix, no shorter than what was acknowledged, no longer than what was begun.
+/// A job of two workflows on a disk that crashes at each of its operations in turn, with every tear of an append. The
+/// model: a list of steps, of which the recovered journal holds a prefix, no shorter than what was acknowledged, no
+/// longer than what was begun.
 /// </summary>
 public class JournalCrashTests
 {
@@ -15,9 +16,11 @@ public class JournalCrashTests
 
     private static readonly JournalIdentity Job = new() { JobId = "crash", Seed = 1 };
 
-    // Round r of workflow w; a new best model where Best says so; null: the workflow completes, and after the last the job.
+    // Round r of workflow w; a new best model where Best says so; null: the workflow completes, and after the last the
+    // job.
     private static readonly (int Workflow, int? Round, bool Best)[] Steps =
-        [(0, 1, true), (0, 2, false), (0, 4, true), (0, null, false), (1, 0, false), (1, null, false), (2, null, false)];
+        [(0, 1, true), (0, 2, false), (0, 4, true), (0, null, false), (1, 0, false), (1, null, false),
+            (2, null, false)];
 
     [Test]
     public async Task Every_crash_leaves_the_last_acknowledged_step_or_the_one_in_flight()
@@ -44,7 +47,9 @@ public class JournalCrashTests
                     await using var done = await Journal.OpenAsync(restarted.Restarted(), Job);
                     Assert.That(RequirePrefix(done, $"{crash}, carried on"), Is.EqualTo(Steps.Length));
                     Assert.That(done.Warnings, Is.Empty);
-                    if (found <= LastCommit) Assert.That(restarted.Files, Has.Count.EqualTo(Files), $"{crash}: a commit cleans up behind it");
+                    if (found <= LastCommit)
+                        Assert.That(
+                            restarted.Files, Has.Count.EqualTo(Files), $"{crash}: a commit cleans up behind it");
                 }
         Assert.That(runs, Is.GreaterThan(500), "the job is long enough to be worth crashing");
     }
@@ -77,10 +82,15 @@ public class JournalCrashTests
         var disk = new MemoryStorage();
         await using var journal = await Journal.OpenAsync(disk, Job);
         await RunAsync(journal, 0, () => { });
-        return [.. disk.Trace.Select(t => t.Split(' ')).Select(t => t[0] == "append" ? int.Parse(t[2], CultureInfo.InvariantCulture) : 1)];
+        return [
+            .. disk.Trace.Select(t => t.Split(' '))
+            .Select(t => t[0] == "append" ? int.Parse(t[2], CultureInfo.InvariantCulture) : 1)];
     }
 
-    /// <summary>Opens, and takes the job on until the disk dies. Returns the acknowledged steps, those of earlier servers included.</summary>
+    /// <summary>
+    /// Opens, and takes the job on until the disk dies. Returns the acknowledged steps, those of earlier servers
+    /// included.
+    /// </summary>
     private static async Task<int> RunUntilCrashAsync(MemoryStorage disk, int acknowledged)
     {
         try

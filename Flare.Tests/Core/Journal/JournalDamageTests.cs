@@ -135,7 +135,8 @@ public class JournalDamageTests
         var (round, warnings) = await OpenAsync(disk);
         Assert.That(round, Is.EqualTo(4));
         Assert.That(warnings, Has.One.Contains("'model-000005.safetensors'"));
-        Assert.That(warnings, Has.One.Contains("rounds that were announced"), "a file is gone that only round 5 deletes");
+        Assert.That(
+            warnings, Has.One.Contains("rounds that were announced"), "a file is gone that only round 5 deletes");
 
         // Of two lost rounds no model is left to go on with: refused, and the message says what the log lacks.
         disk.Files[Journal.LogName] = log[..(int)records[^2].Offset];
@@ -159,7 +160,8 @@ public class JournalDamageTests
         var log = new ArrayBufferWriter<byte>();
         JournalLog.WriteHeader(log);
         // It says all that the first record says, and is of another type.
-        JournalLog.WriteRecord(log, (JournalRecordType)type, new FlareMap(Job.ToMap()) { ["epoch"] = 1, ["after"] = 0 });
+        JournalLog.WriteRecord(
+            log, (JournalRecordType)type, new FlareMap(Job.ToMap()) { ["epoch"] = 1, ["after"] = 0 });
         var disk = new MemoryStorage { Files = { [Journal.LogName] = log.WrittenSpan.ToArray() } };
         Assert.That(() => Journal.OpenAsync(disk, Job), Throws.TypeOf<FlareException>()
             .With.Message.Contains("offset 16"));

@@ -8,7 +8,8 @@ namespace Flare.Tests.Core.Journaling;
 /// <summary>The log's bytes, as docs/journal.md freezes them.</summary>
 public class JournalFormatTests
 {
-    private static readonly JournalIdentity Job = new() { JobId = "digits", Seed = -42, LayoutFingerprint = "abc", Workflows = "fedavg" };
+    private static readonly JournalIdentity Job = new() { JobId = "digits", Seed = -42, LayoutFingerprint = "abc",
+        Workflows = "fedavg" };
 
     // Written by format version 1. Files like these lie on people's disks: they must open for ever.
     private const string FrozenLog =
@@ -28,12 +29,14 @@ public class JournalFormatTests
     [Test]
     public async Task A_journal_of_version_1_opens()
     {
-        var disk = new MemoryStorage { Files = { [Journal.LogName] = Frozen, ["model-000001.safetensors"] = Convert.FromHexString(FrozenModel) } };
+        var disk = new MemoryStorage {
+            Files = { [Journal.LogName] = Frozen, ["model-000001.safetensors"] = Convert.FromHexString(FrozenModel) } };
         await using var journal = await Journal.OpenAsync(disk, Job);
         Assert.That(journal.Epoch, Is.EqualTo(3));
         Assert.That(journal.Warnings, Is.Empty);
         var recovered = journal.Recovered!;
-        Assert.That((recovered.Workflow, recovered.LastRound, recovered.IsCompleted), Is.EqualTo((1, (int?)null, true)));
+        Assert.That(
+            (recovered.Workflow, recovered.LastRound, recovered.IsCompleted), Is.EqualTo((1, (int?)null, true)));
         Assert.That(recovered.Model!.ContentEquals(StateDict.Create(("w", [1.5f, -2f]))));
         Assert.That(recovered.Snapshots["best"], Is.SameAs(recovered.Model));
         Assert.That(recovered.Values.ContentEquals(new() { ["rate"] = 0.5 }));
@@ -60,9 +63,15 @@ public class JournalFormatTests
 
     [Test]
     public void The_numbers_of_record_types_are_frozen() =>
-        Assert.That(Enum.GetValues<JournalRecordType>().Select(t => $"{(byte)t} {t}"), Is.EqualTo(new[] { "1 JobStarted", "2 ServerStarted", "3 RoundCommitted", "4 WorkflowCompleted", "5 JobCompleted" }));
+        Assert.That(
+            Enum.GetValues<JournalRecordType>()
+            .Select(t => $"{(byte)t} {t}"),
+            Is.EqualTo(
+                new[] { "1 JobStarted", "2 ServerStarted", "3 RoundCommitted", "4 WorkflowCompleted",
+                    "5 JobCompleted" }));
 
-    [TestCase("", 0x00000000u), TestCase("123456789", 0xe3069283u), TestCase("The quick brown fox jumps over the lazy dog", 0x22620404u)]
+    [TestCase("", 0x00000000u), TestCase("123456789", 0xe3069283u),
+        TestCase("The quick brown fox jumps over the lazy dog", 0x22620404u)]
     public void The_checksum_is_CRC_32C(string text, uint expected)
     {
         var bytes = Encoding.ASCII.GetBytes(text);
@@ -79,14 +88,18 @@ public class JournalFormatTests
             var records = JournalLog.Read(Frozen.AsSpan(0, length), "cut", out var sound);
             Assert.That(records.Select(r => r.Offset), Is.EqualTo(whole.Select(r => r.Offset).Take(records.Count)));
             Assert.That(sound, Is.LessThanOrEqualTo(length));
-            Assert.That(whole.Count(r => r.Offset < length) - records.Count, Is.LessThanOrEqualTo(1), "only the record that was cut is missing");
+            Assert.That(
+                whole.Count(r => r.Offset < length) - records.Count, Is.LessThanOrEqualTo(1),
+                "only the record that was cut is missing");
         }
     }
 
     [Test]
     public async Task A_torn_tail_is_cut_off_with_a_warning()
     {
-        var disk = new MemoryStorage { Files = { [Journal.LogName] = [.. Frozen, 1, 2, 3], ["model-000001.safetensors"] = Convert.FromHexString(FrozenModel) } };
+        var disk = new MemoryStorage {
+            Files = { [Journal.LogName] = [.. Frozen, 1, 2, 3],
+                ["model-000001.safetensors"] = Convert.FromHexString(FrozenModel) } };
         await using (var journal = await Journal.OpenAsync(disk, Job))
             Assert.That(journal.Warnings, Has.One.Contains("3 bytes"));
         await using var reopened = await Journal.OpenAsync(disk, Job);
@@ -115,13 +128,17 @@ public class JournalFormatTests
 
     [TestCase(0), TestCase(5), TestCase(15)]
     public void A_file_shorter_than_a_header_is_no_journal(int length) =>
-        Assert.That(() => JournalLog.Read(Frozen.AsSpan(0, length), "short", out _), Throws.TypeOf<FlareException>().With.Message.Contains("offset 0"));
+        Assert.That(
+            () => JournalLog.Read(Frozen.AsSpan(0, length), "short", out _),
+            Throws.TypeOf<FlareException>().With.Message.Contains("offset 0"));
 
     [Test]
     public void A_log_that_names_no_job_is_refused()
     {
         var disk = new MemoryStorage { Files = { [Journal.LogName] = Frozen[..JournalLog.HeaderLength] } };
-        Assert.That(() => Journal.OpenAsync(disk, Job), Throws.TypeOf<FlareException>().With.Message.Contains("no job is named"));
+        Assert.That(
+            () => Journal.OpenAsync(disk, Job),
+            Throws.TypeOf<FlareException>().With.Message.Contains("no job is named"));
     }
 
     [Test]
@@ -130,7 +147,10 @@ public class JournalFormatTests
         var log = Frozen;
         BinaryPrimitives.WriteUInt32LittleEndian(log.AsSpan(8), 2);
         BinaryPrimitives.WriteUInt32LittleEndian(log.AsSpan(12), Crc32C.Compute(log.AsSpan(0, 12)));
-        Assert.That(() => JournalLog.Read(log, "newer", out _), Throws.TypeOf<FlareException>().With.Message.Contains("format version 2").And.Message.Contains("newer one"));
+        Assert.That(
+            () => JournalLog.Read(log, "newer", out _),
+            Throws.TypeOf<FlareException>().With.Message.Contains("format version 2").And.Message.Contains(
+                "newer one"));
     }
 
     [Test]
@@ -139,20 +159,34 @@ public class JournalFormatTests
         var output = new ArrayBufferWriter<byte>();
         output.Write(Frozen);
         JournalLog.WriteRecord(output, (JournalRecordType)6, []);
-        Assert.That(() => JournalLog.Read(output.WrittenSpan, "newer", out _), Throws.TypeOf<FlareException>().With.Message.Contains("type 6"));
+        Assert.That(
+            () => JournalLog.Read(output.WrittenSpan, "newer", out _),
+            Throws.TypeOf<FlareException>().With.Message.Contains("type 6"));
     }
 
     private static IEnumerable<TestCaseData> Contradictions()
     {
-        FlareMap round = new() { ["number"] = 2, ["workflow"] = 0, ["round"] = 9, ["snapshots"] = FlareValue.List(), ["report"] = new FlareMap(), ["values"] = new FlareMap() };
+        FlareMap round = new() { ["number"] = 2, ["workflow"] = 0, ["round"] = 9, ["snapshots"] = FlareValue.List(),
+            ["report"] = new FlareMap(), ["values"] = new FlareMap() };
         yield return new((int)JournalRecordType.JobStarted, Job.ToMap()) { TestName = "A second job" };
-        yield return new((int)JournalRecordType.ServerStarted, new FlareMap { ["epoch"] = 5, ["after"] = 0 }) { TestName = "An epoch left out" };
-        yield return new((int)JournalRecordType.ServerStarted, new FlareMap { ["epoch"] = 3 }) { TestName = "A value left out" };
-        yield return new((int)JournalRecordType.ServerStarted, new FlareMap { ["epoch"] = "3", ["after"] = 0 }) { TestName = "A value of another kind" };
+        yield return new(
+            (int)JournalRecordType.ServerStarted,
+            new FlareMap { ["epoch"] = 5, ["after"] = 0 }) { TestName = "An epoch left out" };
+        yield return new(
+            (int)JournalRecordType.ServerStarted, new FlareMap { ["epoch"] = 3 }) { TestName = "A value left out" };
+        yield return new(
+            (int)JournalRecordType.ServerStarted,
+            new FlareMap { ["epoch"] = "3", ["after"] = 0 }) { TestName = "A value of another kind" };
         yield return new((int)JournalRecordType.RoundCommitted, round) { TestName = "A round after the job's end" };
-        yield return new((int)JournalRecordType.RoundCommitted, new FlareMap(round) { ["number"] = 1 }) { TestName = "A number twice" };
-        yield return new((int)JournalRecordType.RoundCommitted, new FlareMap(round) { ["round"] = 1L << 40 }) { TestName = "A round beyond all rounds" };
-        yield return new((int)JournalRecordType.WorkflowCompleted, new FlareMap { ["workflow"] = 0 }) { TestName = "A workflow completed twice" };
+        yield return new(
+            (int)JournalRecordType.RoundCommitted,
+            new FlareMap(round) { ["number"] = 1 }) { TestName = "A number twice" };
+        yield return new(
+            (int)JournalRecordType.RoundCommitted,
+            new FlareMap(round) { ["round"] = 1L << 40 }) { TestName = "A round beyond all rounds" };
+        yield return new(
+            (int)JournalRecordType.WorkflowCompleted,
+            new FlareMap { ["workflow"] = 0 }) { TestName = "A workflow completed twice" };
         yield return new((int)JournalRecordType.JobCompleted, new FlareMap()) { TestName = "A job completed twice" };
     }
 
@@ -163,7 +197,9 @@ public class JournalFormatTests
         output.Write(Frozen);
         JournalLog.WriteRecord(output, (JournalRecordType)type, payload);
         var disk = new MemoryStorage { Files = { [Journal.LogName] = output.WrittenSpan.ToArray() } };
-        Assert.That(() => Journal.OpenAsync(disk, Job), Throws.TypeOf<FlareException>().With.Message.Contains($"offset {Frozen.Length}"));
+        Assert.That(
+            () => Journal.OpenAsync(disk, Job),
+            Throws.TypeOf<FlareException>().With.Message.Contains($"offset {Frozen.Length}"));
     }
 
     [Test]
@@ -182,7 +218,9 @@ public class JournalFormatTests
             if (random.Next(2) == 0) MendChecksums(log, records);
             try
             {
-                await (await Journal.OpenAsync(new MemoryStorage { Files = { [Journal.LogName] = log, ["model-000001.safetensors"] = model } }, Job)).DisposeAsync();
+                await (await Journal.OpenAsync(
+                    new MemoryStorage { Files = { [Journal.LogName] = log, ["model-000001.safetensors"] = model } },
+                    Job)).DisposeAsync();
                 opened++;
             }
             catch (FlareException e)
@@ -203,7 +241,9 @@ public class JournalFormatTests
             var end = i + 1 < records.Count ? (int)records[i + 1].Offset : Frozen.Length;
             if (end > log.Length) return;
             Frozen.AsSpan(begin, 4).CopyTo(log.AsSpan(begin));
-            var crc = Crc32C.Compute(log.AsSpan(begin, 5), log.AsSpan(begin + JournalLog.RecordHeadLength, end - begin - JournalLog.RecordHeadLength));
+            var crc = Crc32C.Compute(
+                log.AsSpan(begin, 5),
+                log.AsSpan(begin + JournalLog.RecordHeadLength, end - begin - JournalLog.RecordHeadLength));
             BinaryPrimitives.WriteUInt32LittleEndian(log.AsSpan(begin + 5), crc);
         }
     }

@@ -20,11 +20,15 @@ public class JournalOfOldTests
         Assert.That(journal.Warnings, Is.Empty);
         var recovered = journal.Recovered!;
         Assert.That((job.JobId, job.Seed, recovered.LastRound), Is.EqualTo(("golden", 42L, (int?)3)));
-        Assert.That(recovered.Values["list"] == FlareValue.List(1, -200, 70000, 1L << 40, 0.25, "é→𝄞", true, default, new byte[] { 1, 2, 3 }));
+        Assert.That(
+            recovered.Values["list"] == FlareValue.List(
+                1, -200, 70000, 1L << 40, 0.25, "é→𝄞", true, default, new byte[] { 1, 2, 3 }));
         Assert.That(recovered.Values["nested"].AsMap()["a"].AsMap()["long"].AsText(), Is.EqualTo(new string('x', 300)));
         Assert.That(recovered.Snapshots["state/momentum"]["w"].ToArray<float>(), Is.EqualTo(new[] { 3f, 2f }));
         var reports = recovered.Reports.Select(r => RoundReport.FromMap(r.Report)).ToArray();
-        Assert.That(reports.Select(r => (r.Number, r.Targets, r.Accepted)), Is.EqualTo(new[] { (1, 3, 2), (2, 3, 2), (3, 3, 2) }));
+        Assert.That(
+            reports.Select(r => (r.Number, r.Targets, r.Accepted)),
+            Is.EqualTo(new[] { (1, 3, 2), (2, 3, 2), (3, 3, 2) }));
         Assert.That(reports[1].Metrics["accuracy"], Is.EqualTo(0.7));
         Assert.That(reports[1].Sites.Single(s => s.Site == "site-3").Error!.Message, Is.EqualTo("no data today"));
     }
@@ -34,7 +38,8 @@ public class JournalOfOldTests
     {
         var output = new ArrayBufferWriter<byte>();
         JournalLog.WriteHeader(output);
-        foreach (var record in JournalLog.Read(Log, "old", out _)) JournalLog.WriteRecord(output, record.Type, record.Payload);
+        foreach (var record in JournalLog.Read(Log, "old", out _))
+            JournalLog.WriteRecord(output, record.Type, record.Payload);
         Assert.That(output.WrittenSpan.SequenceEqual(Log));
     }
 

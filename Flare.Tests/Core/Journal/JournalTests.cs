@@ -4,7 +4,8 @@ namespace Flare.Tests.Core.Journaling;
 
 public class JournalTests
 {
-    private static readonly JournalIdentity Job = new() { JobId = "digits", Seed = 42, LayoutFingerprint = "abc", Workflows = "fedavg" };
+    private static readonly JournalIdentity Job = new() { JobId = "digits", Seed = 42, LayoutFingerprint = "abc",
+        Workflows = "fedavg" };
 
     [Test]
     public async Task A_new_journal_has_nothing_to_recover_and_each_opening_is_an_epoch()
@@ -63,16 +64,22 @@ public class JournalTests
         }
         await using (var journal = await Journal.OpenAsync(disk, Job))
         {
-            Assert.That((journal.Recovered!.Workflow, journal.Recovered.LastRound), Is.EqualTo((1, (int?)null)), "the next workflow, with no round yet");
+            Assert.That(
+                (journal.Recovered!.Workflow, journal.Recovered.LastRound), Is.EqualTo((1, (int?)null)),
+                "the next workflow, with no round yet");
             Assert.That(journal.Recovered.Model!.ContentEquals(Model(5)));
             await journal.CommitRoundAsync(Round(1, 0, Model(6)));
             await journal.CompleteWorkflowAsync(1);
             await journal.CompleteJobAsync();
-            Assert.That(async () => await journal.CompleteJobAsync(), Throws.InvalidOperationException.With.Message.Contains("complete"));
+            Assert.That(
+                async () => await journal.CompleteJobAsync(),
+                Throws.InvalidOperationException.With.Message.Contains("complete"));
         }
         await using var done = await Journal.OpenAsync(disk, Job);
         Assert.That(done.Recovered!.IsCompleted);
-        Assert.That(async () => await done.CommitRoundAsync(Round(2, 0, Model(7))), Throws.InvalidOperationException.With.Message.Contains("complete"));
+        Assert.That(
+            async () => await done.CommitRoundAsync(Round(2, 0, Model(7))),
+            Throws.InvalidOperationException.With.Message.Contains("complete"));
     }
 
     [Test]
@@ -82,7 +89,8 @@ public class JournalTests
         await using var journal = await Journal.OpenAsync(disk, Job);
         for (var round = 1; round <= 3; round++)
             await journal.CommitRoundAsync(Round(0, round, Model(round)));
-        Assert.That(disk.Trace.Select(t => t.StartsWith("append", StringComparison.Ordinal) ? "append" : t), Is.EqualTo(new[]
+        Assert.That(
+            disk.Trace.Select(t => t.StartsWith("append", StringComparison.Ordinal) ? "append" : t), Is.EqualTo(new[]
         {
             "replace journal.flare", "append",
             "replace model-000001.safetensors", "append",
@@ -112,7 +120,10 @@ public class JournalTests
             "replace journal.flare", "replace model-000001.safetensors",
             "replace model-000002.safetensors", "replace model-000003.safetensors", "replace model-000004.safetensors",
         }));
-        Assert.That(disk.Files.Keys, Is.EquivalentTo(new[] { "journal.flare", "model-000001.safetensors", "model-000003.safetensors", "model-000004.safetensors" }));
+        Assert.That(
+            disk.Files.Keys, Is.EquivalentTo(
+                new[] { "journal.flare", "model-000001.safetensors", "model-000003.safetensors",
+                    "model-000004.safetensors" }));
 
         await using var reopened = await Journal.OpenAsync(disk, Job);
         Assert.That(reopened.Recovered!.Snapshots["best"].ContentEquals(Model(1)));
@@ -143,10 +154,12 @@ public class JournalTests
         await (await Journal.OpenAsync(disk, Job)).DisposeAsync();
         var before = disk.Files[Journal.LogName];
 
-        var error = Assert.ThrowsAsync<FlareException>(() => Journal.OpenAsync(disk, Job with { JobId = "faces", Seed = 43, LayoutFingerprint = "def" }))!;
+        var error = Assert.ThrowsAsync<FlareException>(
+            () => Journal.OpenAsync(disk, Job with { JobId = "faces", Seed = 43, LayoutFingerprint = "def" }))!;
 
         Assert.That(error.ErrorId, Is.EqualTo(ErrorIds.Journal));
-        foreach (var part in new[] { "'digits' there and 'faces' here", "42 there and 43 here", "'abc' there and 'def' here", "empty folder" })
+        foreach (var part in new[] { "'digits' there and 'faces' here", "42 there and 43 here",
+            "'abc' there and 'def' here", "empty folder" })
             Assert.That(error.Message, Does.Contain(part));
         Assert.That(disk.Files[Journal.LogName], Is.EqualTo(before));
         Assert.That(disk.IsDisposed, "the storage was taken over");
@@ -202,7 +215,10 @@ public class JournalTests
             Assert.That(journal.Warnings, Is.Empty);
             await journal.CommitRoundAsync(Round(0, 3, Model(33)));
         }
-        Assert.That(disk.Files.Keys, Is.EquivalentTo(new[] { Journal.LogName, "model-000002.safetensors", "model-000004.safetensors" }), "a number is never used twice");
+        Assert.That(
+            disk.Files.Keys, Is.EquivalentTo(
+                new[] { Journal.LogName, "model-000002.safetensors", "model-000004.safetensors" }),
+                "a number is never used twice");
 
         await using var reopened = await Journal.OpenAsync(disk, Job);
         Assert.That(reopened.Recovered!.Model!.ContentEquals(Model(33)));
@@ -236,7 +252,9 @@ public class JournalTests
         disk.Files["model-000001.safetensors"][^1] ^= 1;
         disk.Files["model-000002.safetensors"][^1] ^= 1;
         var error = Assert.ThrowsAsync<FlareException>(() => Journal.OpenAsync(disk, Job))!;
-        Assert.That(error.Message, Does.Contain("'model-000002.safetensors' of round 2").And.Contain("'model-000001.safetensors' of round 1"));
+        Assert.That(
+            error.Message, Does.Contain("'model-000002.safetensors' of round 2").And.Contain(
+                "'model-000001.safetensors' of round 1"));
     }
 
     [Test]
@@ -246,9 +264,12 @@ public class JournalTests
         await using var journal = await Journal.OpenAsync(disk, Job);
         await journal.CommitRoundAsync(Round(0, 1, Model(1)));
         var operations = disk.Trace.Count;
-        Assert.That(async () => await journal.CommitRoundAsync(Round(0, 1, Model(2))), Throws.InvalidOperationException);
-        Assert.That(async () => await journal.CommitRoundAsync(Round(0, -1, Model(2))), Throws.InvalidOperationException);
-        Assert.That(async () => await journal.CommitRoundAsync(Round(1, 2, Model(2))), Throws.InvalidOperationException);
+        Assert.That(
+            async () => await journal.CommitRoundAsync(Round(0, 1, Model(2))), Throws.InvalidOperationException);
+        Assert.That(
+            async () => await journal.CommitRoundAsync(Round(0, -1, Model(2))), Throws.InvalidOperationException);
+        Assert.That(
+            async () => await journal.CommitRoundAsync(Round(1, 2, Model(2))), Throws.InvalidOperationException);
         Assert.That(async () => await journal.CompleteWorkflowAsync(1), Throws.InvalidOperationException);
         Assert.That(disk.Trace, Has.Count.EqualTo(operations));
     }
@@ -259,7 +280,9 @@ public class JournalTests
         var disk = new MemoryStorage();
         await using var journal = await Journal.OpenAsync(disk, Job);
         var commit = Round(0, 1, Model(1));
-        Assert.That(async () => await journal.CommitRoundAsync(commit with { Values = new() { ["momentum"] = Model(2) } }), Throws.TypeOf<FlareException>().With.Message.Contains("'momentum'"));
+        Assert.That(
+            async () => await journal.CommitRoundAsync(commit with { Values = new() { ["momentum"] = Model(2) } }),
+            Throws.TypeOf<FlareException>().With.Message.Contains("'momentum'"));
         await journal.CommitRoundAsync(commit);
         await using var reopened = await Journal.OpenAsync(disk, Job);
         Assert.That(reopened.Recovered!.LastRound, Is.EqualTo(1));
@@ -271,7 +294,8 @@ public class JournalTests
         var disk = new MemoryStorage();
         await using var journal = await Journal.OpenAsync(disk, Job);
         disk.Before = _ => throw new IOException("No space left on device.");
-        var error = Assert.ThrowsAsync<FlareException>(async () => await journal.CommitRoundAsync(Round(0, 1, Model(1))))!;
+        var error = Assert.ThrowsAsync<FlareException>(
+            async () => await journal.CommitRoundAsync(Round(0, 1, Model(1))))!;
         Assert.That(error.ErrorId, Is.EqualTo(ErrorIds.Journal));
         Assert.That(error.Message, Does.Contain("No space left"));
         disk.Before = null;
@@ -283,10 +307,13 @@ public class JournalTests
     {
         var disk = new MemoryStorage();
         await using var journal = await Journal.OpenAsync(disk, Job);
-        disk.Before = what => what.StartsWith("append", StringComparison.Ordinal) ? throw new IOException("Input/output error.") : Task.CompletedTask;
+        disk.Before = what => what.StartsWith("append", StringComparison.Ordinal)
+            ? throw new IOException("Input/output error.") : Task.CompletedTask;
         Assert.ThrowsAsync<FlareException>(async () => await journal.CommitRoundAsync(Round(0, 1, Model(1))));
         disk.Before = null;
-        Assert.That(async () => await journal.CommitRoundAsync(Round(0, 1, Model(1))), Throws.InvalidOperationException.With.Message.Contains("open it again"));
+        Assert.That(
+            async () => await journal.CommitRoundAsync(Round(0, 1, Model(1))),
+            Throws.InvalidOperationException.With.Message.Contains("open it again"));
         await using var reopened = await Journal.OpenAsync(disk, Job);
         await reopened.CommitRoundAsync(Round(0, 1, Model(1)));
     }
@@ -296,7 +323,8 @@ public class JournalTests
     {
         var disk = new MemoryStorage();
         await using var journal = await Journal.OpenAsync(disk, Job);
-        disk.Before = what => what.StartsWith("delete", StringComparison.Ordinal) ? throw new IOException("In use.") : Task.CompletedTask;
+        disk.Before = what => what.StartsWith("delete", StringComparison.Ordinal) ? throw new IOException("In use.")
+            : Task.CompletedTask;
         for (var round = 1; round <= 4; round++) await journal.CommitRoundAsync(Round(0, round, Model(round)));
         Assert.That(disk.Files, Has.Count.EqualTo(5));
         disk.Before = null;
@@ -312,7 +340,9 @@ public class JournalTests
         var gate = new TaskCompletionSource();
         disk.Before = _ => gate.Task;
         var first = journal.CommitRoundAsync(Round(0, 1, Model(1))).AsTask();
-        Assert.That(async () => await journal.CommitRoundAsync(Round(0, 2, Model(2))), Throws.InvalidOperationException.With.Message.Contains("await"));
+        Assert.That(
+            async () => await journal.CommitRoundAsync(Round(0, 2, Model(2))),
+            Throws.InvalidOperationException.With.Message.Contains("await"));
         gate.SetResult();
         await first;
         await journal.CommitRoundAsync(Round(0, 2, Model(2)));
@@ -342,14 +372,16 @@ public class JournalTests
     public void A_snapshots_name_has_a_limit_that_file_systems_bear() =>
         Assert.That(() => JournalSnapshots.FileName(new string('/', 67), 1), Throws.ArgumentException);
 
-    [TestCase("journal.flare"), TestCase("model.safetensors"), TestCase("model-12.safetensors"), TestCase("-000012.safetensors"), TestCase("model-00001x.safetensors"), TestCase("model-000012.safetensors.bak")]
+    [TestCase("journal.flare"), TestCase("model.safetensors"), TestCase("model-12.safetensors"),
+        TestCase("-000012.safetensors"), TestCase("model-00001x.safetensors"), TestCase("model-000012.safetensors.bak")]
     public void Other_files_are_no_snapshots(string file) => Assert.That(JournalSnapshots.IsSnapshot(file), Is.False);
 
     private static JournalCommit Round(int workflow, int round, StateDict model, StateDict? best = null)
     {
         var snapshots = new Dictionary<string, StateDict> { ["model"] = model };
         if (best is not null) snapshots["best"] = best;
-        return new() { Workflow = workflow, Round = round, Snapshots = snapshots, Report = new() { ["round"] = round } };
+        return new() { Workflow = workflow, Round = round, Snapshots = snapshots,
+            Report = new() { ["round"] = round } };
     }
 
     private static StateDict Model(float value) => StateDict.Create(("w", [value, value + 0.5f]));

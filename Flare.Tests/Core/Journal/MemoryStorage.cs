@@ -36,7 +36,8 @@ internal sealed class MemoryStorage : IJournalStorage
     public string Location => "memory";
 
     /// <summary>The disk after the machine was started again.</summary>
-    public MemoryStorage Restarted(Crash? crash = null) => new() { Files = new(Files), Crash = crash, Served = [.. Served] };
+    public MemoryStorage Restarted(Crash? crash = null) =>
+        new() { Files = new(Files), Crash = crash, Served = [.. Served] };
 
     public Task<IReadOnlyList<string>> ListAsync()
     {
@@ -50,7 +51,8 @@ internal sealed class MemoryStorage : IJournalStorage
         return Task.FromResult(read(new MemoryStream(Files[name], writable: false)));
     }
 
-    public Task AppendAsync(string name, ReadOnlyMemory<byte> bytes) => ChangeAsync($"append {name} {bytes.Length}", kept =>
+    public Task AppendAsync(string name, ReadOnlyMemory<byte> bytes) =>
+        ChangeAsync($"append {name} {bytes.Length}", kept =>
     {
         var written = bytes.ToArray();
         if (kept is { } most)

@@ -17,7 +17,9 @@ public class FlareMapTests
     public void A_missing_value_is_an_error_that_names_those_that_are_there()
     {
         var map = new FlareMap { ["alpha"] = 1, ["beta"] = 2 };
-        Assert.That(() => map["gamma"], Throws.TypeOf<FlareException>().With.Message.Contains("'gamma'").And.Message.Contains("alpha, beta"));
+        Assert.That(
+            () => map["gamma"],
+            Throws.TypeOf<FlareException>().With.Message.Contains("'gamma'").And.Message.Contains("alpha, beta"));
         Assert.That(map.TryGet("gamma", out var value), Is.False);
         Assert.That(value.Kind, Is.EqualTo(FlareValueKind.Null));
         Assert.That((map.Contains("alpha"), map.Contains("Alpha")), Is.EqualTo((true, false)));
@@ -61,8 +63,10 @@ public class FlareMapTests
         });
         thread.Start();
         Assert.That(thread.Join(TimeSpan.FromSeconds(30)));
-        Assert.That((map.Count, map["k399999"].AsInteger(), map.Contains("another")), Is.EqualTo((names, -399_999L, false)));
-        Assert.That((copy.Count, copy["k7"].AsInteger(), copy["another"].AsInteger()), Is.EqualTo((names + 1, -7L, 1L)));
+        Assert.That(
+            (map.Count, map["k399999"].AsInteger(), map.Contains("another")), Is.EqualTo((names, -399_999L, false)));
+        Assert.That(
+            (copy.Count, copy["k7"].AsInteger(), copy["another"].AsInteger()), Is.EqualTo((names + 1, -7L, 1L)));
         Assert.That(map.ContentEquals(new FlareMap(map)));
         Assert.That(() => map["gone"], Throws.TypeOf<FlareException>().With.Message.Length.LessThan(1_000));
     }

@@ -8,16 +8,23 @@ public class FlareValueTests
 
     private static readonly (FlareValue Value, FlareValueKind Kind)[] OneOfEach =
     [
-        (default, FlareValueKind.Null), (true, FlareValueKind.Boolean), (-5, FlareValueKind.Integer), (long.MinValue, FlareValueKind.Integer),
+        (default, FlareValueKind.Null), (true, FlareValueKind.Boolean), (-5, FlareValueKind.Integer),
+        (long.MinValue, FlareValueKind.Integer),
         (0.5, FlareValueKind.Number), ("text", FlareValueKind.Text), (new byte[] { 1 }, FlareValueKind.Bytes),
-        (FlareValue.List(1, "a"), FlareValueKind.List), (new FlareMap { ["a"] = 1 }, FlareValueKind.Map), (Tensors, FlareValueKind.Tensors),
+        (FlareValue.List(1, "a"), FlareValueKind.List), (new FlareMap { ["a"] = 1 }, FlareValueKind.Map),
+        (Tensors, FlareValueKind.Tensors),
     ];
 
     [Test]
     public void A_value_is_of_one_of_nine_kinds_with_frozen_numbers()
     {
         Assert.That(OneOfEach.Select(v => v.Value.Kind), Is.EqualTo(OneOfEach.Select(v => v.Kind)));
-        Assert.That(Enum.GetValues<FlareValueKind>().Select(k => $"{(int)k} {k}"), Is.EqualTo(new[] { "0 Null", "1 Boolean", "2 Integer", "3 Number", "4 Text", "5 Bytes", "6 List", "7 Map", "8 Tensors" }));
+        Assert.That(
+            Enum.GetValues<FlareValueKind>()
+            .Select(k => $"{(int)k} {k}"),
+            Is.EqualTo(
+                new[] { "0 Null", "1 Boolean", "2 Integer", "3 Number", "4 Text", "5 Bytes", "6 List", "7 Map",
+                    "8 Tensors" }));
         Assert.That(OneOfEach.Select(v => v.Kind).Distinct().Count(), Is.EqualTo(9));
     }
 
@@ -26,8 +33,10 @@ public class FlareValueTests
     {
         (string Name, Action<FlareValue> Read, FlareValueKind[] Allowed)[] readers =
         [
-            ("Boolean", v => v.AsBoolean(), [FlareValueKind.Boolean]), ("Integer", v => v.AsInteger(), [FlareValueKind.Integer]),
-            ("Number", v => v.AsNumber(), [FlareValueKind.Number, FlareValueKind.Integer]), ("Text", v => v.AsText(), [FlareValueKind.Text]),
+            ("Boolean", v => v.AsBoolean(), [FlareValueKind.Boolean]),
+            ("Integer", v => v.AsInteger(), [FlareValueKind.Integer]),
+            ("Number", v => v.AsNumber(), [FlareValueKind.Number, FlareValueKind.Integer]),
+            ("Text", v => v.AsText(), [FlareValueKind.Text]),
             ("Bytes", v => v.AsBytes(), [FlareValueKind.Bytes]), ("List", v => v.AsList(), [FlareValueKind.List]),
             ("Map", v => v.AsMap(), [FlareValueKind.Map]), ("Tensors", v => v.AsTensors(), [FlareValueKind.Tensors]),
         ];
@@ -35,7 +44,11 @@ public class FlareValueTests
             foreach (var (name, read, allowed) in readers)
             {
                 if (allowed.Contains(kind)) Assert.That(() => read(value), Throws.Nothing);
-                else Assert.That(() => read(value), Throws.TypeOf<FlareException>().With.Property("ErrorId").EqualTo(ErrorIds.MalformedMessage).And.Message.Contains($"kind {kind} where {name} is expected"));
+                else
+                    Assert.That(
+                        () => read(value), Throws.TypeOf<FlareException>().With.Property("ErrorId")
+                        .EqualTo(ErrorIds.MalformedMessage).And.Message.Contains(
+                            $"kind {kind} where {name} is expected"));
             }
     }
 
@@ -44,7 +57,9 @@ public class FlareValueTests
     {
         Assert.That(((FlareValue)long.MaxValue).AsInteger(), Is.EqualTo(long.MaxValue));
         Assert.That(((FlareValue)3).AsNumber(), Is.EqualTo(3.0));
-        Assert.That(BitConverter.DoubleToInt64Bits(((FlareValue)(-0.0)).AsNumber()), Is.EqualTo(BitConverter.DoubleToInt64Bits(-0.0)));
+        Assert.That(
+            BitConverter.DoubleToInt64Bits(((FlareValue)(-0.0)).AsNumber()),
+            Is.EqualTo(BitConverter.DoubleToInt64Bits(-0.0)));
         Assert.That(((FlareValue)double.NaN).AsNumber(), Is.NaN);
         Assert.That(((FlareValue)(string?)null).Kind, Is.EqualTo(FlareValueKind.Null));
         Assert.That(((FlareValue)Tensors).AsTensors(), Is.SameAs(Tensors));
@@ -76,7 +91,9 @@ public class FlareValueTests
 
     [Test]
     public void Values_print_for_people() =>
-        Assert.That(FlareValue.List(default, true, -3, 0.1, "t", new byte[3], new FlareMap { ["k"] = 1 }, Tensors).ToString(), Is.EqualTo("[null, true, -3, 0.1, t, 3 bytes, {k: 1}, 1 tensors]"));
+        Assert.That(
+            FlareValue.List(default, true, -3, 0.1, "t", new byte[3], new FlareMap { ["k"] = 1 }, Tensors)
+            .ToString(), Is.EqualTo("[null, true, -3, 0.1, t, 3 bytes, {k: 1}, 1 tensors]"));
 
     [Test]
     public void An_error_about_a_value_does_not_grow_with_it()
@@ -89,7 +106,8 @@ public class FlareValueTests
         foreach (var value in large)
         {
             var error = Assert.Throws<FlareException>(() => value.AsBoolean())!;
-            Assert.That(error.Message, Has.Length.LessThan(1_000).And.Contain($"kind {value.Kind} where Boolean is expected"));
+            Assert.That(
+                error.Message, Has.Length.LessThan(1_000).And.Contain($"kind {value.Kind} where Boolean is expected"));
         }
         Assert.That(large[0].ToString(), Has.Length.LessThan(1_100).And.Contain("more)"));
         Assert.That(((FlareValue)new string('x', 5_000)).ToString(), Has.Length.EqualTo(5_000), "a text is itself");

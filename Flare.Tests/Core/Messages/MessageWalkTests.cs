@@ -73,7 +73,8 @@ public class MessageWalkTests
         Assert.That(Deep(64).ContentEquals(Deep(64)));
         Assert.That(Deep(64).ContentEquals(Deep(63)), Is.False);
         Assert.That(() => Deep(FarTooDeep).ContentEquals(Deep(FarTooDeep)), Throws.TypeOf<FlareException>());
-        Assert.That(() => DeepInLists(FarTooDeep)["l"] == DeepInLists(FarTooDeep)["l"], Throws.TypeOf<FlareException>());
+        Assert.That(
+            () => DeepInLists(FarTooDeep)["l"] == DeepInLists(FarTooDeep)["l"], Throws.TypeOf<FlareException>());
     }
 
     [Test]
@@ -102,7 +103,8 @@ public class MessageWalkTests
             ("a list of nothing", FlareValue.List(new FlareValue[50_000])),
             ("a map of numbers", Names(20_000, "")),
             ("long names", Names(100, new string('n', 5_000))),
-            ("a list of short texts", FlareValue.List([.. Enumerable.Range(0, 30_000).Select(i => (FlareValue)"four")])),
+            ("a list of short texts",
+                FlareValue.List([.. Enumerable.Range(0, 30_000).Select(i => (FlareValue)"four")])),
         ];
         foreach (var (name, value) in all)
         {
@@ -132,7 +134,8 @@ public class MessageWalkTests
     public void Tensors_are_found_with_the_names_that_lead_to_them()
     {
         var (a, b, c) = (Model(1), Model(2), Model(3));
-        var map = new FlareMap { ["x"] = new FlareMap { ["b"] = b, ["c"] = FlareValue.List(1, c) }, ["a"] = a, ["n"] = FlareValue.List("t") };
+        var map = new FlareMap { ["x"] = new FlareMap { ["b"] = b, ["c"] = FlareValue.List(1, c) }, ["a"] = a,
+            ["n"] = FlareValue.List("t") };
         Assert.That(map.Tensors(), Is.EquivalentTo(new[] { ("a", a), ("x/b", b), ("x/c", c) }));
         map.Freeze();
         Assert.That(map.Tensors().Select(t => t.Path), Is.EqualTo(new[] { "a", "x/b", "x/c" }));

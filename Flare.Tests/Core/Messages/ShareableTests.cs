@@ -6,7 +6,9 @@ public class ShareableTests
     public void A_reply_carries_its_code_and_reason()
     {
         var reply = Shareable.Reply(ReturnCode.TaskUnknown, "I only train.");
-        Assert.That((reply.ReturnCode, reply.Error!.Type, reply.Error.Message, reply.Body.Count), Is.EqualTo((ReturnCode.TaskUnknown, "TaskUnknown", "I only train.", 0)));
+        Assert.That(
+            (reply.ReturnCode, reply.Error!.Type, reply.Error.Message, reply.Body.Count),
+            Is.EqualTo((ReturnCode.TaskUnknown, "TaskUnknown", "I only train.", 0)));
         Assert.That(Shareable.Reply(ReturnCode.Error).Error, Is.Null);
         Assert.That(new Shareable().ReturnCode, Is.EqualTo(ReturnCode.Ok));
     }
@@ -28,7 +30,9 @@ public class ShareableTests
         var message = new Shareable(new() { ["x"] = 1 }) { ContentType = "own" }.Freeze();
         var copy = message.WithOwnHeaders();
         copy.ReturnCode = ReturnCode.Error;
-        Assert.That((message.ReturnCode, copy.ReturnCode, copy.ContentType), Is.EqualTo((ReturnCode.Ok, ReturnCode.Error, "own")));
+        Assert.That(
+            (message.ReturnCode, copy.ReturnCode, copy.ContentType),
+            Is.EqualTo((ReturnCode.Ok, ReturnCode.Error, "own")));
         Assert.That(copy.Body, Is.SameAs(message.Body));
         Assert.That(() => message.ReturnCode = ReturnCode.Error, Throws.InvalidOperationException);
     }
@@ -55,7 +59,9 @@ public class ShareableTests
     public void The_size_of_a_message_counts_tensors_wherever_they_are()
     {
         var model = StateDict.Create(("w", new float[100]));
-        var message = new Shareable(new() { ["a"] = model, ["m"] = new FlareMap { ["b"] = model }, ["l"] = FlareValue.List(1, model, FlareValue.List(new FlareMap { ["c"] = model })) });
+        var message = new Shareable(
+            new() { ["a"] = model, ["m"] = new FlareMap { ["b"] = model },
+                ["l"] = FlareValue.List(1, model, FlareValue.List(new FlareMap { ["c"] = model })) });
         Assert.That(message.TensorBytes(), Is.EqualTo(4 * model.Layout.ByteLength));
     }
 

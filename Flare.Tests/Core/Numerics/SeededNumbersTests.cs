@@ -14,7 +14,9 @@ public class SeededNumbersTests
             [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821];
         Assert.That(Enumerable.Range(0, 5).Select(_ => SplitMix64.Next(ref state)), Is.EqualTo(expected));
         var random = new SimulationRandom(1234567);
-        Assert.That(Enumerable.Range(0, 5).Select(_ => random.NextUInt64()), Is.EqualTo(expected), "the rig's seeds mean the same for ever");
+        Assert.That(
+            Enumerable.Range(0, 5)
+            .Select(_ => random.NextUInt64()), Is.EqualTo(expected), "the rig's seeds mean the same for ever");
     }
 
     [Test]

@@ -14,17 +14,23 @@ public class FlareMapCodecTests
             ("0", 0, "00"), ("127", 127, "7f"), ("128", 128, "cc80"), ("255", 255, "ccff"), ("256", 256, "cd0100"),
             ("65535", 65535, "cdffff"), ("65536", 65536, "ce00010000"), ("2^32-1", uint.MaxValue, "ceffffffff"),
             ("2^32", 1L << 32, "cf0000000100000000"), ("2^63-1", long.MaxValue, "cf7fffffffffffffff"),
-            ("-1", -1, "ff"), ("-32", -32, "e0"), ("-33", -33, "d0df"), ("-128", -128, "d080"), ("-129", -129, "d1ff7f"),
+            ("-1", -1, "ff"), ("-32", -32, "e0"), ("-33", -33, "d0df"), ("-128", -128, "d080"),
+            ("-129", -129, "d1ff7f"),
             ("-32768", -32768, "d18000"), ("-32769", -32769, "d2ffff7fff"), ("-2^31", int.MinValue, "d280000000"),
             ("-2^31-1", int.MinValue - 1L, "d3ffffffff7fffffff"), ("-2^63", long.MinValue, "d38000000000000000"),
-            ("1.5", 1.5, "cb3ff8000000000000"), ("-0.0", -0.0, "cb8000000000000000"), ("1e300", 1e300, "cb7e37e43c8800759c"),
+            ("1.5", 1.5, "cb3ff8000000000000"), ("-0.0", -0.0, "cb8000000000000000"),
+            ("1e300", 1e300, "cb7e37e43c8800759c"),
             ("empty text", "", "a0"), ("text", "site-1", "a6736974652d31"), ("Unicode", "é→𝄞", "a9c3a9e28692f09d849e"),
-            ("31 characters", new string('x', 31), "bf" + Repeat("78", 31)), ("32 characters", new string('x', 32), "d920" + Repeat("78", 32)),
-            ("256 characters", new string('x', 256), "da0100" + Repeat("78", 256)), ("65536 characters", new string('x', 65536), "db00010000" + Repeat("78", 65536)),
+            ("31 characters", new string('x', 31), "bf" + Repeat("78", 31)),
+            ("32 characters", new string('x', 32), "d920" + Repeat("78", 32)),
+            ("256 characters", new string('x', 256), "da0100" + Repeat("78", 256)),
+            ("65536 characters", new string('x', 65536), "db00010000" + Repeat("78", 65536)),
             ("no bytes", Array.Empty<byte>(), "c400"), ("bytes", new byte[] { 0, 255 }, "c40200ff"),
-            ("256 bytes", new byte[256], "c50100" + Repeat("00", 256)), ("65536 bytes", new byte[65536], "c600010000" + Repeat("00", 65536)),
+            ("256 bytes", new byte[256], "c50100" + Repeat("00", 256)),
+            ("65536 bytes", new byte[65536], "c600010000" + Repeat("00", 65536)),
             ("empty list", FlareValue.List(), "90"), ("15 items", ListOf(15), "9f000102030405060708090a0b0c0d0e"),
-            ("16 items", ListOf(16), "dc0010000102030405060708090a0b0c0d0e0f"), ("65536 items", FlareValue.List(new FlareValue[65536]), "dd00010000" + Repeat("c0", 65536)),
+            ("16 items", ListOf(16), "dc0010000102030405060708090a0b0c0d0e0f"),
+            ("65536 items", FlareValue.List(new FlareValue[65536]), "dd00010000" + Repeat("c0", 65536)),
             ("empty map", new FlareMap(), "80"),
         ];
         return vectors.Select(v => new TestCaseData(v.Value, "81a176" + v.Hex).SetArgDisplayNames(v.Name));
@@ -51,7 +57,8 @@ public class FlareMapCodecTests
             ["final"] = false,
             ["key"] = new byte[] { 1, 2 },
         };
-        const string python = "85a5726f756e6403a5736974657392a161a162a76d65747269637382a86163637572616379cb3fe0000000000000a46c6f7373c0a566696e616cc2a36b6579c4020102";
+        const string python =
+            "85a5726f756e6403a5736974657392a161a162a76d65747269637382a86163637572616379cb3fe0000000000000a46c6f7373c0a566696e616cc2a36b6579c4020102";
         Assert.That(Convert.ToHexStringLower(Encode(map)), Is.EqualTo(python));
         var read = FlareMapCodec.Read(Convert.FromHexString(python));
         Assert.That(read.ContentEquals(map));
@@ -76,14 +83,16 @@ public class FlareMapCodecTests
 
     [Test]
     public void Reads_a_float_of_32_bits_exactly() =>
-        Assert.That(FlareMapCodec.Read(Convert.FromHexString("81a176ca3dcccccd"))["v"].AsNumber(), Is.EqualTo((double)0.1f));
+        Assert.That(
+            FlareMapCodec.Read(Convert.FromHexString("81a176ca3dcccccd"))["v"].AsNumber(), Is.EqualTo((double)0.1f));
 
     [Test]
     public void Numbers_keep_every_bit()
     {
         foreach (var bits in new ulong[] { 0x7ff8_0000_0000_0001, 0xfff0_0000_0000_0000, 1, 0x8000_0000_0000_0000 })
         {
-            var read = FlareMapCodec.Read(Encode(new() { ["v"] = BitConverter.UInt64BitsToDouble(bits) }))["v"].AsNumber();
+            var read = FlareMapCodec.Read(
+                Encode(new() { ["v"] = BitConverter.UInt64BitsToDouble(bits) }))["v"].AsNumber();
             Assert.That(BitConverter.DoubleToUInt64Bits(read), Is.EqualTo(bits));
         }
     }
@@ -164,21 +173,26 @@ public class FlareMapCodecTests
         yield return new(items, new FlareMapLimits { MaxItems = 6 }, new FlareMapLimits { MaxItems = 5 }, "MaxItems");
         yield return new(items, new FlareMapLimits { MaxNames = 2 }, new FlareMapLimits { MaxNames = 1 }, "MaxNames");
         FlareMap text = new() { ["t"] = "éé" };
-        yield return new(text, new FlareMapLimits { MaxTextBytes = 4 }, new FlareMapLimits { MaxTextBytes = 3 }, "MaxTextBytes");
+        yield return new(
+            text, new FlareMapLimits { MaxTextBytes = 4 }, new FlareMapLimits { MaxTextBytes = 3 }, "MaxTextBytes");
         FlareMap name = new() { ["long"] = 1 };
-        yield return new(name, new FlareMapLimits { MaxTextBytes = 4 }, new FlareMapLimits { MaxTextBytes = 3 }, "MaxTextBytes");
+        yield return new(
+            name, new FlareMapLimits { MaxTextBytes = 4 }, new FlareMapLimits { MaxTextBytes = 3 }, "MaxTextBytes");
         FlareMap bytes = new() { ["b"] = new byte[10] };
         yield return new(bytes, new FlareMapLimits { MaxBytes = 15 }, new FlareMapLimits { MaxBytes = 14 }, "MaxBytes");
     }
 
     [TestCaseSource(nameof(Limits))]
-    public void A_limit_holds_in_both_directions_and_is_named(FlareMap map, FlareMapLimits enough, FlareMapLimits tooLow, string limit)
+    public void A_limit_holds_in_both_directions_and_is_named(
+        FlareMap map, FlareMapLimits enough, FlareMapLimits tooLow, string limit)
     {
         var encoded = Encode(map, limits: enough);
         Assert.That(FlareMapCodec.Read(encoded, limits: enough).ContentEquals(map));
 
         Assert.That(() => Encode(map, limits: tooLow), Throws.TypeOf<FlareException>().With.Message.Contains(limit));
-        Assert.That(() => FlareMapCodec.Read(encoded, limits: tooLow), Throws.TypeOf<FlareException>().With.Message.Contains(limit));
+        Assert.That(
+            () => FlareMapCodec.Read(encoded, limits: tooLow),
+            Throws.TypeOf<FlareException>().With.Message.Contains(limit));
     }
 
     [Test]
@@ -200,7 +214,9 @@ public class FlareMapCodecTests
         FlareMap map = [];
         for (var i = 1; i < 128; i++) map = new() { ["m"] = map };
         var read = 0;
-        var thread = new Thread(() => read = FlareMapCodec.Read(Encode(map, limits: limits), limits: limits).Count, maxStackSize: 512 << 10);
+        var thread = new Thread(
+            () => read = FlareMapCodec.Read(Encode(map, limits: limits), limits: limits).Count,
+            maxStackSize: 512 << 10);
         thread.Start();
         thread.Join();
         Assert.That(read, Is.EqualTo(1));
@@ -219,7 +235,8 @@ public class FlareMapCodecTests
     {
         var map = new FlareMap
         {
-            ["text"] = "é→𝄞", ["list"] = FlareValue.List(1, -129, 1L << 40, 2.5, default, true), ["bytes"] = new byte[] { 1, 2, 3 },
+            ["text"] = "é→𝄞", ["list"] = FlareValue.List(1, -129, 1L << 40, 2.5, default, true),
+                ["bytes"] = new byte[] { 1, 2, 3 },
             ["map"] = new FlareMap { ["long"] = new string('x', 40) }, ["model"] = Model(),
         };
         List<StateDict> tensors = [];
@@ -286,7 +303,9 @@ public class FlareMapCodecTests
             map["some"] = new byte[random.Next(70_000)];
             var length = Encode(map).Length;
             Assert.That(Encode(map, limits: new() { MaxBytes = length }), Has.Length.EqualTo(length));
-            Assert.That(() => Encode(map, limits: new() { MaxBytes = length - 1 }), Throws.TypeOf<FlareException>().With.Message.Contains("MaxBytes"));
+            Assert.That(
+                () => Encode(map, limits: new() { MaxBytes = length - 1 }),
+                Throws.TypeOf<FlareException>().With.Message.Contains("MaxBytes"));
         }
     }
 
@@ -337,11 +356,14 @@ public class FlareMapCodecTests
     internal static FlareMap RandomMap(Random random, int depth, StateDict? tensors)
     {
         var map = new FlareMap();
-        for (var i = random.Next(6); i > 0; i--) map[$"{(char)('a' + random.Next(26))}{new string('é', random.Next(20))}"] = RandomValue(random, depth, tensors);
+        for (var i = random.Next(6); i > 0; i--)
+            map[$"{(char)('a' + random.Next(26))}{new string('é', random.Next(20))}"] = RandomValue(
+                random, depth, tensors);
         return map;
     }
 
-    private static FlareValue RandomValue(Random random, int depth, StateDict? tensors) => random.Next(depth > 0 ? 9 : 6) switch
+    private static FlareValue RandomValue(Random random, int depth, StateDict? tensors) =>
+        random.Next(depth > 0 ? 9 : 6) switch
     {
         0 => default,
         1 => random.Next(2) == 0,
@@ -349,7 +371,8 @@ public class FlareMapCodecTests
         3 => RandomNumber(random),
         4 => new string((char)random.Next(1, 0xd800), random.Next(300)),
         5 => new byte[random.Next(300)],
-        6 => FlareValue.List([.. Enumerable.Range(0, random.Next(20)).Select(_ => RandomValue(random, depth - 1, tensors))]),
+        6 =>
+        FlareValue.List([.. Enumerable.Range(0, random.Next(20)).Select(_ => RandomValue(random, depth - 1, tensors))]),
         7 => RandomMap(random, depth - 1, tensors),
         _ => tensors,
     };
@@ -363,7 +386,8 @@ public class FlareMapCodecTests
 
     private static StateDict Model() => new(new TensorLayout(new TensorSpec("w", DType.Float32, [2])));
 
-    private static FlareValue ListOf(int count) => FlareValue.List([.. Enumerable.Range(0, count).Select(i => (FlareValue)i)]);
+    private static FlareValue ListOf(int count) =>
+        FlareValue.List([.. Enumerable.Range(0, count).Select(i => (FlareValue)i)]);
 
     private static string Repeat(string hex, int count) => string.Concat(Enumerable.Repeat(hex, count));
 

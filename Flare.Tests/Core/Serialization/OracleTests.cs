@@ -19,32 +19,40 @@ public class OracleTests
     {
         var file = Environment.GetEnvironmentVariable(SuiteVariable);
         if (string.IsNullOrEmpty(file))
-            Assert.Ignore($"{SuiteVariable} names no file: npm pack msgpack-test-suite@1.0.0, unpack it, name dist/msgpack-test-suite.json");
+            Assert.Ignore(
+                $"{SuiteVariable} names no file: npm pack msgpack-test-suite@1.0.0, unpack it, name "
+                    + $"dist/msgpack-test-suite.json");
         using var suite = JsonDocument.Parse(File.ReadAllText(file!));
         var (read, refused) = (0, 0);
         foreach (var group in suite.RootElement.EnumerateObject())
         {
             foreach (var item in group.Value.EnumerateArray())
             {
-                string[] encodings = [.. item.GetProperty("msgpack").EnumerateArray().Select(e => e.GetString()!.Replace("-", ""))];
+                string[] encodings =
+                    [.. item.GetProperty("msgpack").EnumerateArray().Select(e => e.GetString()!.Replace("-", ""))];
                 var isHeld = TryValue(item, out var expected);
                 foreach (var hex in encodings)
                 {
                     var bytes = Convert.FromHexString("81a176" + hex);
                     if (!isHeld)
                     {
-                        var error = Assert.Throws<FlareException>(() => FlareMapCodec.Read(bytes), $"{group.Name}: {hex}")!;
+                        var error = Assert.Throws<FlareException>(
+                            () => FlareMapCodec.Read(bytes), $"{group.Name}: {hex}")!;
                         Assert.That(error.ErrorId, Is.EqualTo(ErrorIds.MalformedBytes));
                         refused++;
                         continue;
                     }
                     var value = FlareMapCodec.Read(bytes)["v"];
                     // An encoder may write 1 as 1.0: then it is a number.
-                    if (value.Kind == FlareValueKind.Number) Assert.That(value.AsNumber(), Is.EqualTo(expected.AsNumber()), $"{group.Name}: {hex}");
+                    if (value.Kind == FlareValueKind.Number)
+                        Assert.That(value.AsNumber(), Is.EqualTo(expected.AsNumber()), $"{group.Name}: {hex}");
                     else Assert.That(value == expected, $"{group.Name}: {hex} is {value}, not {expected}");
                     read++;
                 }
-                if (isHeld) Assert.That(encodings, Does.Contain(Encode(expected)), $"{group.Name}: what is written of {expected} is one of its encodings");
+                if (isHeld)
+                    Assert.That(
+                        encodings, Does.Contain(Encode(expected)),
+                        $"{group.Name}: what is written of {expected} is one of its encodings");
             }
         }
         Assert.That(read, Is.GreaterThan(100));
@@ -58,7 +66,8 @@ public class OracleTests
             + "    value = msgpack.unpackb(bytes.fromhex(line.strip()), raw=False)\n"
             + "    print(msgpack.packb(value, use_bin_type=True).hex())\n";
         var random = new Random(5);
-        string[] written = [.. Enumerable.Range(0, 300).Select(_ => Encode(FlareMapCodecTests.RandomMap(random, depth: 4, null)))];
+        string[] written =
+            [.. Enumerable.Range(0, 300).Select(_ => Encode(FlareMapCodecTests.RandomMap(random, depth: 4, null)))];
         if (FindPython() is not { } name)
         {
             Assert.Ignore("No python3 here has msgpack: apt-get install python3-msgpack");
@@ -96,7 +105,8 @@ public class OracleTests
         }
     });
 
-    private static Process Start(string python, string program) => Process.Start(new ProcessStartInfo(python, ["-c", program])
+    private static Process Start(string python, string program) =>
+        Process.Start(new ProcessStartInfo(python, ["-c", program])
     {
         RedirectStandardInput = true,
         RedirectStandardOutput = true,
@@ -109,11 +119,13 @@ public class OracleTests
         value = default;
         if (item.TryGetProperty("bignum", out var big))
         {
-            var isHeld = long.TryParse(big.GetString(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var integer);
+            var isHeld = long.TryParse(
+                big.GetString(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var integer);
             value = integer;
             return isHeld;
         }
-        if (item.TryGetProperty("binary", out var binary)) value = Convert.FromHexString(binary.GetString()!.Replace("-", ""));
+        if (item.TryGetProperty("binary", out var binary))
+            value = Convert.FromHexString(binary.GetString()!.Replace("-", ""));
         else if (item.TryGetProperty("timestamp", out _) || item.TryGetProperty("ext", out _)) return false;
         else value = Of(item.EnumerateObject().First(p => p.Name != "msgpack").Value);
         return true;
@@ -125,7 +137,8 @@ public class OracleTests
         {
             case JsonValueKind.Null: return default;
             case JsonValueKind.True or JsonValueKind.False: return json.GetBoolean();
-            case JsonValueKind.Number: return json.TryGetInt64(out var integer) ? integer : (FlareValue)json.GetDouble();
+            case JsonValueKind.Number: return json.TryGetInt64(out var integer) ? integer
+                : (FlareValue)json.GetDouble();
             case JsonValueKind.String: return json.GetString();
             case JsonValueKind.Array: return FlareValue.List([.. json.EnumerateArray().Select(Of)]);
             default:

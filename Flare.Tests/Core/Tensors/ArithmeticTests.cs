@@ -30,7 +30,8 @@ public class ArithmeticTests
     [TestCase(1, 0.3), TestCase(2, -1.75), TestCase(3, 1.0)]
     public void Scaled_sums_round_the_product_and_then_the_sum(int seed, double factor) => Check(Scalable, seed,
         null, (a, b) => a.AddScaledInPlace(b, factor),
-        (dtype, x, y) => dtype == DType.Float64 ? x + y * factor : SampleModels.Rounded(dtype, (float)(x + (float)(y * (float)factor))),
+        (dtype, x, y) => dtype == DType.Float64 ? x + y * factor
+        : SampleModels.Rounded(dtype, (float)(x + (float)(y * (float)factor))),
         (dtype, x, y) => Held(dtype, Nearest(x) + Nearest(y) * factor));
 
     [Test]
@@ -41,7 +42,8 @@ public class ArithmeticTests
         using var newer = SampleModels.Random(layout, 2);
         using var back = older + (newer - older);
         foreach (var tensor in newer.Where(t => !t.Spec.DType.IsFloatingPoint()))
-            SampleModels.AssertSame(SampleModels.Elements(back[tensor.Name]), SampleModels.Elements(tensor), tensor.Name);
+            SampleModels.AssertSame(
+                SampleModels.Elements(back[tensor.Name]), SampleModels.Elements(tensor), tensor.Name);
     }
 
     [Test]
@@ -64,11 +66,14 @@ public class ArithmeticTests
             var (dtype, elements) = (tensor.Spec.DType, SampleModels.Elements(tensor));
             if (dtype.IsFloatingPoint())
             {
-                Assert.That(elements.Distinct(), Is.SubsetOf(new object[] { SampleModels.Rounded(dtype, value) }), tensor.Name);
+                Assert.That(
+                    elements.Distinct(), Is.SubsetOf(new object[] { SampleModels.Rounded(dtype, value) }), tensor.Name);
                 continue;
             }
             var (min, max) = SampleModels.Range(dtype);
-            Assert.That(elements.Distinct(), Is.EqualTo(new object[] { value > 1e20 ? max : BigInteger.Clamp(expected, min, max) }), tensor.Name);
+            Assert.That(
+                elements.Distinct(),
+                Is.EqualTo(new object[] { value > 1e20 ? max : BigInteger.Clamp(expected, min, max) }), tensor.Name);
         }
         Assert.That(SampleModels.GapsAreZero(model));
     }
@@ -93,7 +98,8 @@ public class ArithmeticTests
         Assert.That(mask["w"].ToArray<float>(), Is.All.EqualTo(1f));
 
         using var model = new StateDictBuilder().Add("wide", [1.0]).Add("narrow", [1f]).Build();
-        Assert.That(() => model * 1e300, Throws.InstanceOf<ArgumentOutOfRangeException>().With.Message.Contains("'narrow'"));
+        Assert.That(
+            () => model * 1e300, Throws.InstanceOf<ArgumentOutOfRangeException>().With.Message.Contains("'narrow'"));
         Assert.That(() => model.ScaleInPlace(double.NaN), Throws.InstanceOf<ArgumentOutOfRangeException>());
         using var wide = model.Select(s => s.DType == DType.Float64) * 1e300;
         Assert.That(wide["wide"].ToArray<double>(), Is.EqualTo(new[] { 1e300 }));
@@ -106,7 +112,9 @@ public class ArithmeticTests
         using var shorter = StateDict.Create(("w", [1, 2]));
         using var wider = StateDict.Create(("w", [1, 2, 3]), ("b", [0]));
         Assert.That(() => model + shorter, Throws.ArgumentException.With.Message.Contains("'b' is missing"));
-        Assert.That(() => model.AddInPlace(wider), Throws.ArgumentException.With.Message.Contains("'w' is Float32[3] where Float32[2] is expected"));
+        Assert.That(
+            () => model.AddInPlace(wider),
+            Throws.ArgumentException.With.Message.Contains("'w' is Float32[3] where Float32[2] is expected"));
         Assert.That(() => model.CopyFrom(shorter), Throws.ArgumentException.With.Message.Contains("'b' is missing"));
         Assert.That(() => model - null!, Throws.ArgumentNullException);
     }
@@ -120,7 +128,8 @@ public class ArithmeticTests
         Assert.That(sum.IsReadOnly, Is.False);
         Action[] writes =
         [
-            () => model.AddInPlace(sum), () => model.SubtractInPlace(sum), () => model.ScaleInPlace(2), () => model.AddScaledInPlace(sum, 1),
+            () => model.AddInPlace(sum), () => model.SubtractInPlace(sum), () => model.ScaleInPlace(2),
+            () => model.AddScaledInPlace(sum, 1),
             () => model.Fill(0), () => model.Clear(), () => model.CopyFrom(sum), () => model["w"].AsSpan<float>(),
         ];
         foreach (var write in writes)
@@ -144,7 +153,9 @@ public class ArithmeticTests
         return BigInteger.Clamp((BigInteger)Math.Round(value), min, max);
     }
 
-    private static void Check(TensorLayout layout, int seed, Func<StateDict, StateDict, StateDict>? operation, Action<StateDict, StateDict> inPlace,
+    private static void Check(
+        TensorLayout layout, int seed, Func<StateDict, StateDict, StateDict>? operation,
+        Action<StateDict, StateDict> inPlace,
         Func<DType, double, double, double> floats, Func<DType, BigInteger, BigInteger, BigInteger> integers)
     {
         using var left = SampleModels.Random(layout, seed);
@@ -154,11 +165,15 @@ public class ArithmeticTests
         foreach (var tensor in result)
         {
             var dtype = tensor.Spec.DType;
-            object[] expected = [.. SampleModels.Elements(left[tensor.Name]).Zip(SampleModels.Elements(right[tensor.Name]), (x, y) =>
-                dtype.IsFloatingPoint() ? (object)floats(dtype, (double)x, (double)y) : integers(dtype, (BigInteger)x, (BigInteger)y))];
+            object[] expected =
+                [.. SampleModels.Elements(left[tensor.Name]).Zip(SampleModels.Elements(right[tensor.Name]), (x, y) =>
+                dtype.IsFloatingPoint() ? (object)floats(dtype, (double)x, (double)y)
+                : integers(dtype, (BigInteger)x, (BigInteger)y))];
             SampleModels.AssertSame(SampleModels.Elements(tensor), expected, tensor.Name);
         }
-        Assert.That(SampleModels.GapsAreZero(result), "what lies between the tensors is hashed and compared, and must stay zero");
+        Assert.That(
+            SampleModels.GapsAreZero(result),
+            "what lies between the tensors is hashed and compared, and must stay zero");
         if (operation is null) return;
         using var other = operation(left, right);
         Assert.That(other.ContentEquals(result), "the operator and the method in place agree");

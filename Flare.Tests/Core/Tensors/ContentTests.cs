@@ -35,7 +35,9 @@ public class ContentTests
     [TestCase(DType.Float32), TestCase(DType.Float64), TestCase(DType.Float16), TestCase(DType.BFloat16)]
     public void The_first_tensor_with_a_NaN_or_an_infinity_is_named_wherever_it_lies(DType dtype)
     {
-        var layout = new TensorLayout(new("before", DType.Int64, [3]), new("a", dtype, [37]), new("none", dtype, [0]), new("b", dtype, [300]), new("c", dtype, [1]));
+        var layout = new TensorLayout(
+            new("before", DType.Int64, [3]), new("a", dtype, [37]), new("none", dtype, [0]), new("b", dtype, [300]),
+            new("c", dtype, [1]));
         double[] bad = [double.NaN, double.PositiveInfinity, double.NegativeInfinity];
         for (var at = 0; at < 338; at++)
         {
@@ -63,7 +65,8 @@ public class ContentTests
     [Test]
     public void A_bad_element_far_into_a_large_model_is_found()
     {
-        using var model = new StateDict(new TensorLayout(new("first", DType.Float32, [300_000]), new("second", DType.Float32, [200_001])));
+        using var model = new StateDict(
+            new TensorLayout(new("first", DType.Float32, [300_000]), new("second", DType.Float32, [200_001])));
         model.Fill(float.MaxValue);
         Assert.That(model.FirstNonFiniteTensor(), Is.Null);
         model["second"].AsSpan<float>()[^1] = float.NegativeInfinity;
@@ -74,12 +77,18 @@ public class ContentTests
     public void The_norm_sums_in_its_documented_order(int length)
     {
         using var model = SampleModels.Random(new TensorLayout(
-            new("a", DType.Float32, [length]), new("b", DType.Float64, [length]), new("c", DType.Float16, [length]), new("d", DType.BFloat16, [length]),
+            new("a", DType.Float32, [length]), new("b", DType.Float64, [length]), new("c", DType.Float16, [length]),
+            new("d", DType.BFloat16, [length]),
             new("steps", DType.Int64, [length], TensorRole.Buffer)), length);
-        var expected = Math.Sqrt(model.Take(4).Sum(tensor => SumOfSquares([.. SampleModels.Elements(tensor).Cast<double>()])));
+        var expected = Math.Sqrt(
+            model.Take(4).Sum(tensor => SumOfSquares([.. SampleModels.Elements(tensor).Cast<double>()])));
         Assert.That(model.L2Norm(), Is.EqualTo(expected), "bit for bit, integers not counted");
-        Assert.That(model.L2Norm(spec => spec.Name == "b"), Is.EqualTo(Math.Sqrt(SumOfSquares(model["b"].ToArray<double>()))));
-        Assert.That(expected, Is.EqualTo(Math.Sqrt(model.Take(4).Sum(t => SampleModels.Elements(t).Sum(x => (double)x * (double)x)))).Within(1e-12).Percent);
+        Assert.That(
+            model.L2Norm(spec => spec.Name == "b"), Is.EqualTo(Math.Sqrt(SumOfSquares(model["b"].ToArray<double>()))));
+        Assert.That(
+            expected, Is.EqualTo(
+                Math.Sqrt(model.Take(4).Sum(t => SampleModels.Elements(t).Sum(x => (double)x * (double)x))))
+                .Within(1e-12).Percent);
     }
 
     [Test]
@@ -87,15 +96,20 @@ public class ContentTests
     {
         using var model = SampleModels.Random(SampleModels.MixedLayout(), 5);
         using var buffers = model.Select(spec => spec.Role == TensorRole.Buffer);
-        Assert.That(buffers.Select(t => t.Name), Is.EqualTo(model.Where(t => t.Spec.Role == TensorRole.Buffer).Select(t => t.Name)));
+        Assert.That(
+            buffers.Select(t => t.Name),
+            Is.EqualTo(model.Where(t => t.Spec.Role == TensorRole.Buffer).Select(t => t.Name)));
         foreach (var tensor in buffers)
         {
             Assert.That(tensor.Spec, Is.EqualTo(model[tensor.Name].Spec));
-            SampleModels.AssertSame(SampleModels.Elements(tensor), SampleModels.Elements(model[tensor.Name]), tensor.Name);
+            SampleModels.AssertSame(
+                SampleModels.Elements(tensor), SampleModels.Elements(model[tensor.Name]), tensor.Name);
         }
         Assert.That(SampleModels.GapsAreZero(buffers));
         using var none = model.Select(_ => false);
-        Assert.That((none.Count, none.Layout.ByteLength, none.L2Norm(), none.FirstNonFiniteTensor()), Is.EqualTo((0, 0L, 0.0, (string?)null)));
+        Assert.That(
+            (none.Count, none.Layout.ByteLength, none.L2Norm(), none.FirstNonFiniteTensor()),
+            Is.EqualTo((0, 0L, 0.0, (string?)null)));
     }
 
     // The order as SquaredNorm states it, in plain loops.

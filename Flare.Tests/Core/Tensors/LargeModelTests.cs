@@ -12,11 +12,14 @@ public class LargeModelTests
     [Test]
     public void A_tensor_above_2_GiB_is_read_and_written()
     {
-        var header = $$$"""{"big":{"dtype":"U8","shape":[{{{Large}}}],"data_offsets":[0,{{{Large}}}]},"tail":{"dtype":"U8","shape":[3],"data_offsets":[{{{Large}}},{{{Large + 3}}}]}}""";
+        var header =
+            $$$"""{"big":{"dtype":"U8","shape":[{{{Large}}}],"data_offsets":[0,{{{Large}}}]},"tail":{"dtype":"U8","shape":[3],"data_offsets":[{{{Large}}},{{{Large + 3}}}]}}""";
         using var model = StateDict.Load(new SparseStream(Files.Of(header, []).ToArray(), Large - 2, [8, 9, 1, 2, 3]));
-        Assert.That(() => model["big"].AsSpan<byte>(), Throws.InvalidOperationException.With.Message.Contains("take slices"));
+        Assert.That(
+            () => model["big"].AsSpan<byte>(), Throws.InvalidOperationException.With.Message.Contains("take slices"));
         Assert.That(model["big"].AsReadOnlySpan<byte>(Large - 2, 2).ToArray(), Is.EqualTo(new byte[] { 8, 9 }));
-        Assert.That(() => model["big"].Bytes.Length, Throws.InvalidOperationException.With.Message.Contains("Chunks()"));
+        Assert.That(
+            () => model["big"].Bytes.Length, Throws.InvalidOperationException.With.Message.Contains("Chunks()"));
         long walked = 0;
         byte last = 0;
         foreach (var chunk in model["big"].Chunks())
@@ -36,7 +39,9 @@ public class LargeModelTests
         Assert.That(sink.Last, Is.EqualTo(new byte[] { 8, 9, 1, 2, 3 }));
     }
 
-    /// <summary>A seekable stream of a beginning, a long nothing (the reader's buffer stays as it is) and an end.</summary>
+    /// <summary>
+    /// A seekable stream of a beginning, a long nothing (the reader's buffer stays as it is) and an end.
+    /// </summary>
     private sealed class SparseStream(byte[] begin, long nothing, byte[] end) : Stream
     {
         public override bool CanRead => true;
@@ -84,7 +89,8 @@ public class LargeModelTests
 
         public override long Length => throw new NotSupportedException();
 
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+        public override long Position { get => throw new NotSupportedException(); set =>
+            throw new NotSupportedException(); }
 
         public override void Write(ReadOnlySpan<byte> buffer)
         {

@@ -13,7 +13,8 @@ public class LayoutTests
     public void The_fingerprint_never_changes()
     {
         using var model = Frozen();
-        Assert.That(model.Layout.Fingerprint, Is.EqualTo("581a2c7f56551895bb86a807c877bcfffc6e73eb4df6e337f299ce86657cc09d"));
+        Assert.That(
+            model.Layout.Fingerprint, Is.EqualTo("581a2c7f56551895bb86a807c877bcfffc6e73eb4df6e337f299ce86657cc09d"));
     }
 
     [Test]
@@ -33,11 +34,14 @@ public class LayoutTests
         TensorSpec a = new("a", DType.Float32, [2, 3]), b = new("b", DType.Float32, [2, 3]);
         TensorLayout[] layouts =
         [
-            new(), new(a), new(b), new(a, b), new(b, a), new(new TensorSpec("a", DType.Int32, [2, 3])), new(new TensorSpec("a", DType.Float32, [3, 2])),
-            new(new TensorSpec("a", DType.Float32, [6])), new(new TensorSpec("a", DType.Float32, [2, 3], TensorRole.Buffer)),
+            new(), new(a), new(b), new(a, b), new(b, a), new(new TensorSpec("a", DType.Int32, [2, 3])),
+            new(new TensorSpec("a", DType.Float32, [3, 2])),
+            new(new TensorSpec("a", DType.Float32, [6])),
+            new(new TensorSpec("a", DType.Float32, [2, 3], TensorRole.Buffer)),
         ];
         Assert.That(layouts.Select(l => l.Fingerprint), Is.Unique);
-        Assert.That(new TensorLayout(a, b), Is.EqualTo(new TensorLayout(new TensorSpec("a", DType.Float32, [2, 3]), b)));
+        Assert.That(
+            new TensorLayout(a, b), Is.EqualTo(new TensorLayout(new TensorSpec("a", DType.Float32, [2, 3]), b)));
     }
 
     [Test]
@@ -47,7 +51,9 @@ public class LayoutTests
         var expected = new TensorLayout(a, b);
         Assert.That(new TensorLayout(a, b).DifferenceFrom(expected), Is.Null);
         Assert.That(new TensorLayout(a).DifferenceFrom(expected), Is.EqualTo("tensor 'b' is missing"));
-        Assert.That(new TensorLayout(a, b, new("c", DType.Int8, [])).DifferenceFrom(expected), Is.EqualTo("tensor 'c' is not expected"));
+        Assert.That(
+            new TensorLayout(a, b, new("c", DType.Int8, [])).DifferenceFrom(expected),
+            Is.EqualTo("tensor 'c' is not expected"));
         Assert.That(new TensorLayout(b, a).DifferenceFrom(expected), Is.EqualTo("the tensors are in another order"));
         Assert.That(new TensorLayout(a, new("b", DType.Float32, [2], TensorRole.Buffer)).DifferenceFrom(expected),
             Is.EqualTo("tensor 'b' is Float32[2] buffer where Float32[2] is expected"));
@@ -72,17 +78,28 @@ public class LayoutTests
     [Test]
     public void Impossible_tensors_are_refused_by_name()
     {
-        Assert.That(() => new TensorSpec("w", DType.Float32, [-1]), Throws.ArgumentException.With.Message.Contains("'w'"));
-        Assert.That(() => new TensorSpec("w", DType.Float32, [1L << 40, 1L << 40]), Throws.ArgumentException.With.Message.Contains("'w'"));
-        Assert.That(() => new TensorSpec("w", DType.Float64, [1L << 58]), Throws.ArgumentException.With.Message.Contains("2^60"));
-        Assert.That(() => new TensorSpec("w", DType.Int8, new long[65]), Throws.ArgumentException.With.Message.Contains("65 dimensions"));
+        Assert.That(
+            () => new TensorSpec("w", DType.Float32, [-1]), Throws.ArgumentException.With.Message.Contains("'w'"));
+        Assert.That(
+            () => new TensorSpec("w", DType.Float32, [1L << 40, 1L << 40]),
+            Throws.ArgumentException.With.Message.Contains("'w'"));
+        Assert.That(
+            () => new TensorSpec("w", DType.Float64, [1L << 58]),
+            Throws.ArgumentException.With.Message.Contains("2^60"));
+        Assert.That(
+            () => new TensorSpec("w", DType.Int8, new long[65]),
+            Throws.ArgumentException.With.Message.Contains("65 dimensions"));
         Assert.That(() => new TensorSpec("", DType.Int8, []), Throws.ArgumentException);
-        Assert.That(() => new TensorSpec("w\ud800", DType.Int8, []), Throws.ArgumentException.With.Message.Contains("Unicode"));
+        Assert.That(
+            () => new TensorSpec("w\ud800", DType.Int8, []), Throws.ArgumentException.With.Message.Contains("Unicode"));
         Assert.That(() => new TensorSpec("w", (DType)14, []), Throws.InstanceOf<ArgumentOutOfRangeException>());
-        Assert.That(() => new TensorSpec("w", DType.Int8, [], (TensorRole)2), Throws.InstanceOf<ArgumentOutOfRangeException>());
+        Assert.That(
+            () => new TensorSpec("w", DType.Int8, [], (TensorRole)2), Throws.InstanceOf<ArgumentOutOfRangeException>());
         var spec = new TensorSpec("w", DType.Int8, []);
         Assert.That(() => new TensorLayout(spec, spec), Throws.ArgumentException.With.Message.Contains("'w'"));
-        Assert.That(() => new TensorLayout([new("a", DType.Int8, [1L << 60]), new("b", DType.Int8, [1])]), Throws.ArgumentException.With.Message.Contains("2^60"));
+        Assert.That(
+            () => new TensorLayout([new("a", DType.Int8, [1L << 60]), new("b", DType.Int8, [1])]),
+            Throws.ArgumentException.With.Message.Contains("2^60"));
     }
 
     [Test]

@@ -27,7 +27,8 @@ public class SafetensorsFileTests
     [Platform(Exclude = "Win", Reason = "Windows has no such modes."), UnsupportedOSPlatform("windows")]
     [Test]
     public async Task What_is_saved_over_a_file_may_be_read_and_written_by_the_same_people(
-        [Values(Private, Private | UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.OtherRead | UnixFileMode.OtherWrite, UnixFileMode.UserRead)]
+        [Values(Private, Private | UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.OtherRead
+            | UnixFileMode.OtherWrite, UnixFileMode.UserRead)]
         UnixFileMode mode,
         [Values(false, true)] bool async)
     {
@@ -47,10 +48,12 @@ public class SafetensorsFileTests
         var path = Path.Combine(_directory, "missing", "m.safetensors");
         Assert.That(
             async () => await SaveAsync(StateDict.Create(("w", [1f])), path, async),
-            Throws.TypeOf<DirectoryNotFoundException>().With.Message.Contains($"'{path}'").And.Message.Not.Contains(".tmp"));
+            Throws.TypeOf<DirectoryNotFoundException>().With.Message.Contains($"'{path}'").And.Message.Not.Contains(
+                ".tmp"));
         File.WriteAllText(At("file"), "");
         Assert.That(
-            async () => await SaveAsync(StateDict.Create(("w", [1f])), Path.Combine(_directory, "file", "m.safetensors"), async),
+            async () => await SaveAsync(
+                StateDict.Create(("w", [1f])), Path.Combine(_directory, "file", "m.safetensors"), async),
             Throws.InstanceOf<IOException>().With.Message.Not.Contains(".tmp"));
     }
 
@@ -73,13 +76,16 @@ public class SafetensorsFileTests
                 var model = new StateDict(new TensorLayout(new TensorSpec("w", DType.Float32, [2_000_000])));
                 model.SaveAsync(path).GetAwaiter().GetResult();
                 StateDict.LoadAsync(path).GetAwaiter().GetResult();
-                using (var file = new FileStream(At("n.safetensors"), FileMode.Create, FileAccess.ReadWrite, FileShare.None, 0, useAsync: true))
+                using (var file = new FileStream(
+                    At("n.safetensors"), FileMode.Create, FileAccess.ReadWrite, FileShare.None, 0, useAsync: true))
                 {
                     model.SaveAsync(file).GetAwaiter().GetResult();
                     file.Position = 0;
                     StateDict.LoadAsync(file).GetAwaiter().GetResult();
                 }
-                Assert.That(SynchronizationContext.Current, Is.InstanceOf<Window>(), "the caller's context is the caller's again");
+                Assert.That(
+                    SynchronizationContext.Current, Is.InstanceOf<Window>(),
+                    "the caller's context is the caller's again");
                 waited.SetResult();
             }
             catch (Exception e)
@@ -112,20 +118,26 @@ public class SafetensorsFileTests
         const int size = 16_000_000;
         var header = (what switch
         {
-            "tensors" => Repeated("{", i => "\"" + i + "\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}", "}", size),
+            "tensors" => Repeated(
+                "{", i => "\"" + i + "\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}", "}", size),
             "entries of metadata" => Repeated("""{"__metadata__":{""", i => $"\"{i}\":\"\"", "}}", size),
             _ => Repeated("""{"__metadata__":{"flare.buffers":"[""", i => $"\\\"{i}\\\"", "]\"}}", size),
         }).ToString();
         var file = Files.Of(header, []);
         var before = GC.GetAllocatedBytesForCurrentThread();
-        Assert.That(() => StateDict.Load(file), Throws.InstanceOf<SafetensorsException>().With.Message.Contains($"more than 131,072 {what}"));
+        Assert.That(
+            () => StateDict.Load(file),
+            Throws.InstanceOf<SafetensorsException>().With.Message.Contains($"more than 131,072 {what}"));
         Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.LessThan(8L * size));
     }
 
     [Test]
     public void A_model_that_could_not_be_read_back_is_not_written()
     {
-        using var model = new StateDict(new TensorLayout(Enumerable.Range(0, 131_073).Select(i => new TensorSpec($"{i}", DType.UInt8, [0]))));
-        Assert.That(() => model.Save(Stream.Null), Throws.InstanceOf<SafetensorsException>().With.Message.Contains("in several files"));
+        using var model = new StateDict(
+            new TensorLayout(Enumerable.Range(0, 131_073).Select(i => new TensorSpec($"{i}", DType.UInt8, [0]))));
+        Assert.That(
+            () => model.Save(Stream.Null),
+            Throws.InstanceOf<SafetensorsException>().With.Message.Contains("in several files"));
     }
 }

@@ -7,7 +7,8 @@ namespace Flare.Tests.Core.Tensors;
 public class SafetensorsTests
 {
     [Test]
-    public async Task Every_dtype_order_and_role_comes_back_through_file_and_stream([Values] bool async, [Values] bool seekable)
+    public async Task Every_dtype_order_and_role_comes_back_through_file_and_stream([Values] bool async, [Values]
+    bool seekable)
     {
         using var model = SampleModels.Random(SampleModels.MixedLayout(), 7);
         using var directory = new TemporaryDirectory();
@@ -42,7 +43,8 @@ public class SafetensorsTests
         {
             var (dtype, shape, begin, data) = tensors[tensor.Name];
             Assert.That(shape, Is.EqualTo(tensor.Spec.Shape), tensor.Name);
-            Assert.That(begin % tensor.Spec.DType.Size(), Is.Zero, "PyTorch views a tensor in place only where it is aligned");
+            Assert.That(
+                begin % tensor.Spec.DType.Size(), Is.Zero, "PyTorch views a tensor in place only where it is aligned");
             Assert.That(dtype, Is.EqualTo(Independent.Names[(int)tensor.Spec.DType - 1]), tensor.Name);
             Assert.That(data, Is.EqualTo(model.Bytes(i, 0, data.Length).ToArray()), tensor.Name);
             Assert.That(data.LongLength, Is.EqualTo(tensor.Spec.ByteLength));
@@ -53,7 +55,8 @@ public class SafetensorsTests
     public void A_file_from_Python_loads_as_parameters_in_the_order_of_its_data()
     {
         // As safetensors.numpy.save writes it: header in the order of the data, no metadata.
-        const string header = """{"b":{"dtype":"I64","shape":[],"data_offsets":[0,8]},"a.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]}} """;
+        const string header =
+            """{"b":{"dtype":"I64","shape":[],"data_offsets":[0,8]},"a.weight":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]}} """;
         using var model = StateDict.Load(Files.Of(header, [5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x3F, 0, 0, 0, 0xC0]));
         Assert.That(model.Select(t => t.Spec.ToString()), Is.EqualTo(new[] { "b Int64[]", "a.weight Float32[1,2]" }));
         Assert.That(model["b"].ToArray<long>(), Is.EqualTo(new[] { 5L }));
@@ -69,7 +72,9 @@ public class SafetensorsTests
             "a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},"m":{"dtype":"U8","shape":[1],"data_offsets":[2,3]}}
             """;
         using var model = StateDict.Load(Files.Of(header, [1, 2, 3]));
-        Assert.That(model.Select(t => $"{t.Spec} {t.ToArray<byte>()[0]}"), Is.EqualTo(new[] { "m UInt8[1] buffer 3", "a UInt8[1] 2", "new UInt8[1] 1" }));
+        Assert.That(
+            model.Select(t => $"{t.Spec} {t.ToArray<byte>()[0]}"),
+            Is.EqualTo(new[] { "m UInt8[1] buffer 3", "a UInt8[1] 2", "new UInt8[1] 1" }));
     }
 
     [Test]
@@ -80,7 +85,8 @@ public class SafetensorsTests
         var stream = new MemoryStream();
         first.Save(stream);
         second.Save(stream);
-        foreach (var source in new Stream[] { new MemoryStream(stream.ToArray()), new TrickleStream(stream.ToArray(), 5) })
+        foreach (var source in new Stream[] { new MemoryStream(stream.ToArray()),
+            new TrickleStream(stream.ToArray(), 5) })
         {
             using var one = StateDict.Load(source);
             using var two = StateDict.Load(source);
@@ -111,9 +117,12 @@ public class SafetensorsTests
         using var cancelled = new CancellationTokenSource();
         await cancelled.CancelAsync();
         model.ScaleInPlace(2);
-        Assert.That(async () => await model.SaveAsync(path, cancelled.Token), Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(
+            async () => await model.SaveAsync(path, cancelled.Token), Throws.InstanceOf<OperationCanceledException>());
         using var unnameable = StateDict.Create(("__metadata__", [1]));
-        Assert.That(() => unnameable.Save(path), Throws.InstanceOf<SafetensorsException>().With.Message.Contains("Rename the tensor"));
+        Assert.That(
+            () => unnameable.Save(path),
+            Throws.InstanceOf<SafetensorsException>().With.Message.Contains("Rename the tensor"));
         Assert.That(await File.ReadAllBytesAsync(path), Is.EqualTo(before));
         Assert.That(Directory.GetFiles(directory.Path), Has.Length.EqualTo(1));
 
@@ -126,9 +135,11 @@ public class SafetensorsTests
     /// <summary>The format from its description alone.</summary>
     private static class Independent
     {
-        public static readonly string[] Names = ["F32", "F64", "F16", "BF16", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL"];
+        public static readonly string[] Names =
+            ["F32", "F64", "F16", "BF16", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL"];
 
-        public static Dictionary<string, (string DType, long[] Shape, int Begin, byte[] Data)> Parse(byte[] file, out Dictionary<string, string> metadata)
+        public static Dictionary<string, (string DType, long[] Shape, int Begin, byte[] Data)> Parse(
+            byte[] file, out Dictionary<string, string> metadata)
         {
             var length = (int)BinaryPrimitives.ReadUInt64LittleEndian(file);
             Assert.That(length % 8, Is.Zero, "padded, so that the data is aligned");
@@ -146,7 +157,8 @@ public class SafetensorsTests
                 }
                 int[] offsets = [.. field.Value.GetProperty("data_offsets").EnumerateArray().Select(x => x.GetInt32())];
                 tensors.Add(field.Name, (field.Value.GetProperty("dtype").GetString()!,
-                    [.. field.Value.GetProperty("shape").EnumerateArray().Select(x => x.GetInt64())], offsets[0], data[offsets[0]..offsets[1]].ToArray()));
+                    [.. field.Value.GetProperty("shape").EnumerateArray().Select(x => x.GetInt64())], offsets[0],
+                    data[offsets[0]..offsets[1]].ToArray()));
             }
             Assert.That(tensors.Values.Sum(t => t.Item4.Length), Is.EqualTo(data.Length), "the data has no gaps");
             return tensors;
@@ -182,7 +194,8 @@ internal sealed class TrickleStream(byte[] content, int atMost) : Stream
 
     public override long Length => throw new NotSupportedException();
 
-    public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+    public override long Position { get => throw new NotSupportedException(); set =>
+        throw new NotSupportedException(); }
 
     public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
 
@@ -194,7 +207,8 @@ internal sealed class TrickleStream(byte[] content, int atMost) : Stream
         return count;
     }
 
-    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => new(Read(buffer.Span));
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+        new(Read(buffer.Span));
 
     public override void Flush() { }
 

@@ -2,17 +2,23 @@ using System.Numerics;
 
 namespace Flare.Tests.Core.Tensors;
 
-/// <summary>Models of every dtype with seeded content, odd sizes and all corners: scalars, empty tensors, buffers.</summary>
+/// <summary>
+/// Models of every dtype with seeded content, odd sizes and all corners: scalars, empty tensors, buffers.
+/// </summary>
 internal static class SampleModels
 {
     public static readonly DType[] AllDTypes = Enum.GetValues<DType>();
 
-    /// <summary>Two tensors of each dtype, one odd and longer than a block of the kernels, one small, in a mixed order, and two without elements.</summary>
+    /// <summary>
+    /// Two tensors of each dtype, one odd and longer than a block of the kernels, one small, in a mixed order, and two
+    /// without elements.
+    /// </summary>
     public static TensorLayout MixedLayout(Predicate<DType>? which = null) => new(
     [
         .. AllDTypes.Where(d => which?.Invoke(d) ?? true).Select(d => new TensorSpec($"{d}.odd", d, [3, 691])),
         new("nothing", DType.Float32, [0, 3]),
-        .. AllDTypes.Where(d => which?.Invoke(d) ?? true).Select(d => new TensorSpec($"{d}.scalar", d, [], TensorRole.Buffer)),
+        .. AllDTypes.Where(d => which?.Invoke(d) ?? true)
+        .Select(d => new TensorSpec($"{d}.scalar", d, [], TensorRole.Buffer)),
         new("größe/尺寸 \"quoted\"", DType.Float32, [3]),
         new("empty.last", DType.Float64, [0]),
     ]);
@@ -43,7 +49,8 @@ internal static class SampleModels
         }
         return model;
 
-        double Gaussian() => Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()) * 3;
+        double Gaussian() =>
+            Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble()) * 3;
 
         void Integers<T>(TensorView tensor) where T : unmanaged, IBinaryInteger<T> =>
             Fill(tensor.AsSpan<T>(), () => T.CreateTruncating(random.NextInt64(long.MinValue, long.MaxValue)));
@@ -54,7 +61,9 @@ internal static class SampleModels
         }
     }
 
-    /// <summary>Elements as numbers that hold every value of every dtype exactly: doubles of floats, and integers as they are.</summary>
+    /// <summary>
+    /// Elements as numbers that hold every value of every dtype exactly: doubles of floats, and integers as they are.
+    /// </summary>
     public static object[] Elements(TensorView tensor) => tensor.Spec.DType switch
     {
         DType.Float32 => [.. tensor.ToArray<float>().Select(x => (object)(double)x)],

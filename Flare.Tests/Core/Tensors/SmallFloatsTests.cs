@@ -11,10 +11,12 @@ public class SmallFloatsTests
         BFloat16[] all = [.. AllBits.Select(bits => new BFloat16(bits))];
         var wide = new float[all.Length];
         SmallFloats.Widen(all, wide);
-        SampleModels.AssertSame([.. wide.Select(BitConverter.SingleToUInt32Bits)], [.. AllBits.Select(bits => (uint)bits << 16)]);
+        SampleModels.AssertSame(
+            [.. wide.Select(BitConverter.SingleToUInt32Bits)], [.. AllBits.Select(bits => (uint)bits << 16)]);
         var back = new BFloat16[all.Length];
         SmallFloats.Narrow(wide, back);
-        SampleModels.AssertSame([.. back], [.. all.Select(x => float.IsNaN((float)x) ? new BFloat16((ushort)(x.Bits | 0x40)) : x)]);
+        SampleModels.AssertSame(
+            [.. back], [.. all.Select(x => float.IsNaN((float)x) ? new BFloat16((ushort)(x.Bits | 0x40)) : x)]);
     }
 
     [Test]
@@ -23,10 +25,14 @@ public class SmallFloatsTests
         Half[] all = [.. AllBits.Select(BitConverter.UInt16BitsToHalf)];
         var wide = new float[all.Length];
         SmallFloats.Widen(all, wide);
-        SampleModels.AssertSame([.. wide.Select(BitConverter.SingleToUInt32Bits)], [.. all.Select(x => BitConverter.SingleToUInt32Bits((float)x))]);
+        SampleModels.AssertSame(
+            [.. wide.Select(BitConverter.SingleToUInt32Bits)],
+            [.. all.Select(x => BitConverter.SingleToUInt32Bits((float)x))]);
         var back = new Half[all.Length];
         SmallFloats.Narrow(wide, back);
-        SampleModels.AssertSame([.. back.Select(BitConverter.HalfToUInt16Bits)], [.. wide.Select(x => BitConverter.HalfToUInt16Bits((Half)x))]);
+        SampleModels.AssertSame(
+            [.. back.Select(BitConverter.HalfToUInt16Bits)],
+            [.. wide.Select(x => BitConverter.HalfToUInt16Bits((Half)x))]);
     }
 
     [Test]
@@ -36,15 +42,20 @@ public class SmallFloatsTests
         // Random bits, ties, and their neighbours.
         float[] values =
         [
-            .. Enumerable.Range(0, 200_001).Select(_ => BitConverter.UInt32BitsToSingle((uint)random.NextInt64(1L << 32))),
-            .. AllBits.SelectMany(bits => new uint[] { 0x7FFF, 0x8000, 0x8001 }.Select(low => BitConverter.UInt32BitsToSingle((uint)bits << 16 | low))),
+            .. Enumerable.Range(0, 200_001)
+            .Select(_ => BitConverter.UInt32BitsToSingle((uint)random.NextInt64(1L << 32))),
+            .. AllBits.SelectMany(
+                bits => new uint[] { 0x7FFF, 0x8000, 0x8001 }.Select(
+                    low => BitConverter.UInt32BitsToSingle((uint)bits << 16 | low))),
         ];
         var brain = new BFloat16[values.Length];
         SmallFloats.Narrow(values, brain);
         SampleModels.AssertSame([.. brain], [.. values.Select(x => (BFloat16)x)]);
         var halves = new Half[values.Length];
         SmallFloats.Narrow(values, halves);
-        SampleModels.AssertSame([.. halves.Select(BitConverter.HalfToUInt16Bits)], [.. values.Select(x => BitConverter.HalfToUInt16Bits((Half)x))]);
+        SampleModels.AssertSame(
+            [.. halves.Select(BitConverter.HalfToUInt16Bits)],
+            [.. values.Select(x => BitConverter.HalfToUInt16Bits((Half)x))]);
     }
 
     [Test]

@@ -12,8 +12,12 @@ public class StateDictTests
         Assert.That(model.ToString(), Is.EqualTo("2 tensors, 4 elements: w Float32[1,3], b Float32[1]"));
         Assert.That(model["w"].ToString(), Is.EqualTo("w Float32[1,3]"));
         Assert.That(default(TensorView).ToString(), Is.EqualTo("no tensor"));
-        var many = new StateDict(new TensorLayout(Enumerable.Range(1, 6).Select(i => new TensorSpec($"t{i}", DType.Float32, [400]))));
-        Assert.That(many.ToString(), Is.EqualTo("6 tensors, 2,400 elements: t1 Float32[400], t2 Float32[400], t3 Float32[400], t4 Float32[400], t5 Float32[400], …"));
+        var many = new StateDict(
+            new TensorLayout(Enumerable.Range(1, 6).Select(i => new TensorSpec($"t{i}", DType.Float32, [400]))));
+        Assert.That(
+            many.ToString(), Is.EqualTo(
+                "6 tensors, 2,400 elements: t1 Float32[400], t2 Float32[400], t3 Float32[400], t4 Float32[400], t5 "
+                    + "Float32[400], …"));
         many.Dispose();
         Assert.That(many.ToString(), Does.StartWith("6 tensors"), "a debugger may show what is disposed");
         Assert.That(new StateDict(new TensorLayout()).ToString(), Is.EqualTo("0 tensors, 0 elements"));
@@ -27,7 +31,9 @@ public class StateDictTests
             .Add("fc.bias", new[] { 0.5, 1.5 })
             .AddBuffer("steps", [9L])
             .Build();
-        Assert.That(model.Select(t => t.Spec.ToString()), Is.EqualTo(new[] { "fc.weight Float32[2,3]", "fc.bias Float64[2]", "steps Int64[1] buffer" }));
+        Assert.That(
+            model.Select(t => t.Spec.ToString()),
+            Is.EqualTo(new[] { "fc.weight Float32[2,3]", "fc.bias Float64[2]", "steps Int64[1] buffer" }));
         Assert.That(model["fc.bias"].ToArray<double>(), Is.EqualTo(new[] { 0.5, 1.5 }));
         Assert.That(model[2].ToArray<long>(), Is.EqualTo(new[] { 9L }));
         Assert.That(model["fc.weight"].AsReadOnlySpan<float>(4, 2).ToArray(), Is.EqualTo(new[] { 5f, 6 }));
@@ -40,12 +46,20 @@ public class StateDictTests
     public void Wrong_questions_are_answered_with_what_is_there()
     {
         using var model = StateDict.Create(("w", [1, 2, 3]));
-        Assert.That(() => model["v"], Throws.InstanceOf<KeyNotFoundException>().With.Message.Contains("'v'").And.Message.Contains("There are: w."));
+        Assert.That(
+            () => model["v"],
+            Throws.InstanceOf<KeyNotFoundException>().With.Message.Contains("'v'").And.Message.Contains(
+                "There are: w."));
         Assert.That(() => model[1], Throws.InstanceOf<ArgumentOutOfRangeException>());
-        Assert.That(() => model["w"].AsSpan<double>(), Throws.InvalidOperationException.With.Message.EqualTo("Tensor 'w' holds Float32, not Double."));
+        Assert.That(
+            () => model["w"].AsSpan<double>(),
+            Throws.InvalidOperationException.With.Message.EqualTo("Tensor 'w' holds Float32, not Double."));
         Assert.That(() => model["w"].AsSpan<float>(2, 2), Throws.InstanceOf<ArgumentOutOfRangeException>());
         Assert.That(() => model["w"].AsSpan<float>(long.MaxValue, 2), Throws.InstanceOf<ArgumentOutOfRangeException>());
-        Assert.That(() => new StateDictBuilder().Add("w", [1f, 2], 3), Throws.ArgumentException.With.Message.Contains("Tensor 'w' is Float32[3], 3 elements, but there are 2 values."));
+        Assert.That(
+            () => new StateDictBuilder().Add("w", [1f, 2], 3),
+            Throws.ArgumentException.With.Message.Contains(
+                "Tensor 'w' is Float32[3], 3 elements, but there are 2 values."));
         Assert.That(() => new StateDictBuilder().Add("w", [1m]), Throws.InstanceOf<NotSupportedException>());
     }
 
@@ -76,9 +90,12 @@ public class StateDictTests
         var view = model["w"];
         model.Dispose();
         model.Dispose();
-        Func<object?>[] uses = [() => view.ToArray<float>(), () => model.Clone(), () => model.L2Norm(), () => model.Sha256(), () => model + model];
+        Func<object?>[] uses =
+            [() => view.ToArray<float>(), () => model.Clone(), () => model.L2Norm(), () => model.Sha256(), () => model
+                + model];
         foreach (var use in uses)
-            Assert.That(() => use(), Throws.InstanceOf<ObjectDisposedException>().With.Message.Contains("Keep a Clone()"));
+            Assert.That(
+                () => use(), Throws.InstanceOf<ObjectDisposedException>().With.Message.Contains("Keep a Clone()"));
     }
 
     [Test]

@@ -22,7 +22,8 @@ public unsafe class TensorViewTests
         Assert.That(other.ContentEquals(model));
         Assert.That(other.Sha256(), Is.EqualTo(model.Sha256()));
         if (dtype == DType.Float32)
-            Assert.That(bytes.ToArray(), Is.EqualTo(MemoryMarshal.AsBytes(model["w"].AsReadOnlySpan<float>()).ToArray()));
+            Assert.That(
+                bytes.ToArray(), Is.EqualTo(MemoryMarshal.AsBytes(model["w"].AsReadOnlySpan<float>()).ToArray()));
     }
 
     [Test]
@@ -31,7 +32,8 @@ public unsafe class TensorViewTests
         using var model = Model(DType.Float32, 2);
         model.Freeze();
         Assert.That(model["w"].Bytes.Length, Is.EqualTo(8));
-        Assert.That(() => model["w"].WritableBytes.Length, Throws.InvalidOperationException.With.Message.Contains("frozen"));
+        Assert.That(
+            () => model["w"].WritableBytes.Length, Throws.InvalidOperationException.With.Message.Contains("frozen"));
         Assert.That(() => model["w"].WritableBytesOf(new(0, 1)).Length, Throws.InvalidOperationException);
         Assert.That(() => Model(DType.Float32, 2)["w"].CopyTo(model["w"]), Throws.InvalidOperationException);
     }
@@ -57,9 +59,12 @@ public unsafe class TensorViewTests
     public void Parts_outside_of_a_tensor_are_refused()
     {
         using var model = Model(DType.Int64, 4);
-        TensorChunk[] outside = [new(3, 2), new(-1, 1), new(5, 0), new(0, -1), new(long.MaxValue, 1), new(long.MinValue, 1), new(0, int.MaxValue), new(1L << 61, 1)];
+        TensorChunk[] outside =
+            [new(3, 2), new(-1, 1), new(5, 0), new(0, -1), new(long.MaxValue, 1), new(long.MinValue, 1),
+                new(0, int.MaxValue), new(1L << 61, 1)];
         foreach (var chunk in outside)
-            Assert.That(() => model["w"].BytesOf(chunk).Length, Throws.InstanceOf<ArgumentOutOfRangeException>(), $"{chunk}");
+            Assert.That(
+                () => model["w"].BytesOf(chunk).Length, Throws.InstanceOf<ArgumentOutOfRangeException>(), $"{chunk}");
         Assert.That(model["w"].BytesOf(new(4, 0)).Length, Is.Zero);
         Assert.That(() => model["w"].Chunks(0), Throws.InstanceOf<ArgumentOutOfRangeException>());
     }
@@ -146,6 +151,8 @@ public unsafe class TensorViewTests
         source["w"].CopyTo(same["w"]);
         Assert.That(same["w"].Bytes.SequenceEqual(source["w"].Bytes));
         Assert.That(() => source["w"].CopyTo(Model(DType.BFloat16, 5)["w"]), Throws.ArgumentException);
-        Assert.That(() => source["w"].CopyTo(Model(DType.Float16, 6)["w"]), Throws.ArgumentException.With.Message.Contains("w Float16[6]"));
+        Assert.That(
+            () => source["w"].CopyTo(Model(DType.Float16, 6)["w"]),
+            Throws.ArgumentException.With.Message.Contains("w Float16[6]"));
     }
 }

@@ -6,7 +6,8 @@ namespace Flare.Tests.Crypto;
 public class ModulusTests
 {
     private static readonly ulong[] Moduli =
-        [2, 3, 4, 17, 12289, 1ul << 32, (1ul << 32) + 15, 281474976694273, 1152921504606830593, (1ul << 60) + 1, (1ul << 61) - 1];
+        [2, 3, 4, 17, 12289, 1ul << 32, (1ul << 32) + 15, 281474976694273, 1152921504606830593, (1ul << 60)
+            + 1, (1ul << 61) - 1];
 
     [TestCaseSource(nameof(Moduli))]
     public void Operations_agree_with_big_integers(ulong q)
@@ -25,7 +26,8 @@ public class ModulusTests
                 Assert.That((BigInteger)modulus.Multiply(x, y), Is.EqualTo((BigInteger)x * y % q));
                 Assert.That((BigInteger)modulus.Reduce(x, y), Is.EqualTo((((BigInteger)x << 64) + y) % q));
                 Assert.That(modulus.Reduce(x), Is.EqualTo(x % q));
-                Assert.That((BigInteger)modulus.MultiplyFixed(x, rb, modulus.Quotient(rb)), Is.EqualTo((BigInteger)x * b % q));
+                Assert.That(
+                    (BigInteger)modulus.MultiplyFixed(x, rb, modulus.Quotient(rb)), Is.EqualTo((BigInteger)x * b % q));
                 Assert.That((BigInteger)modulus.Power(x, y), Is.EqualTo(BigInteger.ModPow(x, y, q)));
                 Assert.That(modulus.FromSigned(modulus.ToSigned(ra)), Is.EqualTo(ra));
                 Assert.That((BigInteger)modulus.FromSigned((long)x), Is.EqualTo(((((BigInteger)(long)x) % q) + q) % q));
@@ -61,6 +63,7 @@ public class ModulusTests
             foreach (var y in edges)
                 yield return (x, y);
         for (var i = 0; i < 300; i++)
-            yield return ((ulong)random.NextInt64(long.MinValue, long.MaxValue), (ulong)random.NextInt64(long.MinValue, long.MaxValue));
+            yield return ((ulong)random.NextInt64(long.MinValue, long.MaxValue),
+                (ulong)random.NextInt64(long.MinValue, long.MaxValue));
     }
 }

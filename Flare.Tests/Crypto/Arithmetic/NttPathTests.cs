@@ -5,9 +5,11 @@ namespace Flare.Tests.Crypto;
 /// <summary>Every way to compute a transform gives the scalar one's bits.</summary>
 public class NttPathTests
 {
-    // The smallest degrees meet the narrow levels alone; odd and even numbers of levels; 49 and 50 bits are swept on the way.
+    // The smallest degrees meet the narrow levels alone; odd and even numbers of levels; 49 and 50 bits are swept on
+    // the way.
     [Test]
-    public void Small_vector_transforms_equal_the_scalar_one([Values(4, 8, 16, 32, 64, 128)] int degree, [Values(20, 42, 48, 50)] int bits)
+    public void Small_vector_transforms_equal_the_scalar_one([Values(4, 8, 16, 32, 64, 128)]
+    int degree, [Values(20, 42, 48, 50)] int bits)
         => CompareAllPaths(degree, bits);
 
     [TestCase(2048, 48)]
@@ -22,9 +24,10 @@ public class NttPathTests
     [Test]
     public void Values_that_would_outgrow_a_double_are_reduced_on_the_way()
     {
-        // Every level adds nearly q/2 to the first value, which unreduced would end at an odd number above 2^53. At level l its
-        // partner is the coefficient y at N/2^l, alone in its subtree, times w = ψ^(N/2^l). Near q/2 the vector product may
-        // come out as the negative representative instead: only such y are taken for which it does not.
+        // Every level adds nearly q/2 to the first value, which unreduced would end at an odd number above 2^53. At
+        // level l its partner is the coefficient y at N/2^l, alone in its subtree, times w = ψ^(N/2^l). Near q/2 the
+        // vector product may come out as the negative representative instead: only such y are taken for which it does
+        // not.
         const int degree = 32768, levels = 15;
         var modulus = new Modulus(PrimeSearch.NttPrimes(degree, 50)[0]);
         var (q, root) = (modulus.Value, PrimeSearch.MinimalRoot(degree, modulus));
@@ -38,7 +41,8 @@ public class NttPathTests
             {
                 var y = modulus.Multiply(product, modulus.Inverse(w));
                 var quotient = (long)Math.Round(y * (centred / q));
-                if (((Int128)y * (long)centred) - ((Int128)quotient * q) != product || (level == levels && (unreduced + product) % 2 == 0))
+                if (((Int128)y * (long)centred) - ((Int128)quotient * q) != product
+                    || (level == levels && (unreduced + product) % 2 == 0))
                     continue;
                 input[degree >> level] = y;
                 unreduced += product;
@@ -62,19 +66,23 @@ public class NttPathTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(new Ntt(4096, modulus).Path, Is.EqualTo(Ntt.Paths(4096, modulus)[0]));
-            Assert.That(Ntt.Paths(4096, new Modulus(PrimeSearch.NttPrimes(4096, 51)[0])), Is.EqualTo(new[] { NttPath.Scalar }));
+            Assert.That(
+                Ntt.Paths(4096, new Modulus(PrimeSearch.NttPrimes(4096, 51)[0])), Is.EqualTo(new[] { NttPath.Scalar }));
         }
     }
 
     [Test]
     public void A_path_that_cannot_compute_a_transform_refuses_it()
-        => Assert.That(() => new Ntt(4096, new Modulus(PrimeSearch.NttPrimes(4096, 51)[0]), NttPath.Vector256), Throws.ArgumentException);
+        => Assert.That(
+            () => new Ntt(4096, new Modulus(PrimeSearch.NttPrimes(4096, 51)[0]), NttPath.Vector256),
+            Throws.ArgumentException);
 
     private static void CompareAllPaths(int degree, int bits)
     {
         var modulus = new Modulus(PrimeSearch.NttPrimes(degree, bits)[0]);
         var scalar = new Ntt(degree, modulus, NttPath.Scalar);
-        var factor = Filled(degree, i => i % 3 == 0 ? modulus.Value - 1 - (ulong)i : (modulus.Value / 2) + (ulong)i % 2);
+        var factor = Filled(
+            degree, i => i % 3 == 0 ? modulus.Value - 1 - (ulong)i : (modulus.Value / 2) + (ulong)i % 2);
         var inputs = Inputs(degree, modulus.Value).Select(input =>
         {
             var (forward, inverse) = (input.ToArray(), input.ToArray());

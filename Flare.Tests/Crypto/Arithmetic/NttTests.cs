@@ -66,7 +66,8 @@ public class NttTests
         for (var i = 0; i < 64; i++)
             a[i] = ntt.Modulus.Multiply(a[i], b[i]);
         ntt.Inverse(a);
-        Assert.That(Array.ConvertAll(a, x => (BigInteger)x), Is.EqualTo(Array.ConvertAll(expected, x => ((x % q) + q) % q)));
+        Assert.That(
+            Array.ConvertAll(a, x => (BigInteger)x), Is.EqualTo(Array.ConvertAll(expected, x => ((x % q) + q) % q)));
     }
 
     [Test]

@@ -46,7 +46,8 @@ public class PrimeSearchTests
 
     [Test]
     public void Too_few_primes_of_a_size_are_an_error()
-        => Assert.That(() => PrimeSearch.NttPrimes(8192, 15), Throws.ArgumentException.With.Message.Contains("15 bits"));
+        => Assert.That(
+            () => PrimeSearch.NttPrimes(8192, 15), Throws.ArgumentException.With.Message.Contains("15 bits"));
 
     [TestCase(1ul << 40)]
     [TestCase(1099510890499ul)]

@@ -29,9 +29,11 @@ public class CkksKernelTests
         // 0.7·2^60 leaves nearly 4 % of all words to be drawn again.
         var uneven = 807045053224796161UL;
         while (!PrimeSearch.IsPrime(uneven)) uneven += 16384;
-        var transforms = new[] { Ntt.For(8192, uneven), Parameters.Transforms[0], Parameters.Transforms[1], Ntt.For(8192, 65537) };
+        var transforms = new[] { Ntt.For(8192, uneven), Parameters.Transforms[0], Parameters.Transforms[1],
+            Ntt.For(8192, 65537) };
         var (plain, fast) = (new ulong[8192 * 4], new ulong[8192 * 4]);
-        CkksSampling.Uniform(new SealGenerator(SealGeneratorKind.Blake2xb, new byte[64]), transforms, 8192, plain, KernelPath.Portable);
+        CkksSampling.Uniform(
+            new SealGenerator(SealGeneratorKind.Blake2xb, new byte[64]), transforms, 8192, plain, KernelPath.Portable);
         CkksSampling.Uniform(new SealGenerator(SealGeneratorKind.Blake2xb, new byte[64]), transforms, 8192, fast);
         Assert.That(fast, Is.EqualTo(plain));
 
@@ -60,7 +62,8 @@ public class CkksKernelTests
         for (var prime = 0; prime < 3; prime++)
         {
             var q = Parameters.Primes[prime];
-            var a = Enumerable.Range(0, Parameters.Degree).Select(i => i == 0 ? 0 : i == 1 ? q - 1 : (ulong)random.NextInt64((long)q)).ToArray();
+            var a = Enumerable.Range(0, Parameters.Degree)
+                .Select(i => i == 0 ? 0 : i == 1 ? q - 1 : (ulong)random.NextInt64((long)q)).ToArray();
             var expected = new ulong[a.Length];
             for (var j = 0; j < a.Length; j++)
                 expected[j] = (ulong)((a[^(j + 1)] + (UInt128)a[j] * key.Residues[prime * a.Length + j]) % q);

@@ -36,15 +36,21 @@ public class CkksTests
         return values;
     }
 
-    private static double Distance(IEnumerable<double> a, IEnumerable<double> b) => a.Zip(b, (x, y) => Math.Abs(x - y)).Max();
+    private static double Distance(IEnumerable<double> a, IEnumerable<double> b) =>
+        a.Zip(b, (x, y) => Math.Abs(x - y)).Max();
 
     [Test]
     public void Parameters_are_SEALs()
     {
         Assert.That(Parameters.Primes, Is.EqualTo(new ulong[] { 1152921504606830593, 1099510890497, 1099511480321 }));
-        Assert.That(Parameters.Transforms.Select(t => t.Root), Is.EqualTo(new ulong[] { 25959043411404, 5405730, 30370987 }));
-        Assert.That(Parameters.KeyLevel.Id.ToString(), Is.EqualTo("85781cbcb880e0f0e18ecd8ee52fbb09392439b574582e884252d89c1c867689"));
-        Assert.That(Parameters.FirstLevel.Id.ToString(), Is.EqualTo("12d07a83d1477fc4b90a7075c1428058d1e88b6c7186932e7c200d2289ff8f2e"));
+        Assert.That(
+            Parameters.Transforms.Select(t => t.Root), Is.EqualTo(new ulong[] { 25959043411404, 5405730, 30370987 }));
+        Assert.That(
+            Parameters.KeyLevel.Id.ToString(),
+            Is.EqualTo("85781cbcb880e0f0e18ecd8ee52fbb09392439b574582e884252d89c1c867689"));
+        Assert.That(
+            Parameters.FirstLevel.Id.ToString(),
+            Is.EqualTo("12d07a83d1477fc4b90a7075c1428058d1e88b6c7186932e7c200d2289ff8f2e"));
         Assert.That(Parameters.Levels.Select(l => l.PrimeCount), Is.EqualTo(new[] { 2, 1 }));
     }
 
@@ -62,7 +68,8 @@ public class CkksTests
     public void Primes_must_be_distinct_and_prime()
     {
         var q = Parameters.Primes[0];
-        Assert.That(() => new CkksParameters(8192, q, q), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("twice"));
+        Assert.That(
+            () => new CkksParameters(8192, q, q), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("twice"));
         Assert.That(() => new CkksParameters(8192, q + 16384), Throws.TypeOf<FlareCryptoException>());
         Assert.That(() => new CkksParameters(8192, 16384 * 15 + 1), Throws.TypeOf<FlareCryptoException>());
     }
@@ -72,7 +79,8 @@ public class CkksTests
     {
         var encoder = new CkksEncoder(Parameters);
         var random = new Random(3);
-        var values = Enumerable.Range(0, Parameters.SlotCount).Select(_ => new Complex(random.NextDouble(), random.NextDouble())).ToArray();
+        var values = Enumerable.Range(0, Parameters.SlotCount)
+            .Select(_ => new Complex(random.NextDouble(), random.NextDouble())).ToArray();
         var decoded = new Complex[values.Length];
         encoder.Decode(encoder.Encode(values, Scale), decoded);
         Assert.That(values.Zip(decoded, (a, b) => (a - b).Magnitude).Max(), Is.LessThan(1e-9));
@@ -163,7 +171,9 @@ public class CkksTests
         Assert.That(product.Scale, Is.EqualTo(Scale).Within(1).Percent);
         Assert.That(product.Level, Is.SameAs(Parameters.Levels[1]));
         Assert.That(Distance(Raw(product), x.Zip(y, (a, b) => a * b)), Is.LessThan(2e-8));
-        Assert.That(() => CkksEvaluator.Rescale(product), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("lowest"));
+        Assert.That(
+            () => CkksEvaluator.Rescale(product),
+            Throws.TypeOf<FlareCryptoException>().With.Message.Contains("lowest"));
 
         var lower = Encrypt(x, 11);
         CkksEvaluator.SwitchDown(lower);
@@ -184,11 +194,14 @@ public class CkksTests
         var factor = Enumerable.Repeat(-1.5, parameters.SlotCount).ToArray();
         for (var round = 1; round <= 3; round++)
         {
-            CkksEvaluator.Multiply(ciphertext, new CkksEncoder(parameters).Encode(factor, parameters.Primes[ciphertext.Level.PrimeCount - 1], ciphertext.Level));
+            CkksEvaluator.Multiply(
+                ciphertext, new CkksEncoder(parameters).Encode(
+                    factor, parameters.Primes[ciphertext.Level.PrimeCount - 1], ciphertext.Level));
             CkksEvaluator.Rescale(ciphertext);
             var actual = new double[values.Length];
             decryptor.DecryptRaw(ciphertext, actual);
-            Assert.That(Distance(actual, values.Select(v => v * Math.Pow(-1.5, round))), Is.LessThan(1e-7), $"round {round}");
+            Assert.That(
+                Distance(actual, values.Select(v => v * Math.Pow(-1.5, round))), Is.LessThan(1e-7), $"round {round}");
         }
     }
 
@@ -197,20 +210,37 @@ public class CkksTests
     {
         var values = Values(13);
         var a = Encrypt(values);
-        Assert.That(() => CkksEvaluator.Add(a, Encrypt(values, scale: Scale * 2)), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("scales differ"));
+        Assert.That(
+            () => CkksEvaluator.Add(a, Encrypt(values, scale: Scale * 2)),
+            Throws.TypeOf<FlareCryptoException>().With.Message.Contains("scales differ"));
         var lower = Encrypt(values);
         CkksEvaluator.SwitchDown(lower);
-        Assert.That(() => CkksEvaluator.Add(a, lower), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("levels differ"));
-        Assert.That(() => CkksEvaluator.Subtract(lower, a), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("levels differ"));
-        Assert.That(() => CkksEvaluator.Add(a, new CkksCiphertext(Parameters)), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("empty"));
+        Assert.That(
+            () => CkksEvaluator.Add(a, lower),
+            Throws.TypeOf<FlareCryptoException>().With.Message.Contains("levels differ"));
+        Assert.That(
+            () => CkksEvaluator.Subtract(lower, a),
+            Throws.TypeOf<FlareCryptoException>().With.Message.Contains("levels differ"));
+        Assert.That(
+            () => CkksEvaluator.Add(a, new CkksCiphertext(Parameters)),
+            Throws.TypeOf<FlareCryptoException>().With.Message.Contains("empty"));
         var others = CkksParameters.Create(4096, 60, 49);
-        Assert.That(() => CkksEvaluator.Add(a, new CkksCiphertext(others)), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("other parameters"));
+        Assert.That(
+            () => CkksEvaluator.Add(a, new CkksCiphertext(others)),
+            Throws.TypeOf<FlareCryptoException>().With.Message.Contains("other parameters"));
         var encoder = new CkksEncoder(Parameters);
-        Assert.That(() => CkksEvaluator.Multiply(a, encoder.Encode(values, Scale, lower.Level)), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("levels differ"));
-        Assert.That(() => CkksEvaluator.Multiply(a, encoder.Encode(values, Math.ScaleB(1, 70))), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("scale"));
-        Assert.That(() => CkksEvaluator.Multiply(a, encoder.Encode([0.0], Scale)), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("zero"));
+        Assert.That(
+            () => CkksEvaluator.Multiply(a, encoder.Encode(values, Scale, lower.Level)),
+            Throws.TypeOf<FlareCryptoException>().With.Message.Contains("levels differ"));
+        Assert.That(
+            () => CkksEvaluator.Multiply(a, encoder.Encode(values, Math.ScaleB(1, 70))),
+            Throws.TypeOf<FlareCryptoException>().With.Message.Contains("scale"));
+        Assert.That(
+            () => CkksEvaluator.Multiply(a, encoder.Encode([0.0], Scale)),
+            Throws.TypeOf<FlareCryptoException>().With.Message.Contains("zero"));
         using var decryptor = new CkksDecryptor(Key);
-        Assert.That(() => decryptor.Decrypt(new CkksCiphertext(others), new double[1]), Throws.TypeOf<FlareCryptoException>());
+        Assert.That(
+            () => decryptor.Decrypt(new CkksCiphertext(others), new double[1]), Throws.TypeOf<FlareCryptoException>());
     }
 
     [TestCase(double.NaN)]
@@ -238,7 +268,8 @@ public class CkksTests
     {
         using var other = CkksSecretKey.Generate(Parameters, TestEntropy.Seeded(30));
         var ciphertext = Encrypt(Values(16));
-        Assert.That(() => Raw(ciphertext, other), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("another key"));
+        Assert.That(
+            () => Raw(ciphertext, other), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("another key"));
         var random = new Random(17);
         for (var i = 0; i < 10; i++)
         {
@@ -295,7 +326,8 @@ public class CkksTests
         Round();
         var before = GC.GetAllocatedBytesForCurrentThread();
         for (var i = 0; i < 10; i++) Round();
-        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.LessThan(10 * sizeof(ulong) * Parameters.Degree / 2));
+        Assert.That(
+            GC.GetAllocatedBytesForCurrentThread() - before, Is.LessThan(10 * sizeof(ulong) * Parameters.Degree / 2));
 
         void Round()
         {

@@ -23,29 +23,40 @@ public class EncryptedFederationTests
         var rounds = new List<RoundReport>();
         await foreach (var round in federation.RunAsync(EncryptedSites.Model())) rounds.Add(round);
 
-        // The first round's reference is 128 for 100 steps; then the most seen was 38, and the power of two from 76 is 128 again.
-        for (var round = 1; round <= 3; round++) expected = EncryptedSites.Reference(expected, round, 5, 128, kind, Format);
+        // The first round's reference is 128 for 100 steps; then the most seen was 38, and the power of two from 76 is
+        // 128 again.
+        for (var round = 1; round <= 3; round++)
+            expected = EncryptedSites.Reference(expected, round, 5, 128, kind, Format);
         var model = encryption.Decrypt(federation.Model);
         Assert.That(rounds.Select(r => r.Accepted), Is.EqualTo(new[] { 5, 5, 5 }));
         Assert.That(model.Layout, Is.EqualTo(expected.Layout));
         Assert.That(model.ContentEquals(expected));
         Assert.That(HomomorphicEncryption.IsEncrypted(federation.Model) && !HomomorphicEncryption.IsEncrypted(model));
-        Assert.That(rounds[^1].Metrics["accuracy"], Is.EqualTo(model["head.weight"].AsReadOnlySpan<float>()[0]).Within(1e-6));
+        Assert.That(
+            rounds[^1].Metrics["accuracy"], Is.EqualTo(model["head.weight"].AsReadOnlySpan<float>()[0]).Within(1e-6));
     }
 
     [TestCase(4096, 4000), TestCase(1 << 24, 1 << 22)]
-    public async Task A_round_whose_steps_drop_far_below_the_reference_is_repeated_and_loses_no_model(int firstRoundSteps, int first)
+    public async Task A_round_whose_steps_drop_far_below_the_reference_is_repeated_and_loses_no_model(
+        int firstRoundSteps, int first)
     {
         var policy = new EncryptionPolicy { FirstRoundSteps = firstRoundSteps };
         var initial = StateDict.Create(("w", [0.5f, 0.01f, 0.0001f]));
         Executor Still(int site) => new Federations.Scripted((task, input, context, _) =>
-            ValueTask.FromResult(Dxo.WeightDiff(new StateDict(Dxo.From(input).Tensors.Layout)).WithMeta(MetaKey.NumStepsCurrentRound, context.Round == 1 && site == 0 ? first : 1).ToShareable()));
+            ValueTask.FromResult(
+                Dxo.WeightDiff(new StateDict(Dxo.From(input).Tensors.Layout))
+                .WithMeta(MetaKey.NumStepsCurrentRound, context.Round == 1 && site == 0 ? first : 1).ToShareable()));
         using var encryption = new HomomorphicEncryption(policy);
         await using var federation = Flare.Federation.InProcess(f => f.AddSites(3, site => Still(site.Index))
-            .UseController(new FedAvg { Rounds = 3, MinSites = 3, Validation = ValidationMode.None }).UseHomomorphicEncryption(encryption));
+            .UseController(new FedAvg { Rounds = 3, MinSites = 3, Validation = ValidationMode.None })
+            .UseHomomorphicEncryption(encryption));
         await federation.RunToEndAsync(initial);
-        Assert.That(encryption.Decrypt(federation.Model)["w"].ToArray<float>(), Is.EqualTo(new[] { 0.5f, 0.01f, 0.0001f }).Within(1e-5));
-        Assert.That(federation.Rounds.Select(r => r.Accepted), Is.EqualTo(new[] { 3, 6, 3 }), "the second round was trained twice");
+        Assert.That(
+            encryption.Decrypt(federation.Model)["w"].ToArray<float>(), Is.EqualTo(new[] { 0.5f, 0.01f, 0.0001f })
+            .Within(1e-5));
+        Assert.That(
+            federation.Rounds.Select(r => r.Accepted), Is.EqualTo(new[] { 3, 6, 3 }),
+            "the second round was trained twice");
     }
 
     [Test]
@@ -59,7 +70,9 @@ public class EncryptedFederationTests
 
         // An oracle that knows nothing of quantising: the mean in double.
         var model = federation.Feature<HomomorphicEncryption>().Decrypt(federation.Model);
-        var trained = Enumerable.Range(0, 4).Select(site => EncryptedSites.Train(EncryptedSites.Model(), site, 1)["body.weight"].ToArray<float>()).ToArray();
+        var trained = Enumerable.Range(0, 4)
+            .Select(site => EncryptedSites.Train(EncryptedSites.Model(), site, 1)["body.weight"].ToArray<float>())
+            .ToArray();
         var total = Enumerable.Range(0, 4).Sum(EncryptedSites.Steps);
         var quantum = rounds[0].Metrics["encryption.quantum"];
         Assert.That(quantum, Is.InRange(1e-7, 1e-3));
@@ -77,28 +90,33 @@ public class EncryptedFederationTests
         var (accuracy, hash) = await TrainDigits(encrypted: true, parallelism: 2);
         Assert.That(accuracy, Is.EqualTo(plain).Within(0.005));
         Assert.That(accuracy, Is.GreaterThan(0.8));
-        foreach (var parallelism in new[] { 1, 8 }) Assert.That((await TrainDigits(encrypted: true, parallelism)).Hash, Is.EqualTo(hash));
+        foreach (var parallelism in new[] { 1, 8 })
+            Assert.That((await TrainDigits(encrypted: true, parallelism)).Hash, Is.EqualTo(hash));
     }
 
     [Test]
     public async Task A_model_of_several_parts_comes_back()
     {
         const int elements = ModelPlan.PartElements + 12_345;
-        var initial = new StateDictBuilder().Add<float>("small", [1, 2, 3]).Add<float>("large", new float[elements]).Build();
+        var initial = new StateDictBuilder().Add<float>("small", [1, 2, 3]).Add<float>("large", new float[elements])
+            .Build();
         await using var federation = Federation.InProcess(f => f
             .AddSites(2, site => new Federations.Scripted((_, input, _, _) =>
             {
                 var weights = Dxo.From(input).Tensors.Clone();
                 var large = weights["large"].AsSpan<float>();
                 for (var i = 0; i < large.Length; i++) large[i] = ((i % 4001) - 2000) / 1024f;
-                return ValueTask.FromResult(Dxo.Weights(weights).WithMeta(MetaKey.NumStepsCurrentRound, 64).ToShareable());
+                return ValueTask.FromResult(
+                    Dxo.Weights(weights).WithMeta(MetaKey.NumStepsCurrentRound, 64).ToShareable());
             }))
             .UseController(new FedAvg { Rounds = 1, MinSites = 2, Validation = ValidationMode.None })
             .UseHomomorphicEncryption(new HomomorphicEncryption(EncryptedSites.Policy with { FirstRoundSteps = 64 })));
         await federation.RunToEndAsync(initial);
 
         var model = federation.Feature<HomomorphicEncryption>().Decrypt(federation.Model);
-        Assert.That(federation.Model.Layout.Select(t => t.Name), Is.EqualTo(new[] { "flare.encryption", "flare.encryption.0", "flare.encryption.1" }));
+        Assert.That(
+            federation.Model.Layout.Select(t => t.Name),
+            Is.EqualTo(new[] { "flare.encryption", "flare.encryption.0", "flare.encryption.1" }));
         Assert.That(model["small"].ToArray<float>(), Is.EqualTo(new float[] { 1, 2, 3 }));
         var opened = model["large"].ToArray<float>();
         // Multiples of 2^-10 survive quantising to 2^-19.
@@ -121,7 +139,9 @@ public class EncryptedFederationTests
             // Each run has its own objects, as another process would; only policy and key are the same.
             var encryption = new HomomorphicEncryption(EncryptedSites.Policy, ring);
             await using var federation = Federation.InProcess(f => f
-                .AddSites(3, site => EncryptedSites.Trainer(site.Index, steps: round => round == 1 ? 200 : EncryptedSites.Steps(site.Index)))
+                .AddSites(
+                    3, site => EncryptedSites.Trainer(
+                        site.Index, steps: round => round == 1 ? 200 : EncryptedSites.Steps(site.Index)))
                 .UseController(new FedAvg { Rounds = rounds, MinSites = 3 })
                 .UseJournal(journal)
                 .UseHomomorphicEncryption(encryption));
@@ -155,7 +175,10 @@ public class EncryptedFederationTests
         using KeyRing kept = EncryptedSites.Ring(1), other = EncryptedSites.Ring(2);
         await RunAsync(kept, stopAfter: 1);
         var error = Assert.ThrowsAsync<TooFewResponsesException>(() => RunAsync(other, stopAfter: 3))!;
-        Assert.That(string.Join("\n", error.Sites), Does.Contain($"under key {kept.Current.Id}").And.Contain("add it from the KeyFile").And.Contain("FLARE4001"));
+        Assert.That(
+            string.Join("\n", error.Sites),
+            Does.Contain($"under key {kept.Current.Id}").And.Contain("add it from the KeyFile").And.Contain(
+                "FLARE4001"));
 
         async Task RunAsync(KeyRing keys, int stopAfter)
         {
@@ -177,7 +200,8 @@ public class EncryptedFederationTests
         {
             await using var federation = Federation.InProcess(f =>
             {
-                f.AddSites(3, site => EncryptedSites.Trainer(site.Index, steps: _ => 64)).UseHomomorphicEncryption(encryption);
+                f.AddSites(3, site => EncryptedSites.Trainer(site.Index, steps: _ => 64))
+                    .UseHomomorphicEncryption(encryption);
                 foreach (var count in rounds) f.UseController(new FedAvg { Rounds = count, MinSites = 3 });
             });
             await federation.RunToEndAsync(EncryptedSites.Model());
@@ -188,7 +212,9 @@ public class EncryptedFederationTests
         var first = EncryptedSites.Model();
         var one = await Run(1);
         Assert.That(two.ContentEquals(one), Is.False);
-        Assert.That(two["head.weight"].AsReadOnlySpan<float>()[0], Is.Not.EqualTo(first["head.weight"].AsReadOnlySpan<float>()[0]));
+        Assert.That(
+            two["head.weight"].AsReadOnlySpan<float>()[0],
+            Is.Not.EqualTo(first["head.weight"].AsReadOnlySpan<float>()[0]));
     }
 
     [Test]
@@ -197,12 +223,16 @@ public class EncryptedFederationTests
         await using var federation = Federation.InProcess(f => f
             .AddSites(3, site => EncryptedSites.Trainer(site.Index))
             .UseController(new FedAvg { Rounds = 2, MinSites = 3 })
-            .UseHomomorphicEncryption(new HomomorphicEncryption(new EncryptionPolicy { MaxSites = 3, Range = 0.25, OutOfRange = OutOfRange.Clip })));
+            .UseHomomorphicEncryption(
+                new HomomorphicEncryption(
+                    new EncryptionPolicy { MaxSites = 3, Range = 0.25, OutOfRange = OutOfRange.Clip })));
         var rounds = await federation.RunToEndAsync(EncryptedSites.Model());
         var metrics = rounds[1].Metrics;
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(metrics["encryption.bytes_up"], Is.EqualTo(rounds[1].Sites.Where(s => s.Task == TaskNames.Train).Sum(s => s.Bytes)).Within(3 * 64 * 3));
+            Assert.That(
+                metrics["encryption.bytes_up"],
+                Is.EqualTo(rounds[1].Sites.Where(s => s.Task == TaskNames.Train).Sum(s => s.Bytes)).Within(3 * 64 * 3));
             Assert.That(metrics["encryption.seconds"], Is.GreaterThanOrEqualTo(0));
             Assert.That(metrics["encryption.decrypt_seconds"], Is.GreaterThanOrEqualTo(0));
             // Weights within ±1.25, of which at most 24 / 64 counts: some are beyond ±0.25 and most are not.
@@ -222,7 +252,8 @@ public class EncryptedFederationTests
             .UseHomomorphicEncryption());
         var rounds = await federation.RunToEndAsync(EncryptedSites.Model());
         // Opening is told with training only where no validation came before it.
-        var (encrypting, opening) = (rounds[1].Metrics["encryption.seconds"], rounds[1].Metrics["encryption.decrypt_seconds"]);
+        var (encrypting, opening) =
+            (rounds[1].Metrics["encryption.seconds"], rounds[1].Metrics["encryption.decrypt_seconds"]);
         Assert.That(encrypting, Is.GreaterThan(0).And.EqualTo(Math.Round(encrypting, 3)));
         Assert.That(opening, Is.EqualTo(Math.Round(opening, 3)));
     }
@@ -240,7 +271,8 @@ public class EncryptedFederationTests
     [Test]
     public async Task Ckks_gives_the_mean_within_its_error()
     {
-        using var encryption = new HomomorphicEncryption(new EncryptionPolicy { Scheme = EncryptionScheme.Ckks, MaxSites = 3 });
+        using var encryption = new HomomorphicEncryption(
+            new EncryptionPolicy { Scheme = EncryptionScheme.Ckks, MaxSites = 3 });
         await using var federation = Federation.InProcess(f => f
             .AddSites(3, site => EncryptedSites.Trainer(site.Index, DataKind.WeightDiff))
             .UseController(new FedAvg { Rounds = 2, MinSites = 3 })
@@ -254,8 +286,12 @@ public class EncryptedFederationTests
         var model = encryption.Decrypt(federation.Model);
         Assert.That(rounds[1].Accepted, Is.EqualTo(3));
         for (var i = 0; i < 5000; i++)
-            Assert.That(model["body.weight"].AsReadOnlySpan<float>()[i], Is.EqualTo(exact.Model["body.weight"].AsReadOnlySpan<float>()[i]).Within(1e-5));
-        Assert.That(model["norm.count"].AsReadOnlySpan<long>()[0], Is.EqualTo(exact.Model["norm.count"].AsReadOnlySpan<long>()[0]).Within(1));
+            Assert.That(
+                model["body.weight"].AsReadOnlySpan<float>()[i],
+                Is.EqualTo(exact.Model["body.weight"].AsReadOnlySpan<float>()[i]).Within(1e-5));
+        Assert.That(
+            model["norm.count"].AsReadOnlySpan<long>()[0],
+            Is.EqualTo(exact.Model["norm.count"].AsReadOnlySpan<long>()[0]).Within(1));
     }
 
     private static async Task<(double Accuracy, string Hash)> TrainDigits(bool encrypted, int parallelism)
@@ -263,14 +299,17 @@ public class EncryptedFederationTests
         var shards = Digits.Train.SplitDirichlet(sites: 8, alpha: 0.5, seed: 7);
         await using var federation = Federation.InProcess(f =>
         {
-            f.AddSites(8, site => new ClassifierTrainer(Models.DigitsCnn, shards[site.Index]) { LocalEpochs = 2, Validation = Digits.Test })
+            f.AddSites(
+                8, site => new ClassifierTrainer(
+                    Models.DigitsCnn, shards[site.Index]) { LocalEpochs = 2, Validation = Digits.Test })
                 .UseController(new FedAvg { Rounds = 3, MinSites = 8 })
                 .UseParallelism(parallelism)
                 .UseSeed(42);
             if (encrypted) f.UseHomomorphicEncryption();
         });
         var rounds = await federation.RunToEndAsync(Models.DigitsCnn(42).StateDict());
-        var model = encrypted ? federation.Feature<HomomorphicEncryption>().Decrypt(federation.Model) : federation.Model;
+        var model = encrypted ? federation.Feature<HomomorphicEncryption>().Decrypt(federation.Model)
+            : federation.Model;
         var network = Models.DigitsCnn();
         network.Load(model);
         return (LocalTrainer.Evaluate(network, Digits.Test).Accuracy, model.Sha256());

@@ -8,9 +8,11 @@ namespace Flare.Tests.Crypto;
 public class EncryptedModelInTheClearTests
 {
     [Test]
-    public async Task Going_on_from_an_encrypted_model_without_encryption_is_refused([Values] bool throughAFile, [Values] bool partly)
+    public async Task Going_on_from_an_encrypted_model_without_encryption_is_refused([Values]
+    bool throughAFile, [Values] bool partly)
     {
-        using var encryption = new HomomorphicEncryption(EncryptedSites.Policy with { Tensors = partly ? "body" : null });
+        using var encryption = new HomomorphicEncryption(
+            EncryptedSites.Policy with { Tensors = partly ? "body" : null });
         var model = await EncryptedAsync(encryption);
         if (throughAFile)
         {
@@ -31,19 +33,25 @@ public class EncryptedModelInTheClearTests
                 .AddSites(2, site => new Scripted((task, input, context, abort) =>
                 {
                     Interlocked.Increment(ref trained);
-                    return ValueTask.FromResult(Dxo.Weights(Dxo.From(input).Tensors.Clone()).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable());
+                    return ValueTask.FromResult(
+                        Dxo.Weights(Dxo.From(input).Tensors.Clone()).WithMeta(MetaKey.NumStepsCurrentRound, 1)
+                        .ToShareable());
                 }))
                 .UseController(workflow));
             var error = Assert.ThrowsAsync<FlareException>(() => plain.RunToEndAsync(model))!;
             using (Assert.EnterMultipleScope())
             {
                 Assert.That(error.ErrorId, Is.EqualTo(ErrorIds.PlaintextNeeded));
-                Assert.That(error.Message, Does.Contain(workflow.Name).And.Contain("ciphertext").And.Contain("Decrypt").And.Contain("UseHomomorphicEncryption"));
+                Assert.That(
+                    error.Message,
+                    Does.Contain(workflow.Name).And.Contain("ciphertext").And.Contain("Decrypt").And.Contain(
+                        "UseHomomorphicEncryption"));
                 Assert.That(trained, Is.Zero);
                 Assert.That(plain.Rounds, Is.Empty);
             }
         }
-        Assert.That(encryption.Decrypt(model).Layout, Is.EqualTo(EncryptedSites.Model().Layout), "it can be opened as before");
+        Assert.That(
+            encryption.Decrypt(model).Layout, Is.EqualTo(EncryptedSites.Model().Layout), "it can be opened as before");
     }
 
     [Test]
@@ -72,7 +80,8 @@ public class EncryptedModelInTheClearTests
     {
         protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
         {
-            await foreach (var answer in federation.BroadcastAsync(new FlareTask(TaskNames.Train, 1, Dxo.Weights(federation.Model).ToShareable()), abort: abort))
+            await foreach (var answer in federation.BroadcastAsync(
+                new FlareTask(TaskNames.Train, 1, Dxo.Weights(federation.Model).ToShareable()), abort: abort))
                 await federation.CommitAsync(1, answer.ToWeights(), abort);
         }
     }

@@ -39,26 +39,38 @@ internal static class EncryptedSites
                 case DType.Float32: foreach (ref var v in tensor.AsSpan<float>()) v += Step(); break;
                 case DType.Float64: foreach (ref var v in tensor.AsSpan<double>()) v += Step(); break;
                 case DType.Float16: foreach (ref var v in tensor.AsSpan<Half>()) v += (Half)Step(); break;
-                case DType.BFloat16: foreach (ref var v in tensor.AsSpan<BFloat16>()) v = (BFloat16)((float)v + Step()); break;
+                case DType.BFloat16: foreach (ref var v in tensor.AsSpan<BFloat16>())
+                    v = (BFloat16)((float)v + Step()); break;
                 case DType.Int64: tensor.AsSpan<long>()[0] += 3 * (site + 1); break;
             }
         }
         return trained;
     }
 
-    /// <summary>Trains as <see cref="Train"/>, answers with weights or their difference, and measures the mean of a tensor.</summary>
-    public static Executor Trainer(int site, DataKind kind = DataKind.Weights, Func<int, int>? steps = null, Action<StateDict>? spoil = null) => new Federations.Scripted((task, input, context, _) =>
+    /// <summary>
+    /// Trains as <see cref="Train"/>, answers with weights or their difference, and measures the mean of a tensor.
+    /// </summary>
+    public static Executor Trainer(
+        int site, DataKind kind = DataKind.Weights, Func<int, int>? steps = null, Action<StateDict>? spoil = null) =>
+        new Federations.Scripted((task, input, context, _) =>
     {
         var model = Dxo.From(input).Tensors;
-        if (task != TaskNames.Train) return ValueTask.FromResult(Dxo.Metrics(("accuracy", model["head.weight"].AsReadOnlySpan<float>()[0])).ToShareable());
+        if (task != TaskNames.Train)
+            return ValueTask.FromResult(
+                Dxo.Metrics(("accuracy", model["head.weight"].AsReadOnlySpan<float>()[0])).ToShareable());
         var trained = Train(model, site, context.Round);
         if (kind == DataKind.WeightDiff) trained = trained - model;
         spoil?.Invoke(trained);
-        return ValueTask.FromResult(new Dxo(kind, trained).WithMeta(MetaKey.NumStepsCurrentRound, steps?.Invoke(context.Round) ?? Steps(site)).ToShareable());
+        return ValueTask.FromResult(
+            new Dxo(kind, trained).WithMeta(MetaKey.NumStepsCurrentRound, steps?.Invoke(context.Round) ?? Steps(site))
+            .ToShareable());
     });
 
-    /// <summary>One round in plain sight: Σ round(x · steps / reference · 2^f), divided by Σ steps / reference.</summary>
-    public static StateDict Reference(StateDict model, int round, int sites, int reference, DataKind kind, Quantization format)
+    /// <summary>
+    /// One round in plain sight: Σ round(x · steps / reference · 2^f), divided by Σ steps / reference.
+    /// </summary>
+    public static StateDict Reference(
+        StateDict model, int round, int sites, int reference, DataKind kind, Quantization format)
     {
         StateDict[] trained = [.. Enumerable.Range(0, sites).Select(site =>
         {
@@ -69,13 +81,19 @@ internal static class EncryptedSites
         var mean = model.Clone();
         for (var tensor = 0; tensor < mean.Count; tensor++)
         {
-            if (mean[tensor].Spec.DType == DType.Int64) mean[tensor].AsSpan<long>()[0] = (long)Math.Round(Enumerable.Range(0, sites).Sum(s => (double)Steps(s) * trained[s][tensor].AsReadOnlySpan<long>()[0]) / Enumerable.Range(0, sites).Sum(Steps));
+            if (mean[tensor].Spec.DType == DType.Int64)
+                mean[tensor].AsSpan<long>()[0] = (long)Math.Round(
+                    Enumerable.Range(0, sites)
+                    .Sum(s => (double)Steps(s) * trained[s][tensor].AsReadOnlySpan<long>()[0]) / Enumerable.Range(
+                        0, sites).Sum(Steps));
             if (!mean[tensor].Spec.DType.IsFloatingPoint()) continue;
             for (var i = 0; i < mean[tensor].Spec.Length; i++)
             {
                 var sum = 0L;
                 for (var site = 0; site < sites; site++)
-                    sum += (long)Math.Round((float)(Get(trained[site][tensor], i) * Steps(site) / reference) * Math.ScaleB(1, format.FractionBits));
+                    sum += (long)Math.Round(
+                        (float)(Get(trained[site][tensor], i) * Steps(site) / reference) * Math.ScaleB(
+                            1, format.FractionBits));
                 Set(mean[tensor], i, sum * Math.ScaleB(1, -format.FractionBits) / divisor);
             }
         }

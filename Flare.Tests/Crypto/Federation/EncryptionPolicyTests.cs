@@ -19,8 +19,10 @@ public class EncryptionPolicyTests
         var policy = new EncryptionPolicy();
         EncryptionPolicy[] others =
         [
-            policy with { Scheme = EncryptionScheme.Ckks }, policy with { Bits = 23 }, policy with { Range = 9 }, policy with { MaxSites = 65 },
-            policy with { Security = SecurityLevel.Classical256 }, policy with { Tensors = "a" }, policy with { Tensors = "b" }, policy with { Fraction = 0.5 },
+            policy with { Scheme = EncryptionScheme.Ckks }, policy with { Bits = 23 }, policy with { Range = 9 },
+            policy with { MaxSites = 65 },
+            policy with { Security = SecurityLevel.Classical256 }, policy with { Tensors = "a" },
+            policy with { Tensors = "b" }, policy with { Fraction = 0.5 },
         ];
         Assert.That(others.Select(p => p.Fingerprint).Append(policy.Fingerprint), Is.Unique);
         var own = policy with { MinSites = 3, FirstRoundSteps = 9, OutOfRange = OutOfRange.Clip };
@@ -32,19 +34,28 @@ public class EncryptionPolicyTests
     {
         var policy = new EncryptionPolicy
         {
-            Scheme = (EncryptionScheme)7, Bits = 1, Range = double.NaN, MaxSites = 9000, MinSites = 0, Security = (SecurityLevel)9, Tensors = "(", Fraction = 0, FirstRoundSteps = 0,
+            Scheme = (EncryptionScheme)7, Bits = 1, Range = double.NaN, MaxSites = 9000, MinSites = 0,
+                Security = (SecurityLevel)9, Tensors = "(", Fraction = 0, FirstRoundSteps = 0,
             OutOfRange = (OutOfRange)5,
         };
         Assert.That(policy.Validate().Count(), Is.EqualTo(10));
-        Assert.That(() => new EncryptedAggregator(policy, default), Throws.ArgumentException.With.Message.Contains("Bits is 1").And.Message.Contains("Fraction is 0"));
+        Assert.That(
+            () => new EncryptedAggregator(policy, default),
+            Throws.ArgumentException.With.Message.Contains("Bits is 1").And.Message.Contains("Fraction is 0"));
         Assert.That(() => new HomomorphicEncryption(new EncryptionPolicy { Tensors = "" }), Throws.ArgumentException);
     }
 
     [Test]
     public void Parameters_that_do_not_exist_are_refused()
     {
-        Assert.That(() => new HomomorphicEncryption(new EncryptionPolicy { Scheme = EncryptionScheme.Ckks, Security = SecurityLevel.Classical256 }), Throws.ArgumentException.With.Message.Contains("does not reach"));
-        Assert.That(new EncryptionPolicy { Scheme = EncryptionScheme.Ckks, Security = SecurityLevel.Classical192 }.Fingerprint, Has.Length.EqualTo(32));
+        Assert.That(
+            () =>
+            new HomomorphicEncryption(
+                new EncryptionPolicy { Scheme = EncryptionScheme.Ckks, Security = SecurityLevel.Classical256 }),
+                Throws.ArgumentException.With.Message.Contains("does not reach"));
+        Assert.That(
+            new EncryptionPolicy { Scheme = EncryptionScheme.Ckks, Security = SecurityLevel.Classical192 }.Fingerprint,
+            Has.Length.EqualTo(32));
     }
 
     [Test]
@@ -98,7 +109,8 @@ public class EncryptionPolicyTests
         var layout = new TensorLayout(new TensorSpec(new string('a', 60) + "!", DType.Float32, [1]));
         Assert.That(
             () => new ModelPlan(layout, SumScheme.For(policy)),
-            KeyTests.Fails(CryptoFault.NotEncryptable).With.Message.Contains("Tensors").And.Message.Contains("backtrack"));
+            KeyTests.Fails(CryptoFault.NotEncryptable).With.Message.Contains("Tensors").And.Message.Contains(
+                "backtrack"));
     }
 
     [TestCase("24@site-3", 24, "site-3")]
@@ -110,6 +122,7 @@ public class EncryptionPolicyTests
     }
 
     [Test]
-    public void A_member_of_another_form_is_refused([Values("", "a", "@a", "0@a", "-1@a", "+1@a", "01@a", " 1@a", "1@", "99999999@a", "1,0@a")] string text) =>
+    public void A_member_of_another_form_is_refused(
+        [Values("", "a", "@a", "0@a", "-1@a", "+1@a", "01@a", " 1@a", "1@", "99999999@a", "1,0@a")] string text) =>
         Assert.That(() => Member.Parse(text), Throws.TypeOf<FlareCryptoException>());
 }

@@ -29,7 +29,8 @@ public class FilterOrderTests
         using var encryption = new HomomorphicEncryption(EncryptedSites.Policy);
         await using var federation = Federation.InProcess(f =>
         {
-            f.AddSites(3, site => EncryptedSites.Trainer(site.Index, DataKind.WeightDiff, spoil: spoil)).UseController(new FedAvg { Rounds = 2, MinSites = 3 });
+            f.AddSites(3, site => EncryptedSites.Trainer(site.Index, DataKind.WeightDiff, spoil: spoil))
+                .UseController(new FedAvg { Rounds = 2, MinSites = 3 });
             if (before) AddFilters(f);
             f.UseHomomorphicEncryption(encryption);
             if (after) AddFilters(f);

@@ -9,7 +9,8 @@ public class HostileServerTests
     [Test]
     public async Task An_altered_sum_does_not_open()
     {
-        var federation = await Meddling((model, _) => Changed(model, t => t["flare.encryption.0"].AsSpan<byte>()[^100] ^= 1));
+        var federation = await Meddling(
+            (model, _) => Changed(model, t => t["flare.encryption.0"].AsSpan<byte>()[^100] ^= 1));
         Assert.That(federation.Reasons, Does.Contain("it was altered"));
     }
 
@@ -43,7 +44,8 @@ public class HostileServerTests
         {
             var bytes = t["flare.encryption"].AsSpan<byte>();
             var at = bytes.IndexOf("reference"u8) + 9;
-            Assert.That(bytes.Slice(at, 3).ToArray(), Is.EqualTo(new byte[] { 0xCD, 0x10, 0x00 }), "4096 in MessagePack");
+            Assert.That(
+                bytes.Slice(at, 3).ToArray(), Is.EqualTo(new byte[] { 0xCD, 0x10, 0x00 }), "4096 in MessagePack");
             bytes[at + 1] = 0x20;
         }));
         Assert.That(federation.Reasons, Does.Contain("#").And.Contain("not round 1 of job"));
@@ -79,13 +81,16 @@ public class HostileServerTests
     {
         var other = await new TappedFederation { Rounds = 1, Job = "other" }.RunAsync();
         var federation = await new TappedFederation().RunAsync(other.Model);
-        Assert.That(federation.Failure, Is.TypeOf<FlareCryptoException>().With.Message.Contains("encrypted by job 'other'"));
+        Assert.That(
+            federation.Failure, Is.TypeOf<FlareCryptoException>().With.Message.Contains("encrypted by job 'other'"));
     }
 
     [Test]
     public async Task A_sum_of_too_few_is_not_opened()
     {
-        var federation = await new TappedFederation { Sites = 2, SitePolicy = _ => EncryptedSites.Policy with { MinSites = 3 } }.RunAsync();
+        var federation =
+            await new TappedFederation { Sites = 2,
+                SitePolicy = _ => EncryptedSites.Policy with { MinSites = 3 } }.RunAsync();
         Assert.That(federation.Reasons, Does.Contain("the sum of 2 sites"));
     }
 
@@ -93,8 +98,10 @@ public class HostileServerTests
     public async Task A_sum_of_too_few_is_not_made()
     {
         var policy = EncryptedSites.Policy with { MinSites = 3 };
-        var federation = await new TappedFederation { Sites = 2, ServerPolicy = policy, SitePolicy = _ => policy }.RunAsync();
-        Assert.That(federation.Failure, Is.TypeOf<FlareException>().With.Message.Contains("The sum of 2 sites is not made"));
+        var federation =
+            await new TappedFederation { Sites = 2, ServerPolicy = policy, SitePolicy = _ => policy }.RunAsync();
+        Assert.That(
+            federation.Failure, Is.TypeOf<FlareException>().With.Message.Contains("The sum of 2 sites is not made"));
     }
 
     [Test]
@@ -156,10 +163,14 @@ public class HostileServerTests
             },
         }.RunAsync();
         Assert.That(federation.Reports[0].Accepted, Is.EqualTo(2));
-        Assert.That(federation.Reasons, Does.Contain("site-2: Rejected: ").And.Contain("site-3: Rejected: it is not encrypted"));
+        Assert.That(
+            federation.Reasons,
+            Does.Contain("site-2: Rejected: ").And.Contain("site-3: Rejected: it is not encrypted"));
 
         // The refused left no trace in the clear part either: steps 10 and 31, counts 3 and 12.
-        Assert.That(federation.Decrypt()["norm.count"].AsReadOnlySpan<long>()[0], Is.EqualTo((long)Math.Round(((10 * 3) + (31 * 12)) / 41.0)));
+        Assert.That(
+            federation.Decrypt()["norm.count"].AsReadOnlySpan<long>()[0],
+            Is.EqualTo((long)Math.Round(((10 * 3) + (31 * 12)) / 41.0)));
     }
 
     [Test]
@@ -172,19 +183,27 @@ public class HostileServerTests
             SitePolicy = _ => policy,
             Rounds = 1,
             Reroute = (message, context) => context.TaskName == TaskNames.Train && context.Peer == "site-2"
-                ? Copy(message, t => t["flare.encryption.0"].AsSpan<byte>()[^2000..^1000].Fill(0xFF)) // in the second of two ciphertexts
+                ? Copy(
+                    message, t => t["flare.encryption.0"].AsSpan<byte>()[^2000..^1000].Fill(
+                        0xFF)) // in the second of two ciphertexts
                 : message,
         }.RunAsync();
         Assert.That(federation.Failure, Is.Null);
         Assert.That(federation.Reports[0].Accepted, Is.EqualTo(2));
         Assert.That(federation.Reasons, Does.Contain("site-2: Rejected: "));
-        var weights = new[] { 0, 2 }.Select(site => (EncryptedSites.Train(EncryptedSites.Model(), site, 1)["body.weight"].ToArray<float>(), Steps: EncryptedSites.Steps(site))).ToArray();
+        var weights = new[] { 0, 2 }.Select(
+            site =>
+            (EncryptedSites.Train(EncryptedSites.Model(), site, 1)["body.weight"].ToArray<float>(),
+                Steps: EncryptedSites.Steps(site))).ToArray();
         var opened = federation.Decrypt();
         for (var i = 0; i < 5000; i += 500)
-            Assert.That(opened["body.weight"].AsReadOnlySpan<float>()[i], Is.EqualTo(weights.Sum(w => w.Item1[i] * w.Steps) / weights.Sum(w => w.Steps)).Within(1e-5));
+            Assert.That(
+                opened["body.weight"].AsReadOnlySpan<float>()[i],
+                Is.EqualTo(weights.Sum(w => w.Item1[i] * w.Steps) / weights.Sum(w => w.Steps)).Within(1e-5));
     }
 
-    [TestCase(0, (byte)SealCompression.Zlib), TestCase(0, (byte)SealCompression.Zstandard), TestCase(1, (byte)SealCompression.Zlib)]
+    [TestCase(0, (byte)SealCompression.Zlib), TestCase(0, (byte)SealCompression.Zstandard),
+        TestCase(1, (byte)SealCompression.Zlib)]
     public async Task A_compressed_ckks_upload_is_refused_by_name_and_the_job_goes_on(int chunk, byte compression)
     {
         var policy = new EncryptionPolicy { Scheme = EncryptionScheme.Ckks, MaxSites = 3 };
@@ -193,7 +212,8 @@ public class HostileServerTests
             ServerPolicy = policy,
             SitePolicy = _ => policy,
             Rounds = 2,
-            Reroute = (message, context) => context.TaskName == TaskNames.Train && context.Peer == "site-1" && context.Round == 1
+            Reroute = (message, context) => context.TaskName == TaskNames.Train && context.Peer == "site-1"
+            && context.Round == 1
                 ? Copy(message, t =>
                 {
                     var bytes = t["flare.encryption.0"].AsSpan<byte>();
@@ -210,7 +230,8 @@ public class HostileServerTests
     }
 
     [Test]
-    public async Task An_upload_whose_reading_throws_anything_is_refused_by_name_and_the_job_goes_on([Values] EncryptionScheme scheme)
+    public async Task An_upload_whose_reading_throws_anything_is_refused_by_name_and_the_job_goes_on([Values]
+    EncryptionScheme scheme)
     {
         // Memory that was given back: as when two sites hand over one state dict.
         var policy = new EncryptionPolicy { Scheme = scheme, MaxSites = 3 };
@@ -221,7 +242,8 @@ public class HostileServerTests
             Rounds = 2,
             Reroute = (message, context) =>
             {
-                if (context.TaskName != TaskNames.Train || context.Peer != "site-3" || context.Round != 1) return message;
+                if (context.TaskName != TaskNames.Train || context.Peer != "site-3" || context.Round != 1)
+                    return message;
                 var copy = Copy(message, _ => { });
                 Dxo.From(copy).Tensors.Dispose();
                 return copy;
@@ -254,7 +276,8 @@ public class HostileServerTests
             }
             catch (FlareCryptoException e)
             {
-                Assert.That(e.ErrorId, Is.EqualTo(ErrorIds.Crypto)); // of this one type, whichever reader found the damage
+                // of this one type, whichever reader found the damage
+                Assert.That(e.ErrorId, Is.EqualTo(ErrorIds.Crypto));
             }
             Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.LessThan(10_000_000));
         }
@@ -281,8 +304,12 @@ public class HostileServerTests
                 Assert.That(e.Message, Is.Not.Empty);
             }
         }
-        Assert.That(() => scheme.ReadHeader(CkksEnvelope.Write(id, new(default, new("job", 3), 0, ["2@b", "1@a"]))), Throws.TypeOf<FlareCryptoException>());
-        Assert.That(() => scheme.ReadHeader(CkksEnvelope.Write(id, new(default, new("job", 3), int.MaxValue, ["1@a"]))), Throws.TypeOf<FlareCryptoException>());
+        Assert.That(
+            () => scheme.ReadHeader(CkksEnvelope.Write(id, new(default, new("job", 3), 0, ["2@b", "1@a"]))),
+            Throws.TypeOf<FlareCryptoException>());
+        Assert.That(
+            () => scheme.ReadHeader(CkksEnvelope.Write(id, new(default, new("job", 3), int.MaxValue, ["1@a"]))),
+            Throws.TypeOf<FlareCryptoException>());
     }
 
     [Test]
@@ -296,7 +323,8 @@ public class HostileServerTests
         byte[] Upload(string member, float value, AggregationRound at)
         {
             var upload = new byte[cipher.UploadBytes(at, member, 5000)];
-            cipher.Encrypt(ring.Current, [.. Enumerable.Repeat(value, 5000)], at, member, upload, RlweEncryptor.Sequential);
+            cipher.Encrypt(
+                ring.Current, [.. Enumerable.Repeat(value, 5000)], at, member, upload, RlweEncryptor.Sequential);
             return upload;
         }
         void Add(byte[] upload)
@@ -306,13 +334,19 @@ public class HostileServerTests
         }
         var first = Upload("1@a", 0.5f, round);
         Add(first);
-        Assert.That(() => Add(first), Throws.TypeOf<FlareCryptoException>().With.Property("Fault").EqualTo(CryptoFault.Repeated));
-        Assert.That(() => Add(Upload("1@b", 1, new("job", 2))), Throws.TypeOf<FlareCryptoException>().With.Property("Fault").EqualTo(CryptoFault.WrongRound));
+        Assert.That(
+            () => Add(first), Throws.TypeOf<FlareCryptoException>().With.Property("Fault")
+            .EqualTo(CryptoFault.Repeated));
+        Assert.That(
+            () => Add(Upload("1@b", 1, new("job", 2))), Throws.TypeOf<FlareCryptoException>().With.Property("Fault")
+            .EqualTo(CryptoFault.WrongRound));
         var damaged = Upload("1@b", 1, round);
         Array.Fill(damaged, (byte)0xFF, damaged.Length - 2000, 1000); // in the second of two ciphertexts
         Assert.That(() => Add(damaged), Throws.TypeOf<FlareCryptoException>());
         Add(Upload("1@c", 0.25f, round));
-        Assert.That(() => Add(Upload("1@d", 1, round)), Throws.TypeOf<FlareCryptoException>().With.Property("Fault").EqualTo(CryptoFault.TooManySummands));
+        Assert.That(
+            () => Add(Upload("1@d", 1, round)), Throws.TypeOf<FlareCryptoException>().With.Property("Fault")
+            .EqualTo(CryptoFault.TooManySummands));
 
         var written = new byte[sum.SumBytes];
         sum.Write(written, RlweEncryptor.Sequential);
@@ -321,10 +355,12 @@ public class HostileServerTests
         Assert.That(opened, Has.All.EqualTo(0.75).Within(1e-6));
     }
 
-    private static readonly Lazy<Task<TappedFederation>> Sample = new(() => new TappedFederation { Rounds = 1 }.RunAsync());
+    private static readonly Lazy<Task<TappedFederation>> Sample = new(
+        () => new TappedFederation { Rounds = 1 }.RunAsync());
 
     /// <summary>A server that sends another model in place of the global one, once there is a sum.</summary>
-    private static Task<TappedFederation> Meddling(Func<StateDict, FLContext, StateDict> change, int rounds = 2) => new TappedFederation
+    private static Task<TappedFederation> Meddling(Func<StateDict, FLContext, StateDict> change, int rounds = 2) =>
+        new TappedFederation
     {
         Rounds = rounds,
         Meddle = (message, context) =>

@@ -9,21 +9,24 @@ namespace Flare.Tests.Crypto;
 public class OutOfRangeTests
 {
     [TestCase(DataKind.Weights, 1, 4), TestCase(DataKind.WeightDiff, 100, 4), TestCase(DataKind.WeightDiff, 4096, 1)]
-    public void A_value_out_of_range_is_refused_with_tensor_element_value_and_setting(DataKind kind, long steps, int rounds)
+    public void A_value_out_of_range_is_refused_with_tensor_element_value_and_setting(
+        DataKind kind, long steps, int rounds)
     {
         var initial = new StateDictBuilder()
             .Add<float>("w", [0.5f])
             .AddBuffer<float>("bn.running_mean", [0, -7.5f, 3])
             .AddBuffer<float>("bn.running_var", [1, 2, -3, 400, 5, 1e6f], 2, 3)
             .Build();
-        var error = Assert.ThrowsAsync<TooFewResponsesException>(() => RunAsync(initial, 3, kind, steps, rounds, new EncryptionPolicy()))!;
+        var error = Assert.ThrowsAsync<TooFewResponsesException>(
+            () => RunAsync(initial, 3, kind, steps, rounds, new EncryptionPolicy()))!;
         var reasons = string.Join("\n", error.Sites);
         using (Assert.EnterMultipleScope())
         {
             foreach (var site in new[] { "site-1", "site-2", "site-3" }) Assert.That(reasons, Does.Contain(site));
             Assert.That(reasons, Does.Contain("'bn.running_var'[1, 0] is 400").And.Contain("FLARE4001"));
             Assert.That(reasons, Does.Contain("1 more value").And.Contain("1000000"));
-            Assert.That(reasons, Does.Contain("Range, 8").And.Contain("OutOfRange.Clip").And.Not.Contain("'bn.running_mean'"));
+            Assert.That(
+                reasons, Does.Contain("Range, 8").And.Contain("OutOfRange.Clip").And.Not.Contain("'bn.running_mean'"));
         }
     }
 
@@ -33,7 +36,8 @@ public class OutOfRangeTests
         var federation = await new TappedFederation
         {
             Rounds = 1,
-            Trainer = site => EncryptedSites.Trainer(site, spoil: t => t["head.weight"].AsSpan<float>()[31] = site == 1 ? -4.5f : 0),
+            Trainer = site =>
+            EncryptedSites.Trainer(site, spoil: t => t["head.weight"].AsSpan<float>()[31] = site == 1 ? -4.5f : 0),
         }.RunAsync();
         Assert.That(federation.Failure, Is.Null);
         Assert.That(federation.Reports[0].Accepted, Is.EqualTo(2));
@@ -42,8 +46,10 @@ public class OutOfRangeTests
         Assert.That(federation.Decrypt()["head.weight"].AsReadOnlySpan<float>()[31], Is.Zero.Within(1e-3));
     }
 
-    [TestCase(DType.Float32, 7.99), TestCase(DType.Float64, 7.99), TestCase(DType.Float16, 7.99), TestCase(DType.BFloat16, 7.9)]
-    [TestCase(DType.Float32, 8), TestCase(DType.Float64, 1e300), TestCase(DType.Float16, -60000), TestCase(DType.BFloat16, -8)]
+    [TestCase(DType.Float32, 7.99), TestCase(DType.Float64, 7.99), TestCase(DType.Float16, 7.99),
+        TestCase(DType.BFloat16, 7.9)]
+    [TestCase(DType.Float32, 8), TestCase(DType.Float64, 1e300), TestCase(DType.Float16, -60000),
+        TestCase(DType.BFloat16, -8)]
     public async Task The_range_is_that_of_the_value_whatever_its_type_and_the_sites_weight(DType dtype, double value)
     {
         var builder = new StateDictBuilder().Add<float>("before", [1, 2]);
@@ -59,8 +65,11 @@ public class OutOfRangeTests
         {
             if (Math.Abs(value) < 8)
             {
-                var opened = await RunAsync(initial, 2, DataKind.Weights, steps, 2, new EncryptionPolicy { FirstRoundSteps = 256 * (int)steps });
-                Assert.That(EncryptedSites.Get(opened["x"], 1), Is.EqualTo(EncryptedSites.Get(initial["x"], 1)).Within(2e-3));
+                var opened = await RunAsync(
+                    initial, 2, DataKind.Weights, steps, 2,
+                    new EncryptionPolicy { FirstRoundSteps = 256 * (int)steps });
+                Assert.That(
+                    EncryptedSites.Get(opened["x"], 1), Is.EqualTo(EncryptedSites.Get(initial["x"], 1)).Within(2e-3));
             }
             else
             {
@@ -74,7 +83,8 @@ public class OutOfRangeTests
     [Test]
     public async Task A_wider_range_or_tensors_left_out_or_ckks_give_the_values_of_the_clear()
     {
-        var initial = new StateDictBuilder().Add<float>("w", [0.5f]).AddBuffer<float>("bn.running_var", [1, 400, 1e6f]).Build();
+        var initial = new StateDictBuilder().Add<float>("w", [0.5f]).AddBuffer<float>("bn.running_var", [1, 400, 1e6f])
+            .Build();
         EncryptionPolicy[] policies =
         [
             new() { Range = 1 << 20, Bits = 32 }, new() { Tensors = "^w$" }, new() { Scheme = EncryptionScheme.Ckks },
@@ -82,8 +92,10 @@ public class OutOfRangeTests
         foreach (var policy in policies)
         {
             var model = await RunAsync(initial, 3, DataKind.WeightDiff, 100, 4, policy);
-            var (opened, expected) = (model["bn.running_var"].ToArray<float>(), initial["bn.running_var"].ToArray<float>());
-            for (var i = 0; i < 3; i++) Assert.That(opened[i], Is.EqualTo(expected[i]).Within(1e-3 + (1e-6 * expected[i])), $"{policy}");
+            var (opened, expected) =
+                (model["bn.running_var"].ToArray<float>(), initial["bn.running_var"].ToArray<float>());
+            for (var i = 0; i < 3; i++)
+                Assert.That(opened[i], Is.EqualTo(expected[i]).Within(1e-3 + (1e-6 * expected[i])), $"{policy}");
         }
     }
 
@@ -97,15 +109,21 @@ public class OutOfRangeTests
             .Build();
         using var log = new LogRecorder();
         var model = await RunAsync(
-            initial, 2, DataKind.WeightDiff, 100, 2, new EncryptionPolicy { OutOfRange = OutOfRange.Clip, FirstRoundSteps = 100 }, log);
+            initial, 2, DataKind.WeightDiff, 100, 2,
+            new EncryptionPolicy { OutOfRange = OutOfRange.Clip, FirstRoundSteps = 100 }, log);
         Assert.That(model["bn.running_mean"].AsReadOnlySpan<float>()[1], Is.EqualTo(-8 * 128 / 100.0).Within(1e-3));
-        var warnings = log.Entries.Where(e => e.Level == LogLevel.Warning && e.Message.Contains("clipped")).Select(e => e.Message).ToArray();
+        var warnings = log.Entries.Where(e => e.Level == LogLevel.Warning && e.Message.Contains("clipped"))
+            .Select(e => e.Message).ToArray();
         using (Assert.EnterMultipleScope())
         {
             foreach (var site in new[] { "site-1", "site-2" })
             {
-                Assert.That(warnings, Has.Some.Contains(site).And.Contain("2 values of tensor 'bn.running_var'").And.Contain("1000000"));
-                Assert.That(warnings, Has.Some.Contains(site).And.Contain("1 values of tensor 'bn.running_mean'").And.Contain("-120"));
+                Assert.That(
+                    warnings,
+                    Has.Some.Contains(site).And.Contain("2 values of tensor 'bn.running_var'").And.Contain("1000000"));
+                Assert.That(
+                    warnings,
+                    Has.Some.Contains(site).And.Contain("1 values of tensor 'bn.running_mean'").And.Contain("-120"));
             }
             Assert.That(warnings, Has.None.Contains("'w'"));
         }
@@ -132,12 +150,14 @@ public class OutOfRangeTests
         var upload = new byte[encryptor.UploadBytes(RlweFixture.Round, "a", values.Length)];
         Assert.That(
             () => encryptor.Encrypt(values, RlweFixture.Round, "a", upload),
-            KeyTests.Fails(CryptoFault.ValueOutOfRange).With.Message.Contains("Value 20001 is -3").And.Message.Contains("OutOfRange.Clip"));
+            KeyTests.Fails(CryptoFault.ValueOutOfRange).With.Message.Contains("Value 20001 is -3").And.Message.Contains(
+                "OutOfRange.Clip"));
         Assert.That(encryptor.Encrypt(values, RlweFixture.Round, "a", upload, OutOfRange.Clip).Clipped, Is.EqualTo(1));
     }
 
     private static async Task<StateDict> RunAsync(
-        StateDict initial, int sites, DataKind kind, long steps, int rounds, EncryptionPolicy policy, ILoggerFactory? log = null)
+        StateDict initial, int sites, DataKind kind, long steps, int rounds, EncryptionPolicy policy,
+        ILoggerFactory? log = null)
     {
         using var encryption = new HomomorphicEncryption(policy);
         await using var federation = Federation.InProcess(f =>
@@ -147,7 +167,8 @@ public class OutOfRangeTests
                 // Every site answers "no change".
                 var model = Dxo.From(input).Tensors;
                 var answer = kind == DataKind.Weights ? model.Clone() : new StateDict(model.Layout);
-                return ValueTask.FromResult(new Dxo(kind, answer).WithMeta(MetaKey.NumStepsCurrentRound, steps).ToShareable());
+                return ValueTask.FromResult(
+                    new Dxo(kind, answer).WithMeta(MetaKey.NumStepsCurrentRound, steps).ToShareable());
             }));
             f.UseController(new FedAvg { Rounds = rounds, MinSites = sites, Validation = ValidationMode.None });
             if (log is not null) f.UseLogging(log);

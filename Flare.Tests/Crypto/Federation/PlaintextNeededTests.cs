@@ -25,7 +25,9 @@ public class PlaintextNeededTests
             .UseController(new MedianOfSites())
             .UseHomomorphicEncryption(new HomomorphicEncryption(EncryptedSites.Policy with { MaxSites = 2 }))))!;
         Assert.That(error.ErrorId, Is.EqualTo(ErrorIds.PlaintextNeeded));
-        Assert.That(error.Message, Does.Contain("Rounds is 0").And.Contain("MaxSites is 2").And.Contain("MedianOfSites").And.Not.Contain("workflow FedAvg"));
+        Assert.That(
+            error.Message, Does.Contain("Rounds is 0").And.Contain("MaxSites is 2").And.Contain(
+                "MedianOfSites").And.Not.Contain("workflow FedAvg"));
     }
 
     [Test]
@@ -40,12 +42,15 @@ public class PlaintextNeededTests
     }
 
     [Test]
-    public void Encrypting_twice_is_a_mistake() => Assert.Throws<InvalidOperationException>(() => Federation.InProcess(f => f.UseHomomorphicEncryption().UseHomomorphicEncryption()));
+    public void Encrypting_twice_is_a_mistake() =>
+        Assert.Throws<InvalidOperationException>(
+            () => Federation.InProcess(f => f.UseHomomorphicEncryption().UseHomomorphicEncryption()));
 
     [Test]
     public async Task A_federation_without_a_feature_says_so()
     {
-        await using var federation = Federation.InProcess(f => f.AddSites(1, site => EncryptedSites.Trainer(site.Index)).UseController(new FedAvg()));
+        await using var federation = Federation.InProcess(
+            f => f.AddSites(1, site => EncryptedSites.Trainer(site.Index)).UseController(new FedAvg()));
         Assert.Throws<InvalidOperationException>(() => federation.Feature<HomomorphicEncryption>());
     }
 

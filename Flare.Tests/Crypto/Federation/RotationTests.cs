@@ -26,13 +26,18 @@ public class RotationTests
         Assert.That(encryption.Decrypt(models[0])["body.weight"].Spec.Length, Is.EqualTo(5000));
         var format = new Quantization(22, 19);
         var expected = EncryptedSites.Model();
-        foreach (var (round, reference) in new[] { (1, 4096), (2, 64), (3, 64) }) expected = EncryptedSites.Reference(expected, round, 3, reference, DataKind.Weights, format);
+        foreach (var (round, reference) in new[] { (1, 4096), (2, 64), (3, 64) })
+            expected = EncryptedSites.Reference(expected, round, 3, reference, DataKind.Weights, format);
         Assert.That(encryption.Decrypt(federation.Model).ContentEquals(expected));
 
         // The last sum is under the new key alone.
         using var onlyNew = new KeyRing(Copy(next));
-        Assert.That(new HomomorphicEncryption(EncryptedSites.Policy, onlyNew).Decrypt(federation.Model).ContentEquals(expected));
-        Assert.That(() => new HomomorphicEncryption(EncryptedSites.Policy, onlyNew).Decrypt(models[0]), Throws.TypeOf<FlareCryptoException>().With.Message.Contains($"{before}"));
+        Assert.That(
+            new HomomorphicEncryption(EncryptedSites.Policy, onlyNew).Decrypt(federation.Model)
+            .ContentEquals(expected));
+        Assert.That(
+            () => new HomomorphicEncryption(EncryptedSites.Policy, onlyNew).Decrypt(models[0]),
+            Throws.TypeOf<FlareCryptoException>().With.Message.Contains($"{before}"));
     }
 
     [Test]
@@ -41,7 +46,10 @@ public class RotationTests
         var run = await new TappedFederation { Rounds = 1 }.RunAsync();
         using var ring = EncryptedSites.Ring(2);
         using var encryption = new HomomorphicEncryption(EncryptedSites.Policy, ring);
-        Assert.That(() => encryption.Decrypt(run.Model), KeyTests.Fails(CryptoFault.WrongKey).With.Message.Contains($"{RlweFixture.Key(1).Id}").And.Message.Contains("add it from the KeyFile"));
+        Assert.That(
+            () => encryption.Decrypt(run.Model),
+            KeyTests.Fails(CryptoFault.WrongKey).With.Message.Contains($"{RlweFixture.Key(1).Id}").And.Message.Contains(
+                "add it from the KeyFile"));
         ring.Add(RlweFixture.Key(1));
         using var opened = encryption.Decrypt(run.Model);
         Assert.That(opened.ContentEquals(run.Decrypt()));
@@ -53,10 +61,13 @@ public class RotationTests
         var run = await new TappedFederation { Rounds = 1 }.RunAsync();
         using var ring = EncryptedSites.Ring(1);
         using var cipher = new ModelCipher(SumScheme.For(EncryptedSites.Policy), ring);
-        var failures = new Queue<Exception>([new InsufficientMemoryException(), new OperationCanceledException(), new InvalidOperationException()]);
+        var failures = new Queue<Exception>(
+            [new InsufficientMemoryException(), new OperationCanceledException(), new InvalidOperationException()]);
         while (failures.TryPeek(out var failure))
         {
-            Assert.That(() => cipher.Open(run.Model, TimeProvider.System, (_, _) => throw failures.Dequeue()), Throws.Exception.SameAs(failure));
+            Assert.That(
+                () => cipher.Open(run.Model, TimeProvider.System, (_, _) => throw failures.Dequeue()),
+                Throws.Exception.SameAs(failure));
         }
         var opened = cipher.Open(run.Model, TimeProvider.System, RlweEncryptor.Sequential).Model;
         Assert.That(opened.ContentEquals(run.Decrypt()));
@@ -89,7 +100,8 @@ public class RotationTests
     {
         var id = RlweFixture.Key(1).Id;
         Assert.That(KeyId.Parse(id.ToString()), Is.EqualTo(id));
-        foreach (var bad in new[] { "", "12", $"{id}0", $"-{id}"[..32], $"{id}"[..31] + "g", " " + $"{id}"[..31] }) Assert.That(() => KeyId.Parse(bad), Throws.TypeOf<FormatException>(), bad);
+        foreach (var bad in new[] { "", "12", $"{id}0", $"-{id}"[..32], $"{id}"[..31] + "g", " " + $"{id}"[..31] })
+            Assert.That(() => KeyId.Parse(bad), Throws.TypeOf<FormatException>(), bad);
     }
 
     private static SecretKey Copy(SecretKey key)

@@ -6,7 +6,8 @@ using Flare.Workflows;
 namespace Flare.Tests.Crypto;
 
 /// <summary>
-/// A server and sites as separate processes would set them up, each with its own policy and keys, and a record of all that a site sends.
+/// A server and sites as separate processes would set them up, each with its own policy and keys, and a record of all
+/// that a site sends.
 /// </summary>
 internal sealed class TappedFederation
 {
@@ -40,10 +41,15 @@ internal sealed class TappedFederation
     public IReadOnlyList<Shareable> Sent => _sent;
 
     /// <summary>The answers that carried tensors.</summary>
-    public IEnumerable<StateDict> SentTensors => _sent.Where(m => m.ContentType == ContentTypes.Dxo).Select(Dxo.From).Where(d => d.HasTensors).Select(d => d.Tensors);
+    public IEnumerable<StateDict> SentTensors =>
+        _sent.Where(m => m.ContentType == ContentTypes.Dxo).Select(Dxo.From).Where(d => d.HasTensors)
+        .Select(d => d.Tensors);
 
     /// <summary>The reasons why sites did not do the last attempt's task.</summary>
-    public string Reasons => string.Join("\n", (Failure as TooFewResponsesException)?.Sites.Select(s => $"{s}") ?? Reports.SelectMany(r => r.Sites).Select(s => $"{s}"));
+    public string Reasons =>
+        string.Join(
+            "\n", (Failure as TooFewResponsesException)?.Sites.Select(s => $"{s}")
+            ?? Reports.SelectMany(r => r.Sites).Select(s => $"{s}"));
 
     public async Task<TappedFederation> RunAsync(StateDict? initial = null)
     {
@@ -51,8 +57,11 @@ internal sealed class TappedFederation
         var link = new Tap(new InProcessLink(loop), _sent);
         var aggregator = new EncryptedAggregator(ServerPolicy, ServerKey);
         Controller workflow = Workflow is not null ? Workflow(aggregator)
-            : Encrypts ? new FedAvg { Rounds = Rounds, MinSites = MinSites, Grace = TimeSpan.FromSeconds(20), Aggregator = aggregator }
-            : new FedAvg { Rounds = Rounds, MinSites = MinSites, Aggregator = new ExactAggregator { Kind = DataKind.Weights } };
+            : Encrypts
+            ? new FedAvg { Rounds = Rounds, MinSites = MinSites, Grace = TimeSpan.FromSeconds(20),
+                Aggregator = aggregator }
+            : new FedAvg { Rounds = Rounds, MinSites = MinSites,
+                Aggregator = new ExactAggregator { Kind = DataKind.Weights } };
         var options = new JobServerOptions
         {
             JobId = Job,
@@ -87,7 +96,9 @@ internal sealed class TappedFederation
                 var definition = new SiteDefinition(Name(site), Trainer(site)).UsePolicy(Flare.SitePolicy.InProcess)
                     .AddOutermostFilter(FilterPlace.SiteIn, new DecryptFilter(SitePolicy(site), keys))
                     .AddOutermostFilter(FilterPlace.SiteOut, new EncryptFilter(SitePolicy(site), keys));
-                return new SiteRuntime(definition, new SiteRuntimeOptions { JobId = Job, Loop = loop, Link = link.ConnectSite(Name(site)) });
+                return new SiteRuntime(
+                    definition,
+                    new SiteRuntimeOptions { JobId = Job, Loop = loop, Link = link.ConnectSite(Name(site)) });
             })];
             var running = server.RunAsync(CancellationToken.None);
             foreach (var site in sites) site.Start();
@@ -120,7 +131,9 @@ internal sealed class TappedFederation
 
     internal sealed class Lambda(Func<Shareable, FLContext, Shareable> change) : Filter
     {
-        public override ValueTask<Shareable> ProcessAsync(Shareable message, FLContext context, CancellationToken abort) => ValueTask.FromResult(change(message, context));
+        public override ValueTask<Shareable> ProcessAsync(
+            Shareable message, FLContext context, CancellationToken abort) =>
+            ValueTask.FromResult(change(message, context));
     }
 
     /// <summary>Looks at what crosses. Tensors are copied: the runtime may give them back once they are used.</summary>

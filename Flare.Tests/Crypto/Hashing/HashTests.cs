@@ -89,7 +89,9 @@ public class HashTests
     {
         var empty = new byte[32];
         Keccak.ManagedShake256([], empty);
-        Assert.That(Convert.ToHexStringLower(empty), Is.EqualTo("46b9dd2b0ba88d13233b3feb743eeb243fcd52ea62b81b82b50c27646ed5762f"));
+        Assert.That(
+            Convert.ToHexStringLower(empty),
+            Is.EqualTo("46b9dd2b0ba88d13233b3feb743eeb243fcd52ea62b81b82b50c27646ed5762f"));
         Assume.That(Shake256.IsSupported);
         for (var length = 0; length < 300; length++)
         {

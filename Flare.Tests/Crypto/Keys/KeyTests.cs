@@ -41,13 +41,18 @@ public class KeyTests
     public void A_wrong_passphrase_or_wrapping_key_does_not_open_a_file()
     {
         using var key = SecretKey.Generate();
-        var (spoken, wrapped) = (KeyFile.Write(key, "right", FewIterations), KeyFile.Write(key, RlweFixture.Entropy(1, "w")));
+        var (spoken, wrapped) =
+            (KeyFile.Write(key, "right", FewIterations), KeyFile.Write(key, RlweFixture.Entropy(1, "w")));
         using (Assert.EnterMultipleScope())
         {
             Assert.That(() => KeyFile.Read(spoken, "wrong"), Fails(CryptoFault.Altered));
             Assert.That(() => KeyFile.Read(wrapped, RlweFixture.Entropy(2, "w")), Fails(CryptoFault.Altered));
-            Assert.That(() => KeyFile.Read(wrapped, "right"), Fails(CryptoFault.Malformed).With.Message.Contains("wrapping key"));
-            Assert.That(() => KeyFile.Read(spoken, RlweFixture.Entropy(1, "w")), Fails(CryptoFault.Malformed).With.Message.Contains("passphrase"));
+            Assert.That(
+                () => KeyFile.Read(wrapped, "right"),
+                Fails(CryptoFault.Malformed).With.Message.Contains("wrapping key"));
+            Assert.That(
+                () => KeyFile.Read(spoken, RlweFixture.Entropy(1, "w")),
+                Fails(CryptoFault.Malformed).With.Message.Contains("passphrase"));
             Assert.That(() => KeyFile.Write(key, ""), Throws.ArgumentException);
             Assert.That(() => KeyFile.Write(key, new byte[31]), Throws.ArgumentException);
         }
@@ -153,7 +158,8 @@ public class KeyTests
         var passphrase = string.Concat(characters.Select(c => (char)c)); // attributes hold no such text
         using var key = RlweFixture.Key(1);
         var file = KeyFile.Write(key, "right", FewIterations);
-        Assert.That(() => KeyFile.Read(file, passphrase), Fails(CryptoFault.Altered).With.Message.Contains("surrogate"));
+        Assert.That(
+            () => KeyFile.Read(file, passphrase), Fails(CryptoFault.Altered).With.Message.Contains("surrogate"));
         Assert.That(() => KeyFile.Write(key, passphrase), Throws.ArgumentException.With.Message.Contains("surrogate"));
     }
 
@@ -189,7 +195,8 @@ public class KeyTests
             try
             {
                 for (var i = 0; i < 20; i++)
-                    if (!Derived(key).AsSpan().SequenceEqual(expected) || !Bytes(key).AsSpan().SequenceEqual(secret)) wrong++;
+                    if (!Derived(key).AsSpan().SequenceEqual(expected) || !Bytes(key).AsSpan().SequenceEqual(secret))
+                        wrong++;
             }
             catch (ObjectDisposedException)
             {

@@ -10,7 +10,9 @@ public class AesStreamTests
     public void The_block_cipher_is_AES_256([Values] bool portable)
     {
         // The key is that of FIPS 197, C.3; the block is stream 0, block 0.
-        using var stream = new AesStream(Convert.FromHexString("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"), new AesBuffer(), Path(portable));
+        using var stream = new AesStream(
+            Convert.FromHexString("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"), new AesBuffer(),
+            Path(portable));
         stream.Seek(0);
         Assert.That(Convert.ToHexStringLower(Bytes(stream.Next(2))), Is.EqualTo("f29000b62a499fd0a9f39a6add2e7780"));
     }

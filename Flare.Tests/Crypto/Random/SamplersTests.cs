@@ -3,7 +3,9 @@ using Flare.Crypto;
 
 namespace Flare.Tests.Crypto;
 
-/// <summary>Distributions, on fixed seeds: each statistic is a constant, its threshold the 99.9 % point of its law.</summary>
+/// <summary>
+/// Distributions, on fixed seeds: each statistic is a constant, its threshold the 99.9 % point of its law.
+/// </summary>
 public class SamplersTests
 {
     private const int Samples = 1 << 18;
@@ -50,8 +52,11 @@ public class SamplersTests
             for (var i = 0; i < 20; i++)
                 bytes.AddRange(stream.NextBlocks(AesBuffer.Blocks));
         });
-        var words = bytes.Chunk((modulus.Bits + 7) / 8).Select(draw => draw.Reverse().Aggregate(0ul, (word, part) => (word << 8) | part));
-        Assert.That(residues, Is.EqualTo(words.Select(word => word & ((1ul << modulus.Bits) - 1)).Where(word => word < q).Take(count)));
+        var words = bytes.Chunk((modulus.Bits + 7) / 8)
+            .Select(draw => draw.Reverse().Aggregate(0ul, (word, part) => (word << 8) | part));
+        Assert.That(
+            residues, Is.EqualTo(
+                words.Select(word => word & ((1ul << modulus.Bits) - 1)).Where(word => word < q).Take(count)));
 
         var sums = new ulong[count];
         sums.AsSpan().Fill(q - 1);
@@ -150,7 +155,9 @@ public class SamplersTests
 
     private static double Width(int cell, int cells, ulong q)
     {
-        var (from, to) = ((((UInt128)cell * q) + (uint)cells - 1) / (uint)cells, (((UInt128)(cell + 1) * q) + (uint)cells - 1) / (uint)cells);
+        var (from, to) =
+            ((((UInt128)cell * q) + (uint)cells - 1) / (uint)cells,
+                (((UInt128)(cell + 1) * q) + (uint)cells - 1) / (uint)cells);
         return (double)(to - from) / q;
     }
 

@@ -40,7 +40,9 @@ public class QuantizationTests
         var integers = new int[10];
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(format.Quantize([1, 127.4f, 127.6f, -128, float.MaxValue, -1e30f, 0, 5, 1e9f, -127], integers), Is.EqualTo(5));
+            Assert.That(
+                format.Quantize([1, 127.4f, 127.6f, -128, float.MaxValue, -1e30f, 0, 5, 1e9f, -127], integers),
+                Is.EqualTo(5));
             Assert.That(integers, Is.EqualTo(new[] { 1, 127, 127, -127, 127, -127, 0, 5, 127, -127 }));
         }
     }
@@ -59,9 +61,11 @@ public class QuantizationTests
         }
     }
 
-    // Whatever bits a float has, at formats whose scale overflows it, underflows it, and whose integers it cannot all hold.
+    // Whatever bits a float has, at formats whose scale overflows it, underflows it, and whose integers it cannot all
+    // hold.
     [Test]
-    public void Any_value_becomes_what_double_arithmetic_makes_of_it([Values(2, 16, 24, 25, 26, 32)] int bits, [Values(-100, -3, 0, 19, 100)] int fraction)
+    public void Any_value_becomes_what_double_arithmetic_makes_of_it([Values(2, 16, 24, 25, 26, 32)]
+    int bits, [Values(-100, -3, 0, 19, 100)] int fraction)
     {
         var random = new Random(bits + fraction);
         var format = new Quantization(bits, fraction);
@@ -80,7 +84,8 @@ public class QuantizationTests
         var rounded = Array.ConvertAll(values, value => Math.Round(value * Math.ScaleB(1, fraction)));
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(integers, Is.EqualTo(rounded.Select(value => (int)Math.Clamp(value, -format.Largest, format.Largest))));
+            Assert.That(
+                integers, Is.EqualTo(rounded.Select(value => (int)Math.Clamp(value, -format.Largest, format.Largest))));
             Assert.That(clipped, Is.EqualTo(rounded.Count(value => Math.Abs(value) > format.Largest)));
         }
     }
@@ -112,5 +117,7 @@ public class QuantizationTests
     [TestCase(double.NaN)]
     [TestCase(double.PositiveInfinity)]
     public void A_divisor_that_makes_no_mean_is_refused(double divisor)
-        => Assert.That(() => new Quantization(22, 4).Dequantize([1], divisor, new float[1]), Throws.InstanceOf<ArgumentOutOfRangeException>());
+        => Assert.That(
+            () => new Quantization(22, 4).Dequantize([1], divisor, new float[1]),
+            Throws.InstanceOf<ArgumentOutOfRangeException>());
 }

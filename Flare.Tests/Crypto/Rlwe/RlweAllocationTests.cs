@@ -13,7 +13,8 @@ public class RlweAllocationTests
         Cost(federation, many); // builds what is kept
         Cost(federation, few);
 
-        // What an operation allocates besides is one array with a 16-byte hash a chunk; an object a chunk would be 19 · 24 more.
+        // What an operation allocates besides is one array with a 16-byte hash a chunk; an object a chunk would be 19 ·
+        // 24 more.
         const int hashes = 19 * 16, objects = 19 * 24;
         var (less, more) = (LeastCost(federation, few), LeastCost(federation, many));
         using (Assert.EnterMultipleScope())

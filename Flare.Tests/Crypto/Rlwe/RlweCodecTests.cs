@@ -12,8 +12,11 @@ public class RlweCodecTests
         yield return RlweParameters.Choose(8, Quantization.ForRange(4, 16)); // four values
         yield return RlweParameters.Choose(1000, Quantization.ForRange(4, 32)); // two values of 42 bits
         yield return RlweParameters.Choose(8192, Quantization.ForRange(4, 22)); // the most sites
-        yield return new RlweParameters(Quantization.ForRange(4, 20), 8, 2048, PrimeSearch.NttPrimes(2048, 40), 1, 9, 0); // one, one prime
-        yield return new RlweParameters(Quantization.ForRange(4, 32), 8192, 4096, PrimeSearch.NttPrimes(4096, 50, 50), 1, 50, 0); // as far as it goes
+        yield return new RlweParameters(
+            Quantization.ForRange(4, 20), 8, 2048, PrimeSearch.NttPrimes(2048, 40), 1, 9, 0); // one, one prime
+        yield return new RlweParameters(
+            Quantization.ForRange(4, 32), 8192, 4096, PrimeSearch.NttPrimes(4096, 50, 50), 1, 50,
+            0); // as far as it goes
     }
 
     [Test]
@@ -30,7 +33,8 @@ public class RlweCodecTests
         {
             for (var k = 0; k < p; k++)
                 integers[(k * n) + i] = Extreme(random, parameters.Format.Largest);
-            noise[i] = random.Next(3) switch { 0 => Samplers.NoiseBound, 1 => -Samplers.NoiseBound, _ => random.Next(-21, 22) };
+            noise[i] = random.Next(
+                3) switch { 0 => Samplers.NoiseBound, 1 => -Samplers.NoiseBound, _ => random.Next(-21, 22) };
             masks[i] = Mask(random, q);
         }
 
@@ -39,7 +43,10 @@ public class RlweCodecTests
         codec.Encode(integers, noise, first, last, low, high);
         for (var i = 0; i < n; i++)
         {
-            var message = Enumerable.Range(0, p).Aggregate(BigInteger.Zero, (sum, k) => sum + ((BigInteger)integers[(k * n) + i] << (k * parameters.SlotBits)));
+            var message = Enumerable.Range(0, p)
+                .Aggregate(
+                    BigInteger.Zero, (sum, k) => sum
+                    + ((BigInteger)integers[(k * n) + i] << (k * parameters.SlotBits)));
             var full = (((message << parameters.MessageShift) + noise[i] + masks[i]) % q + q) % q;
             var rounding = (BigInteger.One << parameters.DroppedBits) >> 1;
             var word = new UInt128(high[i], low[i]);
@@ -69,7 +76,8 @@ public class RlweCodecTests
                 message += (BigInteger)sum << (k * parameters.SlotBits);
             }
 
-            // A coefficient whose multiple of 2^d is as far from the message as the bound allows, and some turns around q.
+            // A coefficient whose multiple of 2^d is as far from the message as the bound allows, and some turns around
+            // q.
             var noise = (BigInteger)random.NextInt64(-parameters.NoiseBound, parameters.NoiseBound + 1);
             noise = random.Next(3) switch { 0 => parameters.NoiseBound, 1 => -parameters.NoiseBound, _ => noise };
             var mask = Mask(random, q);
@@ -92,7 +100,8 @@ public class RlweCodecTests
     public void One_more_unit_of_noise_than_the_bound_can_break_a_sum()
     {
         // 2^9 carries noise below 256: the bound of the proof is the true one.
-        var parameters = new RlweParameters(Quantization.ForRange(4, 20), 8, 2048, PrimeSearch.NttPrimes(2048, 40), 1, 9, 0);
+        var parameters = new RlweParameters(
+            Quantization.ForRange(4, 20), 8, 2048, PrimeSearch.NttPrimes(2048, 40), 1, 9, 0);
         var codec = new RlweCodec(parameters);
         var sums = new long[1];
         codec.Decode([(5 << 9) + 255], [0], [0], [0], sums);
@@ -109,10 +118,15 @@ public class RlweCodecTests
             foreach (var count in new[] { 1, 2, 7, 8, 31, 64 })
             {
                 var words = Enumerable.Range(0, count)
-                    .Select(_ => new UInt128((ulong)random.NextInt64(), (ulong)random.NextInt64(long.MinValue, long.MaxValue)) >> (128 - width))
+                    .Select(
+                        _ => new UInt128(
+                            (ulong)random.NextInt64(), (ulong)random.NextInt64(long.MinValue, long.MaxValue))
+                            >> (128 - width))
                     .ToArray();
                 words[0] = (UInt128.One << width) - 1;
-                var (low, high) = (Array.ConvertAll(words, word => (ulong)word), Array.ConvertAll(words, word => (ulong)(word >> 64)));
+                var (low, high) =
+                    (Array.ConvertAll(words, word => (ulong)word),
+                        Array.ConvertAll(words, word => (ulong)(word >> 64)));
                 var packed = new byte[((count * width) + 7) / 8];
                 BitPacking.Pack(low, high, width, packed);
 
@@ -121,15 +135,19 @@ public class RlweCodecTests
                 for (var i = 0; i < count; i++)
                     oracle += width <= 64
                         ? (BigInteger)low[i] << (i * width)
-                        : ((BigInteger)low[i] << (i * 64)) + ((BigInteger)high[i] << ((count * 64) + (i * (width - 64))));
+                        : ((BigInteger)low[i] << (i * 64))
+                        + ((BigInteger)high[i] << ((count * 64) + (i * (width - 64))));
                 Assert.That(new BigInteger(packed, isUnsigned: true), Is.EqualTo(oracle), $"width {width}");
                 Assert.That(BitPacking.IsPaddedWithZeros(packed, count, width), Is.True);
 
                 // Added to what carries into the upper word as often as not.
-                var sums = Enumerable.Range(0, count).Select(_ => new UInt128(0, (ulong)random.NextInt64(long.MinValue, long.MaxValue))).ToArray();
+                var sums = Enumerable.Range(0, count)
+                    .Select(_ => new UInt128(0, (ulong)random.NextInt64(long.MinValue, long.MaxValue))).ToArray();
                 var (lowSums, highSums) = (Array.ConvertAll(sums, sum => (ulong)sum), new ulong[count]);
                 BitPacking.AddTo(packed, width, lowSums, highSums, Path(portable));
-                Assert.That(lowSums.Zip(highSums, (l, h) => new UInt128(h, l)), Is.EqualTo(sums.Zip(words, (sum, word) => sum + word)), $"width {width}");
+                Assert.That(
+                    lowSums.Zip(highSums, (l, h) => new UInt128(h, l)),
+                    Is.EqualTo(sums.Zip(words, (sum, word) => sum + word)), $"width {width}");
             }
     }
 
@@ -145,7 +163,9 @@ public class RlweCodecTests
             {
                 var bound = (UInt128.One << bits) - 1;
                 var words = Enumerable.Range(0, count)
-                    .Select(i => largest || i % 2 == 0 ? bound : new UInt128((ulong)random.NextInt64(1L << 51), (ulong)random.NextInt64()) & bound).ToArray();
+                    .Select(
+                        i => largest || i % 2 == 0 ? bound
+                        : new UInt128((ulong)random.NextInt64(1L << 51), (ulong)random.NextInt64()) & bound).ToArray();
                 var factors = new ulong[count];
                 LinearTag.Factors(secrets, factors);
                 using var oracle = new AesStream(key, new AesBuffer(), KernelPath.Portable);
@@ -153,12 +173,14 @@ public class RlweCodecTests
                     Assert.That(oracle.Next(2).StartsWith(factors.AsSpan(i, Math.Min(2, count - i))));
                 if (largest)
                     factors.AsSpan().Fill(ulong.MaxValue);
-                var inner = factors.Zip(words, (factor, word) => factor * (BigInteger)word).Aggregate(BigInteger.Zero, (sum, product) => sum + product);
+                var inner = factors.Zip(words, (factor, word) => factor * (BigInteger)word)
+                    .Aggregate(BigInteger.Zero, (sum, product) => sum + product);
                 oracle.Seek(10);
                 var block = oracle.Next(2);
                 var outer = new UInt128(block[1], block[0]);
                 var hash = LinearTag.Hash(
-                    secrets, 9, factors, Array.ConvertAll(words, word => (ulong)word), Array.ConvertAll(words, word => (ulong)(word >> 64)), bits, Path(portable));
+                    secrets, 9, factors, Array.ConvertAll(words, word => (ulong)word),
+                    Array.ConvertAll(words, word => (ulong)(word >> 64)), bits, Path(portable));
                 Assert.That((BigInteger)hash, Is.EqualTo(outer * inner % prime));
             }
     }
@@ -166,14 +188,19 @@ public class RlweCodecTests
     [Test]
     public void Products_in_the_tags_field_are_those_of_integers()
     {
-        UInt128[] values = [0, 1, 2, (UInt128.One << 64) - 1, UInt128.One << 64, UInt128.One << 126, LinearTag.Prime - 1, new(0x123456789ABCDEF0, 0xFEDCBA9876543210)];
+        UInt128[] values =
+            [0, 1, 2, (UInt128.One << 64) - 1, UInt128.One << 64, UInt128.One << 126, LinearTag.Prime - 1,
+                new(0x123456789ABCDEF0, 0xFEDCBA9876543210)];
         foreach (var a in values)
             foreach (var b in values)
-                Assert.That((BigInteger)LinearTag.Multiply(a, b), Is.EqualTo((BigInteger)a * b % LinearTag.Prime), $"{a} · {b}");
+                Assert.That(
+                    (BigInteger)LinearTag.Multiply(a, b), Is.EqualTo((BigInteger)a * b % LinearTag.Prime),
+                    $"{a} · {b}");
     }
 
     private static BigInteger Mask(Random random, BigInteger q)
-        => random.Next(5) switch { 0 => 0, 1 => q - 1, 2 => q / 2, _ => new BigInteger(random.NextDouble() * (double)q) % q };
+        => random.Next(
+            5) switch { 0 => 0, 1 => q - 1, 2 => q / 2, _ => new BigInteger(random.NextDouble() * (double)q) % q };
 
     /// <summary>For each prime, the number times the inverse of the other prime, modulo this one.</summary>
     private static (ulong[] First, ulong[] Last) Digits(RlweParameters parameters, BigInteger[] numbers)

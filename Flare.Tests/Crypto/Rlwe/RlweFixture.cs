@@ -26,7 +26,8 @@ internal sealed class RlweFixture : IDisposable
 
     public static SecretKey Key(int seed) => SecretKey.FromBytes(Entropy(seed, "key"));
 
-    public static byte[] Entropy(int seed, string what) => SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"{what} {seed}"));
+    public static byte[] Entropy(int seed, string what) =>
+        SHA256.HashData(System.Text.Encoding.UTF8.GetBytes($"{what} {seed}"));
 
     public static float[] Values(int count, double limit, int seed)
     {

@@ -12,12 +12,14 @@ public class RlweParametersTests
     {
         var parameters = RlweParameters.Choose(8, Format);
         Assert.That(
-            (parameters.Degree, parameters.ModulusBits, parameters.ValuesPerCoefficient, parameters.MessageShift, parameters.DroppedBits, parameters.Id),
+            (parameters.Degree, parameters.ModulusBits, parameters.ValuesPerCoefficient, parameters.MessageShift,
+                parameters.DroppedBits, parameters.Id),
             Is.EqualTo((4096, 85, 3, 10, 6, "d6efd0d04039f083e1c808e54daaa2a7")));
     }
 
     [Test]
-    public void Every_choice_is_secure_and_within_its_bound([Values(1, 2, 8, 9, 64, 1000, 8192)] int sites, [Values(2, 8, 16, 22, 32)] int bits,
+    public void Every_choice_is_secure_and_within_its_bound([Values(1, 2, 8, 9, 64, 1000, 8192)]
+    int sites, [Values(2, 8, 16, 22, 32)] int bits,
         [Values] SecurityLevel level)
     {
         var parameters = RlweParameters.Choose(sites, Quantization.ForRange(1, bits), level);
@@ -28,12 +30,15 @@ public class RlweParametersTests
         var delta = BigInteger.One << parameters.MessageShift;
         var slot = bits + (int)Math.Ceiling(Math.Log2(sites));
         var message = Enumerable.Range(0, parameters.ValuesPerCoefficient)
-            .Aggregate(BigInteger.Zero, (sum, k) => sum + (((BigInteger)parameters.Format.Largest * sites) << (slot * k)));
+            .Aggregate(
+                BigInteger.Zero, (sum, k) => sum + (((BigInteger)parameters.Format.Largest * sites) << (slot * k)));
         using (Assert.EnterMultipleScope())
         {
             Assert.That(delta, Is.GreaterThanOrEqualTo((2 * noise) + 1));
             Assert.That((BigInteger)parameters.Modulus, Is.GreaterThan(2 * ((delta * message) + noise)));
-            Assert.That((BigInteger)parameters.Format.Largest * sites, Is.LessThan(BigInteger.One << (slot - 1)), "a sum fits its slot");
+            Assert.That(
+                (BigInteger)parameters.Format.Largest * sites, Is.LessThan(BigInteger.One << (slot - 1)),
+                "a sum fits its slot");
             Assert.That(parameters.Reaches(level), Is.True);
             Assert.That(parameters.ModulusBits, Is.LessThanOrEqualTo(109 * parameters.Degree / 4096));
         }
@@ -46,9 +51,13 @@ public class RlweParametersTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(() => With(summands: 9, shift: 10, dropped: 6), Throws.Nothing);
-            Assert.That(() => With(summands: 10, shift: 10, dropped: 6), Throws.ArgumentException.With.Message.Contains("too many"));
+            Assert.That(
+                () => With(summands: 10, shift: 10, dropped: 6),
+                Throws.ArgumentException.With.Message.Contains("too many"));
             Assert.That(() => With(summands: 24, shift: 10, dropped: 0), Throws.Nothing); // 24 · 21 = 504
-            Assert.That(() => With(summands: 25, shift: 10, dropped: 0), Throws.ArgumentException.With.Message.Contains("too many"));
+            Assert.That(
+                () => With(summands: 25, shift: 10, dropped: 0),
+                Throws.ArgumentException.With.Message.Contains("too many"));
         }
     }
 
@@ -74,8 +83,10 @@ public class RlweParametersTests
     {
         string[] ids =
         [
-            RlweParameters.Choose(8, Format).Id, RlweParameters.Choose(7, Format).Id, RlweParameters.Choose(8, new Quantization(22, 5)).Id,
-            RlweParameters.Choose(8, Quantization.ForRange(4, 21)).Id, RlweParameters.Choose(8, Format, SecurityLevel.Classical256).Id,
+            RlweParameters.Choose(8, Format).Id, RlweParameters.Choose(7, Format).Id,
+            RlweParameters.Choose(8, new Quantization(22, 5)).Id,
+            RlweParameters.Choose(8, Quantization.ForRange(4, 21)).Id,
+            RlweParameters.Choose(8, Format, SecurityLevel.Classical256).Id,
         ];
         Assert.That(ids, Is.Unique);
     }

@@ -33,10 +33,16 @@ public class RlweRefusalTests
         float[] values = [9, -9, 3];
         var destination = new byte[_federation.Encryptor.UploadBytes(RlweFixture.Round, "site-1", 3)];
         var encryptor = _federation.Encryptor;
-        Assert.That(() => encryptor.Encrypt(values, RlweFixture.Round, "site-1", destination), Fails(CryptoFault.ValueOutOfRange));
-        Assert.That(encryptor.Encrypt(values, RlweFixture.Round, "site-1", destination, OutOfRange.Clip).Clipped, Is.EqualTo(2));
+        Assert.That(
+            () => encryptor.Encrypt(values, RlweFixture.Round, "site-1", destination),
+            Fails(CryptoFault.ValueOutOfRange));
+        Assert.That(
+            encryptor.Encrypt(values, RlweFixture.Round, "site-1", destination, OutOfRange.Clip).Clipped,
+            Is.EqualTo(2));
         var largest = Parameters.Format.Largest;
-        Assert.That(_federation.Decrypt(_federation.Sum(3, destination), 3, 1), Is.EqualTo(new[] { largest, -largest, 3L << Parameters.Format.FractionBits }));
+        Assert.That(
+            _federation.Decrypt(_federation.Sum(3, destination), 3, 1),
+            Is.EqualTo(new[] { largest, -largest, 3L << Parameters.Format.FractionBits }));
     }
 
     [Test]
@@ -75,11 +81,17 @@ public class RlweRefusalTests
         using var other = new RlweFixture(RlweParameters.Choose(9, Parameters.Format));
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(() => accumulator.Add(_federation.Upload(new float[Elements], 1, new("digits", 4))), Fails(CryptoFault.WrongRound));
-            Assert.That(() => accumulator.Add(_federation.Upload(new float[Elements], 1, new("other", 3))), Fails(CryptoFault.WrongRound));
-            Assert.That(() => accumulator.Add(_federation.Upload(new float[Elements + 1], 1)), Fails(CryptoFault.WrongRound));
+            Assert.That(
+                () => accumulator.Add(_federation.Upload(new float[Elements], 1, new("digits", 4))),
+                Fails(CryptoFault.WrongRound));
+            Assert.That(
+                () => accumulator.Add(_federation.Upload(new float[Elements], 1, new("other", 3))),
+                Fails(CryptoFault.WrongRound));
+            Assert.That(
+                () => accumulator.Add(_federation.Upload(new float[Elements + 1], 1)), Fails(CryptoFault.WrongRound));
             Assert.That(() => accumulator.Add(stranger.Upload(new float[Elements], 1)), Fails(CryptoFault.WrongKey));
-            Assert.That(() => accumulator.Add(other.Upload(new float[Elements], 1)), Fails(CryptoFault.WrongParameters));
+            Assert.That(
+                () => accumulator.Add(other.Upload(new float[Elements], 1)), Fails(CryptoFault.WrongParameters));
             Assert.That(() => accumulator.SumBytes, Throws.InvalidOperationException);
         }
     }
@@ -92,11 +104,15 @@ public class RlweRefusalTests
         using (Assert.EnterMultipleScope())
         {
             Assert.That(() => Open(sum, new(RlweFixture.Round, 3)), Fails(CryptoFault.WrongSites));
-            Assert.That(() => Open(sum, new(RlweFixture.Round, 2) { Sites = ["site-1", "site-3"] }), Fails(CryptoFault.WrongSites));
+            Assert.That(
+                () => Open(sum, new(RlweFixture.Round, 2) { Sites = ["site-1", "site-3"] }),
+                Fails(CryptoFault.WrongSites));
             Assert.That(() => Open(sum, new(new("digits", 4), 2)), Fails(CryptoFault.WrongRound));
             Assert.That(() => _federation.Decrypt(sum, Elements - 1, 2), Fails(CryptoFault.WrongRound));
             Assert.That(() => stranger.Decrypt(sum, Elements, 2), Fails(CryptoFault.WrongKey));
-            Assert.That(Open(sum, new(RlweFixture.Round, 2) { Sites = ["site-2", "site-1"] }).Sites, Is.EqualTo(new[] { "site-1", "site-2" }));
+            Assert.That(
+                Open(sum, new(RlweFixture.Round, 2) { Sites = ["site-2", "site-1"] }).Sites,
+                Is.EqualTo(new[] { "site-1", "site-2" }));
         }
     }
 
@@ -110,7 +126,9 @@ public class RlweRefusalTests
         {
             var mutant = sum.ToArray();
             mutant[bit / 8] ^= (byte)(1 << (bit % 8));
-            Assert.That(() => _federation.Decryptor.Decrypt(mutant, new(RlweFixture.Round, 2), sums), Throws.TypeOf<FlareCryptoException>(), $"bit {bit}");
+            Assert.That(
+                () => _federation.Decryptor.Decrypt(mutant, new(RlweFixture.Round, 2), sums),
+                Throws.TypeOf<FlareCryptoException>(), $"bit {bit}");
             Assert.That(sums, Is.All.Zero);
             bit += 12; // thirteen bits on: every position within a byte, over the whole sum
         }
@@ -156,7 +174,9 @@ public class RlweRefusalTests
             }
 
             refused += Refuses(() => _federation.Accumulator(Elements).Add(mutant)) ? 1 : 0;
-            Assert.That(Refuses(() => _federation.Decrypt(mutant, Elements, trial % 2 == 0 ? 1 : 3)) || mutant.AsSpan().SequenceEqual(valid[trial % 2]), Is.True);
+            Assert.That(
+                Refuses(() => _federation.Decrypt(mutant, Elements, trial % 2 == 0 ? 1 : 3))
+                || mutant.AsSpan().SequenceEqual(valid[trial % 2]), Is.True);
         }
 
         Assert.That(refused, Is.GreaterThan(1000));
@@ -168,10 +188,15 @@ public class RlweRefusalTests
         var room = new byte[10_000];
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(() => _federation.Encryptor.Encrypt([1], RlweFixture.Round, "", room), Throws.ArgumentException);
-            Assert.That(() => _federation.Encryptor.Encrypt([1], RlweFixture.Round, new string('x', 256), room), Throws.ArgumentException);
+            Assert.That(
+                () => _federation.Encryptor.Encrypt([1], RlweFixture.Round, "", room), Throws.ArgumentException);
+            Assert.That(
+                () => _federation.Encryptor.Encrypt([1], RlweFixture.Round, new string('x', 256), room),
+                Throws.ArgumentException);
             Assert.That(() => _federation.Encryptor.Encrypt([1], new("", 1), "a", room), Throws.ArgumentException);
-            Assert.That(() => _federation.Encryptor.Encrypt([1], RlweFixture.Round, "a", room.AsSpan(0, 50)), Throws.ArgumentException);
+            Assert.That(
+                () => _federation.Encryptor.Encrypt([1], RlweFixture.Round, "a", room.AsSpan(0, 50)),
+                Throws.ArgumentException);
         }
     }
 
@@ -218,5 +243,6 @@ public class RlweRefusalTests
 
     private byte[] Upload(int site) => _federation.Upload(new float[Elements], site);
 
-    private SumReport Open(byte[] sum, ExpectedSum expected) => _federation.Decryptor.Decrypt(sum, expected, new long[Elements]);
+    private SumReport Open(byte[] sum, ExpectedSum expected) =>
+        _federation.Decryptor.Decrypt(sum, expected, new long[Elements]);
 }

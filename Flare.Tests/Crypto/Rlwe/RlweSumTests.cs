@@ -25,7 +25,9 @@ public class RlweSumTests
             accumulator.Add(federation.Upload(values, site));
         }
 
-        Assert.That(federation.Decrypt(RlweFixture.Written(accumulator), elements, sites).AsSpan().SequenceEqual(expected), Is.True);
+        Assert.That(
+            federation.Decrypt(RlweFixture.Written(accumulator), elements, sites).AsSpan()
+            .SequenceEqual(expected), Is.True);
     }
 
     [TestCase(1)]
@@ -52,7 +54,8 @@ public class RlweSumTests
     {
         const int elements = 700;
         using var federation = new RlweFixture(RlweParameters.Choose(8, Format));
-        var uploads = Enumerable.Range(0, 7).Select(site => federation.Upload(RlweFixture.Values(elements, 3, site), site)).ToArray();
+        var uploads = Enumerable.Range(0, 7)
+            .Select(site => federation.Upload(RlweFixture.Values(elements, 3, site), site)).ToArray();
 
         var plain = federation.Sum(elements, uploads);
         var reversed = federation.Sum(elements, uploads.Reverse());
@@ -89,7 +92,8 @@ public class RlweSumTests
     public void An_upload_of_nothing_sums_to_nothing()
     {
         using var federation = new RlweFixture(RlweParameters.Choose(8, Format));
-        Assert.That(federation.Decrypt(federation.Sum(0, federation.Upload([], 1), federation.Upload([], 2)), 0, 2), Is.Empty);
+        Assert.That(
+            federation.Decrypt(federation.Sum(0, federation.Upload([], 1), federation.Upload([], 2)), 0, 2), Is.Empty);
     }
 
     [Test]

@@ -34,7 +34,8 @@ public class SealHostileInputTests
         for (var length = 16; length < file.Length; length += 1 + file.Length / 40) Refuse(WithSize(file[..length]));
         if (file[5] == 0) Refuse(WithSize([.. file, 0]));
 
-        void Refuse(byte[] bytes) => Assert.That(() => read(bytes), Throws.TypeOf<FlareCryptoException>(), $"{bytes.Length} bytes");
+        void Refuse(byte[] bytes) =>
+            Assert.That(() => read(bytes), Throws.TypeOf<FlareCryptoException>(), $"{bytes.Length} bytes");
     }
 
     [TestCaseSource(nameof(Files))]
@@ -55,7 +56,8 @@ public class SealHostileInputTests
             {
                 // Half of them where the structure is, half anywhere.
                 var at = random.Next(random.Next(2) == 0 ? Math.Min(160, file.Length) : file.Length);
-                mutant[at] = random.Next(3) switch { 0 => (byte)(mutant[at] ^ 1 << random.Next(8)), 1 => 0xFF, _ => (byte)random.Next(256) };
+                mutant[at] = random.Next(
+                    3) switch { 0 => (byte)(mutant[at] ^ 1 << random.Next(8)), 1 => 0xFF, _ => (byte)random.Next(256) };
             }
             if (mutant.AsSpan().SequenceEqual(file)) continue;
             try
@@ -63,7 +65,8 @@ public class SealHostileInputTests
                 if (read(mutant) is CkksCiphertext ciphertext)
                 {
                     decryptor.DecryptRaw(ciphertext, values);
-                    if (ciphertext.Scale == 1L << 40 && values.Select((v, j) => Math.Abs(v - Expected(name, j))).Max() > 1e-8) garbage++;
+                    if (ciphertext.Scale == 1L << 40 && values.Select((v, j) => Math.Abs(v - Expected(name, j)))
+                        .Max() > 1e-8) garbage++;
                 }
             }
             catch (FlareCryptoException)
@@ -82,14 +85,17 @@ public class SealHostileInputTests
         [
             [0x78, 0x20, 1, 2, 3, 4, 5, 6, 7, 8], // asks for a preset dictionary: not an InvalidDataException
             [0x78, 0xBB, 0, 0, 0, 0, 0, 0, 0, 0], [0x78], [0x78, 0x9C], [0x78, 0x9C, 0xFF, 0xFF], [0x18, 0x95, 3, 0],
-            [0x28, 0xB5, 0x2F, 0xFD], [0x28, 0xB5, 0x2F, 0xFD, 0x27, 1, 2, 3, 4, 9, 9, 9, 9, 9], [0x50, 0x2A, 0x4D, 0x18, 0xFF, 0xFF, 0xFF, 0x7F],
+            [0x28, 0xB5, 0x2F, 0xFD], [0x28, 0xB5, 0x2F, 0xFD, 0x27, 1, 2, 3, 4, 9, 9, 9, 9, 9],
+            [0x50, 0x2A, 0x4D, 0x18, 0xFF, 0xFF, 0xFF, 0x7F],
         ];
         foreach (var compression in new[] { SealCompression.Zlib, SealCompression.Zstandard })
             foreach (var body in bodies)
             {
                 var file = WithSize([.. Read(name)[..16], .. body, .. new byte[64]]);
                 file[5] = (byte)compression;
-                Assert.That(() => read(file), Throws.TypeOf<FlareCryptoException>(), $"{compression} {Convert.ToHexString(body)}");
+                Assert.That(
+                    () => read(file), Throws.TypeOf<FlareCryptoException>(),
+                    $"{compression} {Convert.ToHexString(body)}");
             }
     }
 
@@ -182,7 +188,8 @@ public class SealHostileInputTests
     [Test]
     public void Mutated_vectors_of_TenSEAL_are_refused_or_read_and_nothing_else()
     {
-        var ciphertexts = new[] { "a.seeded.seal", "a.symmetric.seal" }.Select(n => SealFile.ReadCiphertext(Read(n), Parameters)).ToArray();
+        var ciphertexts = new[] { "a.seeded.seal", "a.symmetric.seal" }.Select(
+            n => SealFile.ReadCiphertext(Read(n), Parameters)).ToArray();
         var message = Bytes(b => new TenSealVector(ciphertexts, [2048, 5], 1L << 40).Write(b));
         var random = new Random(6);
         var refused = 0;

@@ -114,13 +114,15 @@ public class SealVectorTests
         using var encryptor = new CkksEncryptor(_key);
         var ciphertext = new CkksCiphertext(Parameters);
         encryptor.Encrypt(new double[] { 1 }, 1 << 30, ciphertext);
-        Assert.That(Bytes(b => SealFile.Write(ciphertext, b, Stamped44)), Has.Length.EqualTo(Read("a.seeded.seal").Length));
+        Assert.That(
+            Bytes(b => SealFile.Write(ciphertext, b, Stamped44)), Has.Length.EqualTo(Read("a.seeded.seal").Length));
     }
 
     [Test]
     public void A_vector_of_TenSEAL_is_read_and_written()
     {
-        var ciphertexts = new[] { "a.seeded.seal", "sum.seal" }.Select(n => SealFile.ReadCiphertext(Read(n), Parameters)).ToArray();
+        var ciphertexts = new[] { "a.seeded.seal", "sum.seal" }.Select(
+            n => SealFile.ReadCiphertext(Read(n), Parameters)).ToArray();
         var message = Bytes(b => new TenSealVector(ciphertexts, [2048, 5], 1L << 40).Write(b, Stamped44));
 
         // The same by hand, sizes packed: 0A 03 80 10 05, then two blocks, then the scale.
@@ -142,8 +144,11 @@ public class SealVectorTests
         byte[] unpacked = [8, 0x80, 0x10, 8, 5, 0x78, 1, 0x7D, 1, 2, 3, 4, .. message.AsSpan(5)];
         Assert.That(TenSealVector.Read(unpacked, Parameters).Sizes, Is.EqualTo(new[] { 2048, 5 }));
 
-        Assert.That(() => TenSealVector.Read(message, Parameters, maxCiphertexts: 1), Throws.TypeOf<FlareCryptoException>().With.Message.Contains("limit"));
+        Assert.That(
+            () => TenSealVector.Read(message, Parameters, maxCiphertexts: 1),
+            Throws.TypeOf<FlareCryptoException>().With.Message.Contains("limit"));
         Assert.That(() => TenSealVector.Read(message.AsSpan(5), Parameters), Throws.TypeOf<FlareCryptoException>());
-        Assert.That(() => new TenSealVector(ciphertexts, [2048, 2049], 1L << 40), Throws.TypeOf<FlareCryptoException>());
+        Assert.That(
+            () => new TenSealVector(ciphertexts, [2048, 2049], 1L << 40), Throws.TypeOf<FlareCryptoException>());
     }
 }

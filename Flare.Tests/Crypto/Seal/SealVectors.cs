@@ -7,7 +7,8 @@ namespace Flare.Tests.Crypto.Seal;
 internal static class SealVectors
 {
     public static readonly string[] Ciphertexts =
-        ["a.symmetric.seal", "a.seeded.seal", "a.seeded.zlib.seal", "a.seeded.zstd.seal", "b.public.zlib.seal", "sum.seal"];
+        ["a.symmetric.seal", "a.seeded.seal", "a.seeded.zlib.seal", "a.seeded.zstd.seal", "b.public.zlib.seal",
+            "sum.seal"];
 
     public static byte[] Read(string name)
     {

@@ -15,7 +15,9 @@ internal sealed class LogRecorder : ILoggerFactory, ILogger
     public void AddProvider(ILoggerProvider provider) => throw new NotSupportedException();
     public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
     public bool IsEnabled(LogLevel logLevel) => true;
-    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    public void Log<TState>(
+        LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+        Func<TState, Exception?, string> formatter)
     {
         var message = formatter(state, exception);
         Entries.Enqueue((logLevel, eventId.Id, message, exception));

@@ -1,6 +1,8 @@
 namespace Flare.Tests.Federations;
 
-/// <summary>A clock that stands still until it is told to advance. A test first awaits the timer that it means to make ring.</summary>
+/// <summary>
+/// A clock that stands still until it is told to advance. A test first awaits the timer that it means to make ring.
+/// </summary>
 internal sealed class ManualTime : TimeProvider
 {
     private readonly Lock _gate = new();
@@ -65,7 +67,8 @@ internal sealed class ManualTime : TimeProvider
         }
     }
 
-    private sealed class Alarm(ManualTime time, TimerCallback callback, object? state, TimeSpan due, TimeSpan now) : ITimer
+    private sealed class Alarm(ManualTime time, TimerCallback callback, object? state, TimeSpan due, TimeSpan now) :
+        ITimer
     {
         public TimeSpan Due => due;
         public TimeSpan At => now + due;

@@ -4,8 +4,9 @@ using Flare.Runtime;
 namespace Flare.Tests.Federations;
 
 /// <summary>
-/// A server alone, with sites played by the test: it reads what the server says and says what it likes. The link claims to lose messages, so
-/// that the server answers everything; its clock stands still, so that nothing is repeated unless the test lets time pass.
+/// A server alone, with sites played by the test: it reads what the server says and says what it likes. The link claims
+/// to lose messages, so that the server answers everything; its clock stands still, so that nothing is repeated unless
+/// the test lets time pass.
 /// </summary>
 internal sealed class ServerBench : IServerLink, IAsyncDisposable
 {
@@ -18,7 +19,8 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
     private readonly Dictionary<string, long> _incarnations = new(StringComparer.Ordinal);
     private Action<SiteMessage>? _receive;
 
-    public ServerBench(Func<ControllerContext, CancellationToken, Task> workflow, params string[] sites) : this(TimeSpan.FromDays(1), workflow, sites) { }
+    public ServerBench(Func<ControllerContext, CancellationToken, Task> workflow, params string[] sites)
+        : this(TimeSpan.FromDays(1), workflow, sites) { }
 
     public ServerBench(TimeSpan lease, Func<ControllerContext, CancellationToken, Task> workflow, params string[] sites)
     {
@@ -100,7 +102,8 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
     /// <summary>An answer as a site's runtime would send it.</summary>
     public static TaskResult Answer(string site, TaskOffer offer, float value, long steps = 1, long incarnation = 1)
     {
-        var result = Dxo.WeightDiff(Sites.Model(value, value)).WithMeta(MetaKey.NumStepsCurrentRound, steps).ToShareable();
+        var result = Dxo.WeightDiff(Sites.Model(value, value)).WithMeta(MetaKey.NumStepsCurrentRound, steps)
+            .ToShareable();
         result.Headers[HeaderNames.TaskName] = offer.TaskName;
         return new(site, incarnation, offer.Token, result.Freeze());
     }
@@ -113,7 +116,8 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
         while (!Ended.IsCompleted)
         {
             patience.Token.ThrowIfCancellationRequested();
-            foreach (var site in _sites.Concat(extra)) await SayAsync(new JobEndReceived(site, _incarnations.GetValueOrDefault(site)));
+            foreach (var site in _sites.Concat(extra))
+                await SayAsync(new JobEndReceived(site, _incarnations.GetValueOrDefault(site)));
             await SettleAsync();
             await Task.Delay(1, CancellationToken.None); // nothing is waited for in a spin
         }

@@ -9,7 +9,8 @@ internal sealed class Workflow(Func<ControllerContext, CancellationToken, Task> 
 /// <summary>A filter of one lambda.</summary>
 internal sealed class LambdaFilter(Func<Shareable, FLContext, Shareable> process) : Filter
 {
-    public override ValueTask<Shareable> ProcessAsync(Shareable message, FLContext context, CancellationToken abort) => ValueTask.FromResult(process(message, context));
+    public override ValueTask<Shareable> ProcessAsync(Shareable message, FLContext context, CancellationToken abort) =>
+        ValueTask.FromResult(process(message, context));
 }
 
 /// <summary>A component of one lambda.</summary>

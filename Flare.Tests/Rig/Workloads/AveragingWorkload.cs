@@ -29,11 +29,17 @@ internal static class AveragingWorkload
         });
         return configured with
         {
-            Check = run => configured.Check!(run).Concat(run.Rounds.Where(r => r.Targets != sampled).Select(r => $"round {r.Number} had {r.Targets} targets, where {sampled} were to be drawn")),
+            Check = run => configured.Check!(run)
+                .Concat(
+                    run.Rounds.Where(r => r.Targets != sampled)
+                    .Select(r => $"round {r.Number} had {r.Targets} targets, where {sampled} were to be drawn")),
         };
     }
 
-    /// <summary>Results above the limit for small ones, two permits for six sites, on links that are slow now and then. No time limit hides a permit that is never given back.</summary>
+    /// <summary>
+    /// Results above the limit for small ones, two permits for six sites, on links that are slow now and then. No time
+    /// limit hides a permit that is never given back.
+    /// </summary>
     public static Simulation ConfigureLarge(Simulation plan) => With(plan, rounds: 4, () => new FedAvg
     {
         Rounds = 4,
@@ -57,7 +63,8 @@ internal static class AveragingWorkload
     }) with
     {
         Faults = FaultProfile.Calm,
-        Limits = Simulation.ShortLimits with { MaxConcurrentUploads = 1, SmallResultBytes = plan.Seed % 2 == 0 ? 16 : 1 << 20 },
+        Limits =
+        Simulation.ShortLimits with { MaxConcurrentUploads = 1, SmallResultBytes = plan.Seed % 2 == 0 ? 16 : 1 << 20 },
     };
 
     private static Simulation With(Simulation plan, int rounds, Func<FedAvg> controller) => plan with

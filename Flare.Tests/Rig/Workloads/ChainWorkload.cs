@@ -13,7 +13,9 @@ internal static class ChainWorkload
         Sites = 3,
         Controllers = () =>
         [
-            new FedAvg { Rounds = Rounds, MinSites = 1, Grace = TimeSpan.FromSeconds(1), TrainTimeout = TimeSpan.FromSeconds(20), Validation = ValidationMode.BeforeTraining, ValidationTimeout = TimeSpan.FromSeconds(2) },
+            new FedAvg { Rounds = Rounds, MinSites = 1, Grace = TimeSpan.FromSeconds(1),
+                TrainTimeout = TimeSpan.FromSeconds(20), Validation = ValidationMode.BeforeTraining,
+                ValidationTimeout = TimeSpan.FromSeconds(2) },
             new RelayWorkload.Cyclic(Rounds),
         ],
         Check = Check,
@@ -21,8 +23,13 @@ internal static class ChainWorkload
 
     private static IEnumerable<string> Check(SimulationResult run)
     {
-        if (!run.Rounds.Select(r => r.Number).SequenceEqual([1, 2, 1, 2])) return [$"the rounds announced are {string.Join(", ", run.Rounds.Select(r => r.Number))}, where 1, 2, 1, 2 were to be"];
+        if (!run.Rounds.Select(r => r.Number).SequenceEqual([1, 2, 1, 2]))
+            return [
+                $"the rounds announced are {string.Join(", ", run.Rounds.Select(r => r.Number))}, where 1, 2, 1, 2 "
+                    + $"were to be"];
         var seen = 0;
-        return Fold.Check(run, run.Rounds, run.InitialModel, (model, report) => seen++ < Rounds ? Fold.Average(model, report) : Fold.PassOn(model, report));
+        return Fold.Check(
+            run, run.Rounds, run.InitialModel, (model, report) => seen++ < Rounds ? Fold.Average(model, report)
+            : Fold.PassOn(model, report));
     }
 }

@@ -3,7 +3,10 @@ using Flare.Workflows;
 
 namespace Flare.Tests.Rig.Workloads;
 
-/// <summary>Two tasks of large results in flight with one permit between them, read one after the other: either order must come to an end.</summary>
+/// <summary>
+/// Two tasks of large results in flight with one permit between them, read one after the other: either order must come
+/// to an end.
+/// </summary>
 internal static class CrossingWorkload
 {
     private const int Rounds = 4;
@@ -32,11 +35,18 @@ internal static class CrossingWorkload
             }
         }
 
-        private static TaskResponses Send(ControllerContext federation, ExactAggregator aggregator, int round, IReadOnlyList<string> targets, CancellationToken abort)
+        private static TaskResponses Send(
+            ControllerContext federation, ExactAggregator aggregator, int round, IReadOnlyList<string> targets,
+            CancellationToken abort)
         {
             var train = FlareTask.Train(round, federation.Model);
-            train = new FlareTask(train.Name, round, Dxo.Weights(federation.Model).ToShareable()) { Contract = aggregator.Refine(train.Contract) };
-            return federation.BroadcastAsync(train, new() { Targets = targets, MinResponses = 1, Grace = TimeSpan.FromSeconds(1), Timeout = TimeSpan.FromSeconds(20) }, abort);
+            train = new FlareTask(
+                train.Name, round, Dxo.Weights(federation.Model)
+                .ToShareable()) { Contract = aggregator.Refine(train.Contract) };
+            return federation.BroadcastAsync(
+                train,
+                new() { Targets = targets, MinResponses = 1, Grace = TimeSpan.FromSeconds(1),
+                    Timeout = TimeSpan.FromSeconds(20) }, abort);
         }
     }
 }

@@ -4,7 +4,8 @@ using Flare.Workflows;
 namespace Flare.Tests.Rig.Workloads;
 
 /// <summary>
-/// Federated events in both directions. Of one start of the sender, one start of the receiver sees a part without gaps, in order, each once.
+/// Federated events in both directions. Of one start of the sender, one start of the receiver sees a part without gaps,
+/// in order, each once.
 /// </summary>
 internal static class EventsWorkload
 {
@@ -19,9 +20,14 @@ internal static class EventsWorkload
         {
             Sites = 3,
             Executor = site => new Trainer(site.Name),
-            Controllers = () => [new FedAvg { Rounds = Rounds, MinSites = 1, Grace = TimeSpan.FromSeconds(1), TrainTimeout = TimeSpan.FromSeconds(20), Validation = ValidationMode.None }],
-            ConfigureSite = (site, info) => site.AddComponent(new Pinger(info.Name, ++starts, EventTypes.BeforeTaskExecution, failures)),
-            ConfigureServer = options => options with { Components = [.. options.Components, new Pinger("server", ++starts, EventTypes.RoundStarted, failures)] },
+            Controllers = () =>
+            [new FedAvg { Rounds = Rounds, MinSites = 1, Grace = TimeSpan.FromSeconds(1),
+                TrainTimeout = TimeSpan.FromSeconds(20), Validation = ValidationMode.None }],
+            ConfigureSite = (site, info) =>
+            site.AddComponent(new Pinger(info.Name, ++starts, EventTypes.BeforeTaskExecution, failures)),
+            ConfigureServer = options =>
+            options with { Components =
+                [.. options.Components, new Pinger("server", ++starts, EventTypes.RoundStarted, failures)] },
             Check = run => Fold.Check(run, Rounds, Fold.Average).Concat(failures),
         };
     }
@@ -35,7 +41,8 @@ internal static class EventsWorkload
         protected internal override void HandleEvent(string eventType, FLContext context)
         {
             if (eventType == trigger)
-                for (var i = 0; i < 3; i++) context.FireFederated(Ping, new Shareable(new() { ["start"] = start, ["number"] = ++_sent }));
+                for (var i = 0; i < 3; i++)
+                    context.FireFederated(Ping, new Shareable(new() { ["start"] = start, ["number"] = ++_sent }));
             if (eventType != Ping) return;
             var data = context.Get(ContextKeys.EventData).Body;
             var origin = (context.Get(ContextKeys.EventOrigin), data["start"].AsInteger());

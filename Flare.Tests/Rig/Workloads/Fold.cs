@@ -4,20 +4,24 @@ using Flare.Tests.Core.Tensors.Exact;
 namespace Flare.Tests.Rig.Workloads;
 
 /// <summary>
-/// The oracle: makes a run's models again from nothing but its reports, in rational arithmetic. It shares no code with the runtime and its
-/// aggregators.
+/// The oracle: makes a run's models again from nothing but its reports, in rational arithmetic. It shares no code with
+/// the runtime and its aggregators.
 /// </summary>
 internal static class Fold
 {
     public const int Width = 6;
 
-    public static StateDict InitialModel() => StateDict.Create(("w", [.. Enumerable.Range(0, Width).Select(i => i * 0.37f - 1)]), ("b", [0.5f]));
+    public static StateDict InitialModel() =>
+        StateDict.Create(("w", [.. Enumerable.Range(0, Width).Select(i => i * 0.37f - 1)]), ("b", [0.5f]));
 
     public static long Steps(string site, int round) => 1 + (long)(Seeds.Derive(1, site, "steps", round) % 9);
 
     public static double Accuracy(StateDict model) => model["w"].AsReadOnlySpan<float>()[0];
 
-    /// <summary>What a site contributes: values of many magnitudes, so that a sum in float shows its order, and a pull to zero, so that the model it was trained from shows.</summary>
+    /// <summary>
+    /// What a site contributes: values of many magnitudes, so that a sum in float shows its order, and a pull to zero,
+    /// so that the model it was trained from shows.
+    /// </summary>
     public static void Diff(string site, int round, StateDict model, StateDict diff)
     {
         var random = new SimulationRandom(Seeds.Derive(2, site, "diff", round));
@@ -33,7 +37,10 @@ internal static class Fold
         }
     }
 
-    /// <summary>A round of federated averaging: the exact weighted mean of the accepted sites' differences, rounded once, added to the model.</summary>
+    /// <summary>
+    /// A round of federated averaging: the exact weighted mean of the accepted sites' differences, rounded once, added
+    /// to the model.
+    /// </summary>
     public static StateDict Average(StateDict model, RoundReport report)
     {
         var diffs = Accepted(report).Select(site =>
@@ -47,7 +54,8 @@ internal static class Fold
         {
             var to = next[t].AsSpan<float>();
             for (var i = 0; i < to.Length; i++)
-                to[i] += (float)Oracle.Mean(diffs.Select(d => ((double)d.Diff[t].AsReadOnlySpan<float>()[i], d.Weight)), DType.Float32);
+                to[i] += (float)Oracle.Mean(
+                    diffs.Select(d => ((double)d.Diff[t].AsReadOnlySpan<float>()[i], d.Weight)), DType.Float32);
         }
         return next;
     }
@@ -75,22 +83,31 @@ internal static class Fold
         report.Sites.Where(s => s is { Task: TaskNames.Train, Status: SiteStatus.Accepted }).Select(s => s.Site);
 
     /// <summary>What is wrong with a run that must have made its model in so many rounds of one kind.</summary>
-    public static IEnumerable<string> Check(SimulationResult run, int rounds, Func<StateDict, RoundReport, StateDict> round)
+    public static IEnumerable<string> Check(
+        SimulationResult run, int rounds, Func<StateDict, RoundReport, StateDict> round)
     {
         if (!run.Rounds.Select(r => r.Number).SequenceEqual(Enumerable.Range(1, rounds)))
-            return [$"the rounds announced are {string.Join(", ", run.Rounds.Select(r => r.Number))}, where 1 to {rounds} were to be"];
+            return [
+                $"the rounds announced are {string.Join(", ", run.Rounds.Select(r => r.Number))}, where 1 to "
+                    + $"{rounds} were to be"];
         return Check(run, run.Rounds, run.InitialModel, round);
     }
 
-    public static IEnumerable<string> Check(SimulationResult run, IEnumerable<RoundReport> reports, StateDict model, Func<StateDict, RoundReport, StateDict> round)
+    public static IEnumerable<string> Check(
+        SimulationResult run, IEnumerable<RoundReport> reports, StateDict model,
+        Func<StateDict, RoundReport, StateDict> round)
     {
         foreach (var report in reports)
         {
-            var twice = report.Sites.GroupBy(s => (s.Site, s.Task)).FirstOrDefault(g => g.Count(s => s.Status == SiteStatus.Accepted) > 1);
-            if (twice is not null) yield return $"round {report.Number} accepted the answer of {twice.Key.Site} to '{twice.Key.Task}' twice";
+            var twice = report.Sites.GroupBy(s => (s.Site, s.Task))
+                .FirstOrDefault(g => g.Count(s => s.Status == SiteStatus.Accepted) > 1);
+            if (twice is not null)
+                yield return $"round {report.Number} accepted the answer of {twice.Key.Site} to '{twice.Key.Task}' "
+                    + $"twice";
             model = round(model, report);
             if (report.ModelSha256 == model.Sha256()) continue;
-            yield return $"the model of round {report.Number} is not the fold of what its report says was accepted ({string.Join(", ", Accepted(report))})";
+            yield return $"the model of round {report.Number} is not the fold of what its report says was accepted "
+                + $"({string.Join(", ", Accepted(report))})";
             yield break;
         }
         if (!run.Model.ContentEquals(model)) yield return "the last model is not the fold of the reports";

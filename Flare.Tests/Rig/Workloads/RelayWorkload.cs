@@ -2,7 +2,9 @@ using Flare.Testing;
 
 namespace Flare.Tests.Rig.Workloads;
 
-/// <summary>Cyclic weight transfer: the model goes from site to site, each trains what the one before made of it.</summary>
+/// <summary>
+/// Cyclic weight transfer: the model goes from site to site, each trains what the one before made of it.
+/// </summary>
 internal static class RelayWorkload
 {
     private const int Rounds = 3;
@@ -21,7 +23,8 @@ internal static class RelayWorkload
             for (var round = federation.LastCommittedRound + 1; round <= rounds; round++)
             {
                 var model = federation.Model;
-                var options = new RelayOptions { AssignmentTimeout = TimeSpan.FromSeconds(2), ResultTimeout = TimeSpan.FromSeconds(4) };
+                var options = new RelayOptions { AssignmentTimeout = TimeSpan.FromSeconds(2),
+                    ResultTimeout = TimeSpan.FromSeconds(4) };
                 var number = round;
                 await foreach (var answer in federation.RelayAsync(_ => FlareTask.Train(number, model), options, abort))
                     model = answer.ToWeights();

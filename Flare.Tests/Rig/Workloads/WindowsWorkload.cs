@@ -2,7 +2,10 @@ using Flare.Testing;
 
 namespace Flare.Tests.Rig.Workloads;
 
-/// <summary>Large results asked of one site at a time: the next candidate becomes eligible when the window of the one before is over.</summary>
+/// <summary>
+/// Large results asked of one site at a time: the next candidate becomes eligible when the window of the one before is
+/// over.
+/// </summary>
 internal static class WindowsWorkload
 {
     private const int Rounds = 6;
@@ -33,7 +36,8 @@ internal static class WindowsWorkload
                 var model = federation.Model;
                 try
                 {
-                    using var answer = await federation.SendAsync(FlareTask.Train(round, federation.Model), options, abort);
+                    using var answer = await federation.SendAsync(
+                        FlareTask.Train(round, federation.Model), options, abort);
                     model = answer.ToWeights();
                 }
                 catch (TaskFailedException)

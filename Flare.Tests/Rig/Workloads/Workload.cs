@@ -3,7 +3,9 @@ using Flare.Testing;
 
 namespace Flare.Tests.Rig.Workloads;
 
-/// <summary>A federation to attack, with the oracle that says what its models must be. The soak runs them too.</summary>
+/// <summary>
+/// A federation to attack, with the oracle that says what its models must be. The soak runs them too.
+/// </summary>
 internal sealed record Workload(string Name, Func<Simulation, Simulation> Configure)
 {
     public static IReadOnlyList<Workload> All { get; } =
@@ -18,7 +20,8 @@ internal sealed record Workload(string Name, Func<Simulation, Simulation> Config
         new("chain", ChainWorkload.Configure),
         new("events", EventsWorkload.Configure),
         new("calm", AveragingWorkload.ConfigureCalm),
-        // What every federation in one process has: a network that loses nothing and so heals nothing, and executors that share slots.
+        // What every federation in one process has: a network that loses nothing and so heals nothing, and executors
+        // that share slots.
         Reliable("large", AveragingWorkload.ConfigureLarge),
         Reliable("flights", FlightsWorkload.Configure),
         Reliable("windows", WindowsWorkload.Configure),
@@ -28,9 +31,12 @@ internal sealed record Workload(string Name, Func<Simulation, Simulation> Config
     ];
 
     public static Workload Named(string name) =>
-        All.FirstOrDefault(w => w.Name == name) ?? throw new ArgumentException($"There is no workload '{name}'; there are {string.Join(", ", All.Select(w => w.Name))}.");
+        All.FirstOrDefault(w => w.Name == name)
+        ?? throw new ArgumentException(
+            $"There is no workload '{name}'; there are {string.Join(", ", All.Select(w => w.Name))}.");
 
-    private static Workload Reliable(string name, Func<Simulation, Simulation> configure) => new($"calm-{name}", plan => configure(plan) with
+    private static Workload Reliable(string name, Func<Simulation, Simulation> configure) =>
+        new($"calm-{name}", plan => configure(plan) with
     {
         Faults = FaultProfile.Calm,
         ExecutorsAtOnce = plan.Seed % 3 == 0 ? null : (int)(plan.Seed % 3),
@@ -44,6 +50,7 @@ internal sealed record Workload(string Name, Func<Simulation, Simulation> Config
         Controllers = () => [],
         InitialModel = () => Fold.InitialModel(),
         KeepLog = keepLog,
-        Reproduction = $"dotnet run -c Release --project Flare.Benchmarks -- soak --seeds 1 --first {seed} --workload {Name}",
+        Reproduction =
+        $"dotnet run -c Release --project Flare.Benchmarks -- soak --seeds 1 --first {seed} --workload {Name}",
     });
 }

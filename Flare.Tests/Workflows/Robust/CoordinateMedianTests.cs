@@ -11,7 +11,8 @@ public class CoordinateMedianTests
     {
         using var median = new CoordinateMedian();
         var workflow = new FedAvg { Rounds = 2, Validation = ValidationMode.None, Aggregator = median };
-        var run = await Sites.RunAsync(workflow, Sites.Model(0), [.. new float[] { 1, 2, 3, 4, 1e30f }.Select(a => Sites.Adding(a))]);
+        var run = await Sites.RunAsync(
+            workflow, Sites.Model(0), [.. new float[] { 1, 2, 3, 4, 1e30f }.Select(a => Sites.Adding(a))]);
         Assert.That(run.Model.Values(), Is.EqualTo(new[] { 6f }));
     }
 
@@ -20,11 +21,14 @@ public class CoordinateMedianTests
     {
         const int elements = 4096 * 3 + 17;
         var random = new Random(5);
-        var models = Enumerable.Range(0, 4).Select(_ => Enumerable.Range(0, elements).Select(_ => random.NextSingle()).ToArray()).ToArray();
+        var models = Enumerable.Range(0, 4)
+            .Select(_ => Enumerable.Range(0, elements).Select(_ => random.NextSingle()).ToArray()).ToArray();
         Executor[] sites = [.. models.Select((values, i) => Sites.Answering(m => i % 2 == 0
             ? Dxo.Weights(Sites.Model(values)).ToShareable() : Dxo.WeightDiff(Sites.Model(values) - m).ToShareable()))];
         var start = Sites.Model(new float[elements]);
-        var run = await Sites.RunAsync(new FedAvg { Rounds = 1, Validation = ValidationMode.None, Aggregator = new CoordinateMedian() }, start, sites);
+        var run = await Sites.RunAsync(
+            new FedAvg { Rounds = 1, Validation = ValidationMode.None, Aggregator = new CoordinateMedian() }, start,
+            sites);
         Assert.That(run.Model.Values(), Is.EqualTo(Enumerable.Range(0, elements).Select(i =>
         {
             var column = models.Select(m => m[i]).Order().ToArray();
@@ -34,6 +38,9 @@ public class CoordinateMedianTests
 
     [Test]
     public void Another_floating_type_is_refused_before_anybody_trains() => Assert.That(
-        () => Sites.RunAsync(new FedAvg { Rounds = 1, Aggregator = new CoordinateMedian() }, new StateDictBuilder().Add<double>("w", [0]).Build(), Sites.Adding(1)),
+        () =>
+        Sites.RunAsync(
+            new FedAvg { Rounds = 1, Aggregator = new CoordinateMedian() }, new StateDictBuilder().Add<double>("w", [0])
+            .Build(), Sites.Adding(1)),
         Throws.TypeOf<FlareException>().With.Message.Contains("tensor 'w' holds Float64"));
 }

@@ -8,7 +8,8 @@ public class KindTests
 {
     private static readonly float[] Values = [0.1f, 3e-7f, 12345.678f];
 
-    private static Scripted Weights(float amount, long steps = 1, Task? gate = null) => new Scripted(async (_, input, _, abort) =>
+    private static Scripted Weights(float amount, long steps = 1, Task? gate = null) =>
+        new Scripted(async (_, input, _, abort) =>
     {
         if (gate is not null) await gate.WaitAsync(abort);
         var trained = Dxo.From(input).Tensors.Clone();
@@ -16,7 +17,8 @@ public class KindTests
         return Dxo.Weights(trained).WithMeta(MetaKey.NumStepsCurrentRound, steps).ToShareable();
     });
 
-    private static FedAvg Training(DataKind? kind = null) => new() { Rounds = 2, Validation = ValidationMode.None, Kind = kind };
+    private static FedAvg Training(DataKind? kind = null) =>
+        new() { Rounds = 2, Validation = ValidationMode.None, Kind = kind };
 
     [Test]
     public async Task Weights_are_averaged_without_a_word()
@@ -41,8 +43,10 @@ public class KindTests
     [Test]
     public async Task Integers_among_weights_are_averaged_as_ever()
     {
-        static StateDict Model(long count) => new StateDictBuilder().Add<float>("w", [0]).AddBuffer<long>("n", [count]).Build();
-        static Executor Site(long count) => Sites.Answering(_ => Dxo.Weights(Model(count)).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable());
+        static StateDict Model(long count) =>
+            new StateDictBuilder().Add<float>("w", [0]).AddBuffer<long>("n", [count]).Build();
+        static Executor Site(long count) =>
+            Sites.Answering(_ => Dxo.Weights(Model(count)).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable());
         var run = await Sites.RunAsync(Training(), Model(5), Site(10), Site(20), Site(22));
         Assert.That(run.Model["n"].AsReadOnlySpan<long>()[0], Is.EqualTo(17));
     }
@@ -58,9 +62,14 @@ public class KindTests
         Executor[] sites = weightsFirst
             ? [Weights(1), Sites.Gated(gate.Task, 1), Weights(2, gate: gate.Task)]
             : [Weights(1, gate: gate.Task), Sites.Adding(1), Weights(2, gate: gate.Task)];
-        var error = Assert.ThrowsAsync<FlareException>(() => Sites.RunAsync(Training(), Sites.Model(0), f => f.UseParallelism(3).AddServerComponent(opener), sites))!;
+        var error = Assert.ThrowsAsync<FlareException>(
+            () => Sites.RunAsync(
+                Training(), Sites.Model(0), f => f.UseParallelism(3).AddServerComponent(opener), sites))!;
         Assert.That(error.ErrorId, Is.EqualTo(ErrorIds.Aggregation));
-        Assert.That(error.Message, Does.StartWith("The round has no mean: site-1, site-3 sent Weights, and site-2 sent WeightDiff.").And.Contain("set Kind (FedAvg.Kind"));
+        Assert.That(
+            error.Message, Does.StartWith(
+                "The round has no mean: site-1, site-3 sent Weights, and site-2 sent WeightDiff.").And.Contain(
+                "set Kind (FedAvg.Kind"));
     }
 
     [TestCase(DataKind.Weights), TestCase(DataKind.WeightDiff)]

@@ -13,7 +13,8 @@ public class BoundsTests
     }
 
     [Test]
-    public void The_lowest_bit_survives_sums_of_every_size_above_it([Values(1, 3, 8, 31)] int repeats, [Values] bool streaming, [Values] bool portable)
+    public void The_lowest_bit_survives_sums_of_every_size_above_it([Values(1, 3, 8, 31)] int repeats, [Values]
+    bool streaming, [Values] bool portable)
     {
         // A number with its lowest bit set stays. Something 2^d times as large comes and goes, and so do numbers of
         // every size between, each just under a power of two, which may be half a grid. One bit lost on the way shows
@@ -23,10 +24,13 @@ public class BoundsTests
         {
             var layout = ExactModels.Floats(d + 1);
             var stays = Filled(layout, _ => MathF.BitIncrement(1));
-            var (large, minusLarge) = (Filled(layout, _ => Math.ScaleB(1.5, d)), Filled(layout, _ => -Math.ScaleB(1.5, d)));
+            var (large, minusLarge) =
+                (Filled(layout, _ => Math.ScaleB(1.5, d)), Filled(layout, _ => -Math.ScaleB(1.5, d)));
             var (middle, minusMiddle) = (Filled(layout, j => JustBelow(j + 1)), Filled(layout, j => -JustBelow(j + 1)));
-            var (larger, minusLarger) = (Filled(layout, _ => Math.ScaleB(1.25, d + 9)), Filled(layout, _ => -Math.ScaleB(1.25, d + 9)));
-            List<(StateDict, double)> contributions = [(large, 1), .. Enumerable.Repeat((middle, 1.0), repeats), (stays, 1)];
+            var (larger, minusLarger) =
+                (Filled(layout, _ => Math.ScaleB(1.25, d + 9)), Filled(layout, _ => -Math.ScaleB(1.25, d + 9)));
+            List<(StateDict, double)> contributions =
+                [(large, 1), .. Enumerable.Repeat((middle, 1.0), repeats), (stays, 1)];
             if (streaming) contributions.AddRange([(larger, 1), (minusLarger, 1)]);
             contributions.AddRange([.. Enumerable.Repeat((minusMiddle, 1.0), repeats), (minusLarge, 1)]);
             var terms = contributions.Count;
@@ -42,7 +46,10 @@ public class BoundsTests
             {
                 mean.Complete(contributions.ToArray(), result);
             }
-            Assert.That(result[0].AsReadOnlySpan<float>().ToArray(), Is.All.EqualTo((float)Oracle.Mean([(MathF.BitIncrement(1), 1), (0, terms - 1)], DType.Float32)), $"d = {d}");
+            Assert.That(
+                result[0].AsReadOnlySpan<float>()
+                .ToArray(), Is.All.EqualTo(
+                    (float)Oracle.Mean([(MathF.BitIncrement(1), 1), (0, terms - 1)], DType.Float32)), $"d = {d}");
         }
 
         static double JustBelow(int j) => Math.ScaleB(1, j) - Math.ScaleB(1, j - 24);
@@ -56,8 +63,10 @@ public class BoundsTests
             var layout = ExactModels.Floats(1);
             var one = Filled(layout, _ => MathF.BitIncrement(1));
             var full = Filled(layout, _ => Math.ScaleB(2 - Math.ScaleB(1, -23), d));
-            (StateDict Tensors, double Weight)[] added = [.. Enumerable.Repeat((full, 1.0), repeats), (one, 1), (full, 1)];
-            using var mean = new ExactSum(layout, [], null, portable ? BlockKernels.PortableKernels : BlockKernels.Best);
+            (StateDict Tensors, double Weight)[] added =
+                [.. Enumerable.Repeat((full, 1.0), repeats), (one, 1), (full, 1)];
+            using var mean = new ExactSum(
+                layout, [], null, portable ? BlockKernels.PortableKernels : BlockKernels.Best);
             mean.Add(added);
             for (var i = 0; i <= repeats; i++) mean.Subtract(full, 1);
             using var result = mean.Complete();
@@ -75,12 +84,14 @@ public class BoundsTests
         var upper = Filled(layout, i => MathF.BitIncrement(lower[0].AsReadOnlySpan<float>()[i]));
         var faint = Filled(layout, _ => Math.ScaleB(random.Next(-1, 2), -random.Next(40, 75)));
         (StateDict Tensors, double Weight)[] contributions = [(lower, 3), (upper, 3), (faint, 3), (faint, 3)];
-        using var mean = new ExactSum(layout, [], null, portable ? BlockKernels.PortableKernels : BlockKernels.Best, wide);
+        using var mean = new ExactSum(
+            layout, [], null, portable ? BlockKernels.PortableKernels : BlockKernels.Best, wide);
         using var result = new StateDict(layout);
         mean.Complete(contributions, result);
         for (var i = 0; i < 4000; i++)
         {
-            var expected = (float)Oracle.Mean(contributions.Select(c => ((double)c.Tensors[0].AsReadOnlySpan<float>()[i], c.Weight)), DType.Float32);
+            var expected = (float)Oracle.Mean(
+                contributions.Select(c => ((double)c.Tensors[0].AsReadOnlySpan<float>()[i], c.Weight)), DType.Float32);
             Assert.That(result[0].AsReadOnlySpan<float>()[i], Is.EqualTo(expected), $"element {i}");
         }
     }

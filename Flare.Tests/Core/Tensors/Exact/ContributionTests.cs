@@ -9,7 +9,9 @@ public class ContributionTests
     private static (StateDict Tensors, double Weight)[] Contributions(int count, string kind = "ordinary")
     {
         var random = new Random(1);
-        return [.. Enumerable.Range(0, count).Select(k => (ExactModels.Of(Layout, random, kind, k), ExactModels.AnyWeight(random, "fraction")))];
+        return [
+            .. Enumerable.Range(0, count)
+            .Select(k => (ExactModels.Of(Layout, random, kind, k), ExactModels.AnyWeight(random, "fraction")))];
     }
 
     private static byte[] Mean(params (StateDict, double)[] contributions)
@@ -20,7 +22,8 @@ public class ContributionTests
     }
 
     [Test]
-    public void Subtracting_leaves_no_trace([Values("ordinary", "two scales", "any bits")] string kind, [Values("ordinary", "huge", "any bits")] string intruderKind)
+    public void Subtracting_leaves_no_trace([Values("ordinary", "two scales", "any bits")]
+    string kind, [Values("ordinary", "huge", "any bits")] string intruderKind)
     {
         var contributions = Contributions(5, kind);
         var intruder = (ExactModels.Of(Layout, new Random(2), intruderKind, 0), 1e9 / 7);
@@ -39,16 +42,21 @@ public class ContributionTests
         var contributions = Contributions(2);
         using var mean = new ExactSum(Layout);
         mean.Add(contributions[0].Tensors, 2);
-        Assert.That(() => mean.Subtract(contributions[0].Tensors, 2.5), Throws.TypeOf<RefusedContributionException>().With.Message.Contains("never added"));
+        Assert.That(
+            () => mean.Subtract(contributions[0].Tensors, 2.5),
+            Throws.TypeOf<RefusedContributionException>().With.Message.Contains("never added"));
         Assert.That(() => mean.Subtract(contributions[0].Tensors, 1.5), Throws.TypeOf<RefusedContributionException>());
         mean.Subtract(contributions[0].Tensors, 2);
         Assert.That(() => mean.Subtract(contributions[0].Tensors, 2), Throws.TypeOf<RefusedContributionException>());
-        Assert.That(() => mean.Complete(), Throws.TypeOf<FlareException>().With.Property("ErrorId").EqualTo(ErrorIds.NothingToAggregate));
+        Assert.That(
+            () => mean.Complete(), Throws.TypeOf<FlareException>().With.Property("ErrorId")
+            .EqualTo(ErrorIds.NothingToAggregate));
     }
 
     [Test]
     public void A_value_that_is_not_finite_is_refused_with_its_tensor_and_leaves_no_trace(
-        [Values(float.NaN, float.PositiveInfinity, float.NegativeInfinity)] float poison, [Values(0, 1, 2)] int tensor, [Values(0, 10)] int at, [Values(1, 2, 64)] int threads)
+        [Values(float.NaN, float.PositiveInfinity, float.NegativeInfinity)] float poison, [Values(0, 1, 2)]
+        int tensor, [Values(0, 10)] int at, [Values(1, 2, 64)] int threads)
     {
         var contributions = Contributions(12, "two scales");
         var bad = contributions[at].Tensors.Clone();
@@ -67,7 +75,9 @@ public class ContributionTests
         }
         Assert.That(mean.Count, Is.EqualTo(1));
         mean.Add(contributions[1].Tensors, 7);
-        Assert.That(ExactModels.Bytes(mean.Complete()), Is.EqualTo(Mean((contributions[0].Tensors, 5), (contributions[1].Tensors, 7))));
+        Assert.That(
+            ExactModels.Bytes(mean.Complete()),
+            Is.EqualTo(Mean((contributions[0].Tensors, 5), (contributions[1].Tensors, 7))));
     }
 
     [Test]
@@ -81,7 +91,9 @@ public class ContributionTests
         foreach (var threads in new[] { 1, 2, 64 })
         {
             using var mean = new ExactSum(Layout, scheduler: new BackwardScheduler(threads));
-            Assert.That(() => mean.Add(contributions), Throws.TypeOf<RefusedContributionException>().With.Property("Index").EqualTo(2).And.Property("Tensor").EqualTo("t0"));
+            Assert.That(
+                () => mean.Add(contributions), Throws.TypeOf<RefusedContributionException>().With.Property("Index")
+                .EqualTo(2).And.Property("Tensor").EqualTo("t0"));
         }
     }
 
@@ -92,12 +104,17 @@ public class ContributionTests
         var (good, bad) = (new StateDict(layout), new StateDict(layout));
         switch (dtype)
         {
-            case DType.Float64: good[0].AsSpan<double>()[599] = 1.5; bad[0].AsSpan<double>()[599] = double.PositiveInfinity; break;
+            case DType.Float64: good[0].AsSpan<double>()[599] = 1.5;
+            bad[0].AsSpan<double>()[599] = double.PositiveInfinity; break;
             case DType.Float16: good[0].AsSpan<Half>()[599] = (Half)1.5; bad[0].AsSpan<Half>()[599] = Half.NaN; break;
-            default: good[0].AsSpan<BFloat16>()[599] = (BFloat16)1.5f; bad[0].AsSpan<BFloat16>()[599] = (BFloat16)float.NaN; break;
+            default: good[0].AsSpan<BFloat16>()[599] = (BFloat16)1.5f;
+            bad[0].AsSpan<BFloat16>()[599] = (BFloat16)float.NaN; break;
         }
         using var mean = new ExactSum(layout);
-        Assert.That(() => mean.Add((good, 1), (good, 1), (bad, 1)), Throws.TypeOf<RefusedContributionException>().With.Property("Index").EqualTo(2).And.Message.Contains("element 599"));
+        Assert.That(
+            () => mean.Add((good, 1), (good, 1), (bad, 1)),
+            Throws.TypeOf<RefusedContributionException>().With.Property("Index")
+            .EqualTo(2).And.Message.Contains("element 599"));
         mean.Add(good, 3);
         using var result = mean.Complete();
         Assert.That(dtype switch
@@ -108,13 +125,15 @@ public class ContributionTests
         }, Is.EqualTo(1.5));
     }
 
-    [TestCase(0), TestCase(-1), TestCase(double.NaN), TestCase(double.PositiveInfinity), TestCase(1e-30), TestCase(1e30)]
+    [TestCase(0), TestCase(-1), TestCase(double.NaN), TestCase(double.PositiveInfinity), TestCase(1e-30),
+        TestCase(1e30)]
     public void Weights_out_of_range_are_refused(double weight)
     {
         var contributions = Contributions(2);
         using var mean = new ExactSum(Layout);
         Assert.That(() => mean.Add((contributions[0].Tensors, 1), (contributions[1].Tensors, weight)),
-            Throws.TypeOf<RefusedContributionException>().With.Property("Index").EqualTo(1).And.Message.Contains("weight"));
+            Throws.TypeOf<RefusedContributionException>().With.Property("Index")
+            .EqualTo(1).And.Message.Contains("weight"));
         Assert.That(mean.Count, Is.Zero);
         Assert.That(mean.WeightOf(0), Is.Zero);
     }
@@ -131,24 +150,30 @@ public class ContributionTests
         var global = result[1].AsReadOnlySpan<float>().ToArray();
 
         mean.Complete([(some, 2), (some, 1)], result);
-        Assert.That(result["t0"].AsReadOnlySpan<float>().ToArray(), Is.EqualTo(some["t0"].AsReadOnlySpan<float>().ToArray()));
+        Assert.That(
+            result["t0"].AsReadOnlySpan<float>().ToArray(), Is.EqualTo(some["t0"].AsReadOnlySpan<float>().ToArray()));
         Assert.That(result["t1"].AsReadOnlySpan<float>().ToArray(), Is.EqualTo(global));
 
         mean.Add((whole, 1), (some, 3));
         Assert.That(new[] { mean.WeightOf(0), mean.WeightOf(1), mean.WeightOf(2) }, Is.EqualTo(new[] { 4.0, 1, 4 }));
         mean.Complete(result);
-        Assert.That(result["t1"].AsReadOnlySpan<float>().ToArray(), Is.EqualTo(whole["t1"].AsReadOnlySpan<float>().ToArray()));
+        Assert.That(
+            result["t1"].AsReadOnlySpan<float>().ToArray(), Is.EqualTo(whole["t1"].AsReadOnlySpan<float>().ToArray()));
         for (var i = 0; i < 700; i++)
         {
             var (x, y) = (whole["t2"].AsReadOnlySpan<float>()[i], some["t2"].AsReadOnlySpan<float>()[i]);
-            Assert.That(result["t2"].AsReadOnlySpan<float>()[i], Is.EqualTo((float)Oracle.Mean([(x, 1), (y, 3)], DType.Float32)));
+            Assert.That(
+                result["t2"].AsReadOnlySpan<float>()[i],
+                Is.EqualTo((float)Oracle.Mean([(x, 1), (y, 3)], DType.Float32)));
         }
     }
 
     [Test]
     public void Excluded_tensors_and_booleans_keep_the_global_value()
     {
-        var layout = new TensorLayout(new TensorSpec("a", DType.Float32, [600]), new TensorSpec("mask", DType.Bool, [600]), new TensorSpec("b", DType.Float32, [5]));
+        var layout = new TensorLayout(
+            new TensorSpec("a", DType.Float32, [600]), new TensorSpec("mask", DType.Bool, [600]),
+            new TensorSpec("b", DType.Float32, [5]));
         var (x, result) = (new StateDict(layout), new StateDict(layout));
         x["a"].AsSpan<float>().Fill(float.NaN);
         x["b"].AsSpan<float>().Fill(2);
@@ -167,11 +192,16 @@ public class ContributionTests
     {
         using var mean = new ExactSum(Layout);
         Assert.That(() => mean.Add(new StateDict(new TensorLayout(new TensorSpec("head", DType.Float32, [3]))), 1),
-            Throws.TypeOf<RefusedContributionException>().With.Property("Tensor").EqualTo("head").And.Message.Contains("no tensor 'head'"));
+            Throws.TypeOf<RefusedContributionException>().With.Property("Tensor")
+            .EqualTo("head").And.Message.Contains("no tensor 'head'"));
         Assert.That(() => mean.Add(new StateDict(new TensorLayout(new TensorSpec("t1", DType.Float32, [4, 5]))), 1),
             Throws.TypeOf<RefusedContributionException>().With.Message.Contains("Float32[4,5]"));
-        Assert.That(() => mean.Complete([(new StateDict(Layout), 1)], new StateDict(ExactModels.Floats(1))), Throws.ArgumentException);
-        Assert.That(() => mean.Complete([(new StateDict(Layout), 1)], new StateDict(Layout).Freeze()), Throws.InvalidOperationException);
+        Assert.That(
+            () => mean.Complete([(new StateDict(Layout), 1)], new StateDict(ExactModels.Floats(1))),
+            Throws.ArgumentException);
+        Assert.That(
+            () => mean.Complete([(new StateDict(Layout), 1)], new StateDict(Layout).Freeze()),
+            Throws.InvalidOperationException);
         Assert.That(() => new ExactSum(Layout, excluded: [true]), Throws.ArgumentException);
     }
 
@@ -186,7 +216,9 @@ public class ContributionTests
         for (var i = 0; i < Layout.Count; i++) result[i].AsReadOnlySpan<float>().CopyTo(copy[i].AsSpan<float>());
         unsafe
         {
-            Assert.That(new ReadOnlySpan<byte>(result.Pointer, (int)Layout.ByteLength).SequenceEqual(new ReadOnlySpan<byte>(copy.Pointer, (int)Layout.ByteLength)));
+            Assert.That(
+                new ReadOnlySpan<byte>(result.Pointer, (int)Layout.ByteLength).SequenceEqual(
+                    new ReadOnlySpan<byte>(copy.Pointer, (int)Layout.ByteLength)));
         }
     }
 }

@@ -4,7 +4,8 @@ namespace Flare.Tests.Core.Tensors.Exact;
 /// <summary>Seeded models for the tests of aggregation.</summary>
 internal static class ExactModels
 {
-    public static readonly string[] Kinds = ["ordinary", "tiny", "huge", "denormal", "cancelling", "any bits", "sparse", "two scales", "few bits", "zeros"];
+    public static readonly string[] Kinds =
+        ["ordinary", "tiny", "huge", "denormal", "cancelling", "any bits", "sparse", "two scales", "few bits", "zeros"];
 
     /// <summary>A finite float of a kind.</summary>
     public static float Sample(Random random, string kind, int element, int contribution) => kind switch
@@ -14,7 +15,8 @@ internal static class ExactModels
         "huge" => (float)((random.NextDouble() - 0.5) * 6e38),
         "denormal" => BitConverter.Int32BitsToSingle(random.Next(1 << 22) | (random.Next(2) << 31)),
         // Neighbours cancel but for their last bits.
-        "cancelling" => (contribution % 2 == 0 ? 1 : -1) * MathF.BitIncrement(1 + element % 7) * (contribution % 3 == 0 ? 1 : MathF.BitIncrement(1f)),
+        "cancelling" => (contribution % 2 == 0 ? 1 : -1) * MathF.BitIncrement(
+            1 + element % 7) * (contribution % 3 == 0 ? 1 : MathF.BitIncrement(1f)),
         "any bits" => AnyBits(random),
         "sparse" => random.Next(10) == 0 ? (float)random.NextDouble() : random.Next(2) == 0 ? 0f : -0f,
         "two scales" => element % 5 == 0 ? 1e-40f * random.Next(100) : (float)random.NextDouble(),
@@ -39,7 +41,8 @@ internal static class ExactModels
         "large integer" => random.NextInt64(1L << 40, 1L << 53),
         "fraction" => random.NextDouble() + 1e-9,
         "power" => Math.ScaleB(1, random.Next(-64, 65)),
-        "any" => Math.Clamp(Math.ScaleB(1 + random.NextDouble(), random.Next(-64, 64)), ExactSum.MinWeight, ExactSum.MaxWeight),
+        "any" =>
+        Math.Clamp(Math.ScaleB(1 + random.NextDouble(), random.Next(-64, 64)), ExactSum.MinWeight, ExactSum.MaxWeight),
         _ => 1,
     };
 
@@ -54,8 +57,10 @@ internal static class ExactModels
             var spec = tensor.Spec;
             bytes.AddRange(spec.DType.Size() switch
             {
-                4 when spec.DType == DType.Float32 => System.Runtime.InteropServices.MemoryMarshal.AsBytes(tensor.AsReadOnlySpan<float>()),
-                8 when spec.DType == DType.Float64 => System.Runtime.InteropServices.MemoryMarshal.AsBytes(tensor.AsReadOnlySpan<double>()),
+                4 when spec.DType == DType.Float32 =>
+                    System.Runtime.InteropServices.MemoryMarshal.AsBytes(tensor.AsReadOnlySpan<float>()),
+                8 when spec.DType == DType.Float64 =>
+                System.Runtime.InteropServices.MemoryMarshal.AsBytes(tensor.AsReadOnlySpan<double>()),
                 _ => throw new ArgumentException(spec.ToString()),
             });
         }

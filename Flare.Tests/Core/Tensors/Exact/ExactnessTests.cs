@@ -16,7 +16,11 @@ public class ExactnessTests
         var layout = ExactModels.Floats(37, 1, 530);
         // All of a short tensor, some of a long one, and both sides of a block's end.
         static bool Checked(int i) => i < 40 || i > 508 || i % 16 == 3;
-        var models = Enumerable.Range(0, contributions).Select(k => (Model: ExactModels.Of(layout, random, kind, k), Weight: ExactModels.AnyWeight(random, weightKind))).ToArray();
+        var models = Enumerable.Range(0, contributions)
+            .Select(
+                k =>
+                (Model: ExactModels.Of(layout, random, kind, k), Weight: ExactModels.AnyWeight(random, weightKind)))
+                .ToArray();
 
         using var mean = new ExactSum(layout);
         var result = new StateDict(layout);
@@ -28,19 +32,28 @@ public class ExactnessTests
             for (var i = 0; i < layout[t].Length; i++)
             {
                 if (!Checked(i)) continue;
-                var expected = (float)Oracle.Mean(models.Select(m => ((double)m.Model[t].AsReadOnlySpan<float>()[i], m.Weight)), DType.Float32);
+                var expected = (float)Oracle.Mean(
+                    models.Select(m => ((double)m.Model[t].AsReadOnlySpan<float>()[i], m.Weight)), DType.Float32);
                 var actual = result[t].AsReadOnlySpan<float>()[i];
-                if (exactDivisor) Assert.That(BitConverter.SingleToInt32Bits(actual), Is.EqualTo(BitConverter.SingleToInt32Bits(expected)), $"tensor {t}, element {i}: {actual:R}, not {expected:R}");
+                if (exactDivisor)
+                    Assert.That(
+                        BitConverter.SingleToInt32Bits(actual), Is.EqualTo(BitConverter.SingleToInt32Bits(expected)),
+                        $"tensor {t}, element {i}: {actual:R}, not {expected:R}");
                 else Assert.That(actual, Is.EqualTo(expected).Within(1).Ulps, $"tensor {t}, element {i}");
             }
     }
 
     [Test]
-    public void Two_thousand_contributions_lose_nothing([Values("ordinary", "cancelling", "any bits")] string kind, [Values("integer", "fraction")] string weightKind)
+    public void Two_thousand_contributions_lose_nothing([Values("ordinary", "cancelling", "any bits")]
+    string kind, [Values("integer", "fraction")] string weightKind)
     {
         var random = new Random(2);
         var layout = ExactModels.Floats(20);
-        var models = Enumerable.Range(0, 2000).Select(k => (Model: ExactModels.Of(layout, random, kind, k), Weight: ExactModels.AnyWeight(random, weightKind))).ToArray();
+        var models = Enumerable.Range(0, 2000)
+            .Select(
+                k =>
+                (Model: ExactModels.Of(layout, random, kind, k), Weight: ExactModels.AnyWeight(random, weightKind)))
+                .ToArray();
 
         using var fused = new ExactSum(layout);
         using var streaming = new ExactSum(layout);
@@ -51,22 +64,29 @@ public class ExactnessTests
 
         Assert.That(ExactModels.Bytes(streamed), Is.EqualTo(ExactModels.Bytes(result)));
         for (var i = 0; i < 20; i++)
-            Assert.That(result[0].AsReadOnlySpan<float>()[i], Is.EqualTo((float)Oracle.Mean(models.Select(m => ((double)m.Model[0].AsReadOnlySpan<float>()[i], m.Weight)), DType.Float32)));
+            Assert.That(
+                result[0].AsReadOnlySpan<float>()[i],
+                Is.EqualTo(
+                    (float)Oracle.Mean(
+                        models.Select(m => ((double)m.Model[0].AsReadOnlySpan<float>()[i], m.Weight)), DType.Float32)));
     }
 
     [Test]
-    public void Doubles_are_within_one_ulp_over_their_whole_range([Values("ordinary", "wide", "any bits", "extremes")] string kind, [ValueSource(nameof(WeightKinds))] string weightKind)
+    public void Doubles_are_within_one_ulp_over_their_whole_range([Values("ordinary", "wide", "any bits", "extremes")]
+    string kind, [ValueSource(nameof(WeightKinds))] string weightKind)
     {
         var random = new Random(3);
         var layout = new TensorLayout(new TensorSpec("d", DType.Float64, [600]));
-        var models = Enumerable.Range(0, 5).Select(_ => (Model: new StateDict(layout), Weight: ExactModels.AnyWeight(random, weightKind))).ToArray();
+        var models = Enumerable.Range(0, 5)
+            .Select(_ => (Model: new StateDict(layout), Weight: ExactModels.AnyWeight(random, weightKind))).ToArray();
         foreach (var (model, _) in models)
             foreach (ref var x in model[0].AsSpan<double>())
                 x = kind switch
                 {
                     "ordinary" => random.NextDouble() - 0.5,
                     "wide" => (random.NextDouble() - 0.5) * Math.ScaleB(1, random.Next(-60, 60)),
-                    "extremes" => random.Next(3) switch { 0 => double.MaxValue, 1 => double.Epsilon * random.Next(9), _ => -1e300 },
+                    "extremes" =>
+                    random.Next(3) switch { 0 => double.MaxValue, 1 => double.Epsilon * random.Next(9), _ => -1e300 },
                     _ => AnyDouble(random),
                 };
 
@@ -75,21 +95,28 @@ public class ExactnessTests
         mean.Complete(models, result);
         for (var i = 0; i < 600; i++)
             Assert.That(result[0].AsReadOnlySpan<double>()[i],
-                Is.EqualTo(Oracle.Mean(models.Select(m => (m.Model[0].AsReadOnlySpan<double>()[i], m.Weight)), DType.Float64)).Within(1).Ulps, $"element {i}");
+                Is.EqualTo(
+                    Oracle.Mean(models.Select(m => (m.Model[0].AsReadOnlySpan<double>()[i], m.Weight)), DType.Float64))
+                    .Within(1).Ulps, $"element {i}");
     }
 
     [Test]
-    public void Half_precision_is_correctly_rounded([Values("any bits", "ordinary")] string kind, [Values("one", "integer", "power")] string weightKind)
+    public void Half_precision_is_correctly_rounded([Values("any bits", "ordinary")]
+    string kind, [Values("one", "integer", "power")] string weightKind)
     {
         var random = new Random(4);
-        var layout = new TensorLayout(new TensorSpec("h", DType.Float16, [1000]), new TensorSpec("b", DType.BFloat16, [1000]));
-        var models = Enumerable.Range(0, 6).Select(_ => (Model: new StateDict(layout), Weight: ExactModels.AnyWeight(random, weightKind))).ToArray();
+        var layout = new TensorLayout(
+            new TensorSpec("h", DType.Float16, [1000]), new TensorSpec("b", DType.BFloat16, [1000]));
+        var models = Enumerable.Range(0, 6)
+            .Select(_ => (Model: new StateDict(layout), Weight: ExactModels.AnyWeight(random, weightKind))).ToArray();
         foreach (var (model, _) in models)
         {
             foreach (ref var x in model[0].AsSpan<Half>())
-                do x = kind == "ordinary" ? (Half)random.NextDouble() : BitConverter.UInt16BitsToHalf((ushort)random.Next(1 << 16)); while (!Half.IsFinite(x));
+                do x = kind == "ordinary" ? (Half)random.NextDouble()
+                    : BitConverter.UInt16BitsToHalf((ushort)random.Next(1 << 16)); while (!Half.IsFinite(x));
             foreach (ref var x in model[1].AsSpan<BFloat16>())
-                do x = kind == "ordinary" ? (BFloat16)(float)random.NextDouble() : new BFloat16((ushort)random.Next(1 << 16)); while (!float.IsFinite((float)x));
+                do x = kind == "ordinary" ? (BFloat16)(float)random.NextDouble()
+                    : new BFloat16((ushort)random.Next(1 << 16)); while (!float.IsFinite((float)x));
         }
 
         using var mean = new ExactSum(layout);
@@ -98,14 +125,21 @@ public class ExactnessTests
         for (var i = 0; i < 1000; i++)
         {
             Assert.That((double)result[0].AsReadOnlySpan<Half>()[i],
-                Is.EqualTo(Oracle.Mean(models.Select(m => ((double)m.Model[0].AsReadOnlySpan<Half>()[i], m.Weight)), DType.Float16)), $"half {i}");
+                Is.EqualTo(
+                    Oracle.Mean(
+                        models.Select(m => ((double)m.Model[0].AsReadOnlySpan<Half>()[i], m.Weight)), DType.Float16)),
+                        $"half {i}");
             Assert.That((double)(float)result[1].AsReadOnlySpan<BFloat16>()[i],
-                Is.EqualTo(Oracle.Mean(models.Select(m => ((double)(float)m.Model[1].AsReadOnlySpan<BFloat16>()[i], m.Weight)), DType.BFloat16)), $"bfloat16 {i}");
+                Is.EqualTo(
+                    Oracle.Mean(
+                        models.Select(m => ((double)(float)m.Model[1].AsReadOnlySpan<BFloat16>()[i], m.Weight)),
+                        DType.BFloat16)), $"bfloat16 {i}");
         }
     }
 
     [Test]
-    public void Integers_are_rounded_to_nearest_ties_to_even([Values("one", "integer", "fraction", "any")] string weightKind, [Values(2, 5)] int contributions)
+    public void Integers_are_rounded_to_nearest_ties_to_even([Values("one", "integer", "fraction", "any")]
+    string weightKind, [Values(2, 5)] int contributions)
     {
         Check<sbyte>(DType.Int8, weightKind, contributions);
         Check<short>(DType.Int16, weightKind, contributions);
@@ -117,11 +151,13 @@ public class ExactnessTests
         Check<ulong>(DType.UInt64, weightKind, contributions);
     }
 
-    private static void Check<T>(DType dtype, string weightKind, int contributions) where T : unmanaged, System.Numerics.IBinaryInteger<T>
+    private static void Check<T>(DType dtype, string weightKind, int contributions)
+        where T : unmanaged, System.Numerics.IBinaryInteger<T>
     {
         var random = new Random(5);
         var layout = new TensorLayout(new TensorSpec("n", dtype, [300]));
-        var models = Enumerable.Range(0, contributions).Select(_ => (Model: new StateDict(layout), Weight: ExactModels.AnyWeight(random, weightKind))).ToArray();
+        var models = Enumerable.Range(0, contributions)
+            .Select(_ => (Model: new StateDict(layout), Weight: ExactModels.AnyWeight(random, weightKind))).ToArray();
         foreach (var (model, _) in models)
         {
             var elements = model[0].AsSpan<T>();
@@ -134,7 +170,8 @@ public class ExactnessTests
         mean.Complete(models, result);
         for (var i = 0; i < 300; i++)
         {
-            var expected = Oracle.IntegerMean(models.Select(m => (Int128.CreateChecked(m.Model[0].AsReadOnlySpan<T>()[i]), m.Weight)));
+            var expected = Oracle.IntegerMean(
+                models.Select(m => (Int128.CreateChecked(m.Model[0].AsReadOnlySpan<T>()[i]), m.Weight)));
             Assert.That(result[0].AsReadOnlySpan<T>()[i], Is.EqualTo(T.CreateChecked(expected)), $"{dtype} {i}");
         }
     }
@@ -150,7 +187,9 @@ public class ExactnessTests
         using var mean = new ExactSum(layout);
         mean.Add((a, 1), (b, 1));
         var result = mean.Complete()[0].AsReadOnlySpan<float>().ToArray();
-        Assert.That(result.Select(BitConverter.SingleToInt32Bits), Is.EqualTo(new[] { 0, 0, int.MinValue }), "the last is not zero, but rounds to it from below");
+        Assert.That(
+            result.Select(BitConverter.SingleToInt32Bits), Is.EqualTo(new[] { 0, 0, int.MinValue }),
+            "the last is not zero, but rounds to it from below");
     }
 
     private static bool IsDouble(IEnumerable<double> weights)

@@ -8,7 +8,8 @@ namespace Flare.Tests.Core.Tensors.Exact;
 public class HostileSumTests
 {
     private static readonly TensorLayout Layout = new(
-        new TensorSpec("w", DType.Float32, [20]), new TensorSpec("scale", DType.Float64, [3]), new TensorSpec("steps", DType.Int64, [1]),
+        new TensorSpec("w", DType.Float32, [20]), new TensorSpec("scale", DType.Float64, [3]),
+        new TensorSpec("steps", DType.Int64, [1]),
         new TensorSpec("seen", DType.UInt8, [2]), new TensorSpec("left.out", DType.Float32, [2]));
 
     private const int Head = 48 + 1;
@@ -69,7 +70,8 @@ public class HostileSumTests
     {
         var bytes = Written();
         Assert.That(IsRefused(bytes), Is.False);
-        for (var length = 0; length < bytes.Length; length++) Assert.That(IsRefused(bytes[..length]), $"{length} bytes");
+        for (var length = 0; length < bytes.Length; length++)
+            Assert.That(IsRefused(bytes[..length]), $"{length} bytes");
         Assert.That(IsRefused([.. bytes, 0], "follow"));
     }
 
@@ -103,7 +105,8 @@ public class HostileSumTests
                     case 1: bytes[at] = (byte)(random.Next(2) == 0 ? 0xFF : 0x80); break;
                     case 2: bytes.RemoveRange(at, Math.Min(random.Next(1, 9), bytes.Count - at)); break;
                     case 3: bytes.InsertRange(at, new byte[random.Next(1, 9)]); break;
-                    default: bytes.InsertRange(at, bytes.GetRange(at, Math.Min(random.Next(1, 40), bytes.Count - at))); break;
+                    default: bytes.InsertRange(at, bytes.GetRange(at, Math.Min(random.Next(1, 40), bytes.Count - at)));
+                    break;
                 }
                 if (bytes.Count == 0) break;
             }
@@ -124,7 +127,8 @@ public class HostileSumTests
         Assert.That(IsRefused(Changed(b => b[Head + 35] = 1), "weights of tensor 'w'"), "more than two weights are");
         Assert.That(IsRefused(Changed(b => b[Head + Weights * 4] = 1), "weights of tensor 'left.out'"), "of nothing");
         foreach (var low in new short[] { -2000, 190 })
-            Assert.That(IsRefused(Changed(b => BinaryPrimitives.WriteInt16LittleEndian(b.AsSpan(Blocks), low)), "tensor 'w'"));
+            Assert.That(
+                IsRefused(Changed(b => BinaryPrimitives.WriteInt16LittleEndian(b.AsSpan(Blocks), low)), "tensor 'w'"));
         var tooWide = Changed(b => BinaryPrimitives.WriteUInt16LittleEndian(b.AsSpan(Blocks + 2), 60_000));
         Assert.That(IsRefused(tooWide, "tensor 'w'"));
     }

@@ -14,10 +14,13 @@ public unsafe class LongAccumulatorTests
             var exact = BigInteger.Zero;
             for (var i = random.Next(1, 30); i > 0; i--)
             {
-                var magnitude = new UInt128((ulong)random.NextInt64(1L << random.Next(1, 53)), (ulong)random.NextInt64(long.MinValue, long.MaxValue)) >> random.Next(100);
+                var magnitude = new UInt128(
+                    (ulong)random.NextInt64(1L << random.Next(1, 53)),
+                    (ulong)random.NextInt64(long.MinValue, long.MaxValue)) >> random.Next(100);
                 var position = random.Next(32 * (words.Length - 5));
                 var negative = random.Next(2) == 0;
-                fixed (long* pointer = words) LongAccumulator.Add(pointer, position, (ulong)(magnitude >> 64), (ulong)magnitude, negative);
+                fixed (long* pointer = words) LongAccumulator.Add(
+                    pointer, position, (ulong)(magnitude >> 64), (ulong)magnitude, negative);
                 exact += (negative ? -1 : 1) * ((BigInteger)magnitude << position);
             }
 
@@ -32,14 +35,18 @@ public unsafe class LongAccumulatorTests
             var scaled = exact << (2000 - 1074 - exponent);
             var error = scaled - Scaled(nearest);
             Assert.That(BigInteger.Abs(error) << 53, Is.LessThanOrEqualTo(BigInteger.One << 2000), "half an ulp");
-            Assert.That(Scaled(rest), Is.EqualTo(error).Or.Matches<BigInteger>(r => (BigInteger.Abs(r - error) << 53) <= BigInteger.Abs(error)), "the rest, to its 53 bits");
+            Assert.That(
+                Scaled(rest),
+                Is.EqualTo(error).Or.Matches<BigInteger>(
+                    r => (BigInteger.Abs(r - error) << 53) <= BigInteger.Abs(error)), "the rest, to its 53 bits");
         }
 
         static BigInteger Scaled(double value) => Oracle.Fixed(value) << (2000 - 1074);
     }
 
     [Test]
-    public void A_bit_far_below_decides_a_tie([Values(70, 100, 133, 200, 250)] int below, [Values(0, 17, 31)] int shift, [Values] bool up, [Values] bool negative)
+    public void A_bit_far_below_decides_a_tie([Values(70, 100, 133, 200, 250)] int below, [Values(0, 17, 31)]
+    int shift, [Values] bool up, [Values] bool negative)
     {
         // 1 + 2^-53 lies between two doubles; a bit more or less far below decides.
         var words = new long[12];

@@ -14,14 +14,17 @@ public class MergeTests
         [
             .. Enumerable.Range(0, count).Select(k =>
             (
-                WrittenSum.Model(random, kind ?? ExactModels.Kinds[random.Next(ExactModels.Kinds.Length)], k, whole: random.Next(3) != 0),
+                WrittenSum.Model(
+                    random, kind
+                    ?? ExactModels.Kinds[random.Next(ExactModels.Kinds.Length)], k, whole: random.Next(3) != 0),
                 ExactModels.AnyWeight(random, WeightKinds[random.Next(WeightKinds.Length)])
             )),
         ];
     }
 
     /// <summary>Sums in some random grouping of at most so many levels; of any kernels, forms, threads.</summary>
-    private static ExactSum Sum(Random random, ReadOnlySpan<(StateDict Tensors, double Weight)> contributions, int levels)
+    private static ExactSum Sum(
+        Random random, ReadOnlySpan<(StateDict Tensors, double Weight)> contributions, int levels)
     {
         var kernels = new[] { BlockKernels.Best, BlockKernels.PortableKernels }[random.Next(2)];
         var scheduler = random.Next(2) == 0 ? null : new BackwardScheduler(3);
@@ -98,7 +101,9 @@ public class MergeTests
         using var copy = WrittenSum.Read(WrittenSum.Layout, WrittenSum.Bytes(sum));
         sum.Merge(copy);
         Assert.That(sum.Count, Is.Zero);
-        Assert.That(() => sum.Complete(), Throws.TypeOf<FlareException>().With.Property("ErrorId").EqualTo(ErrorIds.NothingToAggregate));
+        Assert.That(
+            () => sum.Complete(), Throws.TypeOf<FlareException>().With.Property("ErrorId")
+            .EqualTo(ErrorIds.NothingToAggregate));
         Assert.That(WrittenSum.Bytes(copy), Is.EqualTo(WrittenSum.Expected(WrittenSum.Layout, [])));
     }
 
@@ -125,7 +130,8 @@ public class MergeTests
         excluded[1] = true;
         using var excluding = new ExactSum(WrittenSum.Layout, excluded);
         Assert.That(() => sum.Merge(other), Throws.ArgumentException.With.Message.Contains("layout"));
-        Assert.That(() => sum.Merge(excluding), Throws.ArgumentException.With.Message.Contains("excludes other tensors"));
+        Assert.That(
+            () => sum.Merge(excluding), Throws.ArgumentException.With.Message.Contains("excludes other tensors"));
         Assert.That(() => sum.Merge(sum), Throws.ArgumentException.With.Message.Contains("itself"));
     }
 

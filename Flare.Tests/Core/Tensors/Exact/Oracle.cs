@@ -52,7 +52,8 @@ internal static class Oracle
             numerator += value.Mantissa * (BigInteger)weight.Mantissa << (value.Exponent + weight.Exponent - unit);
             denominator += (BigInteger)weight.Mantissa << (weight.Exponent - weightUnit);
         }
-        return unit > weightUnit ? (numerator << (unit - weightUnit), denominator) : (numerator, denominator << (weightUnit - unit));
+        return unit > weightUnit ? (numerator << (unit - weightUnit), denominator)
+            : (numerator, denominator << (weightUnit - unit));
     }
 
     private static (long Mantissa, int Exponent) Parts(double value)
@@ -73,7 +74,8 @@ internal static class Oracle
         var size = (int)(numerator.GetBitLength() - denominator.GetBitLength());
         if (size >= 0 ? numerator < denominator << size : numerator << -size < denominator) size--;
         var ulp = Math.Max(size - precision + 1, lowest);
-        var mantissa = ulp < 0 ? RoundToInteger(numerator << -ulp, denominator) : RoundToInteger(numerator, denominator << ulp);
+        var mantissa = ulp < 0 ? RoundToInteger(numerator << -ulp, denominator)
+            : RoundToInteger(numerator, denominator << ulp);
         var result = Math.ScaleB((double)mantissa, ulp);
         return negative ? -result : result;
     }

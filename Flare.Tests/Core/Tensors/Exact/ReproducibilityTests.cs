@@ -7,14 +7,22 @@ public class ReproducibilityTests
     // Shorter than a vector, on a block's edge, across several blocks, a tail of one.
     private static readonly TensorLayout Layout = ExactModels.Floats(3, 512, 0, 1037, 16, 70);
 
-    private static (StateDict Tensors, double Weight)[] Contributions(int seed, string kind, int count, string? weightKind = null)
+    private static (StateDict Tensors, double Weight)[] Contributions(
+        int seed, string kind, int count, string? weightKind = null)
     {
         var random = new Random(seed);
         string[] kinds = ["integer", "fraction", "any"];
-        return [.. Enumerable.Range(0, count).Select(k => (ExactModels.Of(Layout, random, kind, k), ExactModels.AnyWeight(random, weightKind ?? kinds[random.Next(kinds.Length)])))];
+        return [
+            .. Enumerable.Range(0, count)
+            .Select(
+                k =>
+                (ExactModels.Of(Layout, random, kind, k),
+                    ExactModels.AnyWeight(random, weightKind ?? kinds[random.Next(kinds.Length)])))];
     }
 
-    private static byte[] Mean((StateDict, double)[] contributions, ComputeScheduler? scheduler = null, BlockKernels? kernels = null, bool wide = false, int streamed = 0, int batch = 1)
+    private static byte[] Mean(
+        (StateDict, double)[] contributions, ComputeScheduler? scheduler = null, BlockKernels? kernels = null,
+        bool wide = false, int streamed = 0, int batch = 1)
     {
         using var mean = new ExactSum(Layout, [], scheduler, kernels ?? BlockKernels.Best, wide);
         for (var i = 0; i < streamed; i += batch) mean.Add(contributions.AsSpan(i, Math.Min(batch, streamed - i)));
@@ -38,7 +46,8 @@ public class ReproducibilityTests
     }
 
     [Test]
-    public void Grouping_does_not_show([ValueSource(typeof(ExactModels), nameof(ExactModels.Kinds))] string kind, [Values(1, 3, 8)] int batch, [Values(9, 20)] int streamed)
+    public void Grouping_does_not_show([ValueSource(typeof(ExactModels), nameof(ExactModels.Kinds))]
+    string kind, [Values(1, 3, 8)] int batch, [Values(9, 20)] int streamed)
     {
         var contributions = Contributions(3, kind, 20);
         Assert.That(Mean(contributions, streamed: streamed, batch: batch), Is.EqualTo(Mean(contributions)));
@@ -49,25 +58,30 @@ public class ReproducibilityTests
     {
         var contributions = Contributions(4, kind, 9);
         var expected = Mean(contributions);
-        Assert.That(Mean(contributions, ComputeScheduler.ThreadPool, streamed: streamed, batch: 3), Is.EqualTo(expected));
+        Assert.That(
+            Mean(contributions, ComputeScheduler.ThreadPool, streamed: streamed, batch: 3), Is.EqualTo(expected));
         Assert.That(Mean(contributions, new BackwardScheduler(2), streamed: streamed, batch: 3), Is.EqualTo(expected));
         Assert.That(Mean(contributions, new BackwardScheduler(64), streamed: streamed, batch: 3), Is.EqualTo(expected));
     }
 
     [Test]
-    public void The_width_of_vectors_does_not_show([ValueSource(typeof(ExactModels), nameof(ExactModels.Kinds))] string kind, [Values(0, 8)] int streamed)
+    public void The_width_of_vectors_does_not_show([ValueSource(typeof(ExactModels), nameof(ExactModels.Kinds))]
+    string kind, [Values(0, 8)] int streamed)
     {
         var contributions = Contributions(5, kind, 12);
         var expected = Mean(contributions, kernels: BlockKernels.PortableKernels, streamed: streamed);
-        foreach (var kernels in new[] { BlockKernels.Vector256Kernels, BlockKernels.Vector512Kernels }.Where(kernels => kernels.IsSupported))
+        foreach (var kernels in new[] { BlockKernels.Vector256Kernels, BlockKernels.Vector512Kernels }.Where(
+            kernels => kernels.IsSupported))
             Assert.That(Mean(contributions, kernels: kernels, streamed: streamed), Is.EqualTo(expected));
     }
 
     [Test]
-    public void The_form_of_the_sums_does_not_show([ValueSource(typeof(ExactModels), nameof(ExactModels.Kinds))] string kind, [Values(0, 5)] int streamed)
+    public void The_form_of_the_sums_does_not_show([ValueSource(typeof(ExactModels), nameof(ExactModels.Kinds))]
+    string kind, [Values(0, 5)] int streamed)
     {
         var contributions = Contributions(6, kind, 10);
-        Assert.That(Mean(contributions, wide: true, streamed: streamed), Is.EqualTo(Mean(contributions, streamed: streamed)));
+        Assert.That(
+            Mean(contributions, wide: true, streamed: streamed), Is.EqualTo(Mean(contributions, streamed: streamed)));
     }
 
     [Test]
@@ -76,7 +90,8 @@ public class ReproducibilityTests
         // Each contribution moves the block's grid, down, up, and finally out of what two doubles hold.
         string[] kinds = ["ordinary", "zeros", "tiny", "huge", "two scales", "any bits", "few bits"];
         var random = new Random(7);
-        var contributions = kinds.Select((kind, k) => (ExactModels.Of(Layout, random, kind, k), ExactModels.AnyWeight(random, "integer"))).ToArray();
+        var contributions = kinds.Select(
+            (kind, k) => (ExactModels.Of(Layout, random, kind, k), ExactModels.AnyWeight(random, "integer"))).ToArray();
         var expected = Mean(contributions, wide: true);
         for (var i = 0; i < 8; i++)
         {
@@ -116,7 +131,8 @@ public class ReproducibilityTests
     }
 
     [Test]
-    public void Rounds_after_the_first_allocate_nothing([Values("ordinary", "two scales")] string kind, [Values(0, 8)] int streamed)
+    public void Rounds_after_the_first_allocate_nothing([Values("ordinary", "two scales")] string kind, [Values(0, 8)]
+    int streamed)
     {
         var contributions = Contributions(11, kind, 12);
         using var mean = new ExactSum(Layout);

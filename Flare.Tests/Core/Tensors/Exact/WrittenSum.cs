@@ -45,7 +45,8 @@ internal static class WrittenSum
                 case DType.UInt8: Fill<byte>(tensor, _ => (byte)random.Next()); break;
                 case DType.UInt16: Fill<ushort>(tensor, _ => (ushort)random.Next()); break;
                 case DType.UInt32: Fill<uint>(tensor, _ => (uint)random.NextInt64()); break;
-                case DType.UInt64: Fill<ulong>(tensor, _ => (ulong)random.NextInt64(long.MinValue, long.MaxValue)); break;
+                case DType.UInt64: Fill<ulong>(tensor, _ => (ulong)random.NextInt64(long.MinValue, long.MaxValue));
+                break;
             }
         }
         return model.Freeze();
@@ -94,12 +95,14 @@ internal static class WrittenSum
         }
         foreach (var spec in layout)
         {
-            var terms = Holding(spec).Select(c => (Tensor: c.Tensors[spec.Name], Weight: Oracle.Fixed(c.Weight))).ToArray();
+            var terms = Holding(spec).Select(c => (Tensor: c.Tensors[spec.Name], Weight: Oracle.Fixed(c.Weight)))
+                .ToArray();
             if (spec.DType == DType.Bool || terms.Length == 0) continue;
             for (var first = 0; first < spec.Length; first += 512)
             {
                 var sums = Enumerable.Range(first, (int)Math.Min(512, spec.Length - first)).Select(i =>
-                    terms.Aggregate(BigInteger.Zero, (sum, term) => sum + Element(term.Tensor, i) * term.Weight)).ToArray();
+                    terms.Aggregate(BigInteger.Zero, (sum, term) => sum + Element(term.Tensor, i) * term.Weight))
+                    .ToArray();
                 WriteBlock(writer, sums);
             }
         }
@@ -118,7 +121,8 @@ internal static class WrittenSum
             return;
         }
         foreach (var bits in new[] { 32, 1 })
-            while (sums.All(s => (s >> bits) << bits == s)) (sums, low) = ([.. sums.Select(s => s >> bits)], low + bits);
+            while (sums.All(s => (s >> bits) << bits == s))
+                (sums, low) = ([.. sums.Select(s => s >> bits)], low + bits);
         var width = sums.Max(s => s.GetByteCount());
         writer.Write((short)(low - 2 * 1074));
         writer.Write((ushort)width);
@@ -131,7 +135,8 @@ internal static class WrittenSum
 
     private static double Double(Random random, string kind, int i, int contribution)
     {
-        if (kind is not ("any bits" or "huge" or "tiny")) return ExactModels.Sample(random, kind, i, contribution) / 3.0;
+        if (kind is not ("any bits" or "huge" or "tiny"))
+            return ExactModels.Sample(random, kind, i, contribution) / 3.0;
         if (kind == "huge") return (random.NextDouble() - 0.5) * double.MaxValue;
         if (kind == "tiny") return random.Next(-3, 4) * double.Epsilon;
         var value = BitConverter.Int64BitsToDouble(random.NextInt64(long.MinValue, long.MaxValue));

@@ -14,8 +14,8 @@ public partial class ColumnTests
         Assert.That(wide, Is.Empty, "break the line; what cannot be broken is a word or text between triple quotes");
     }
 
-    // What no line break can shorten: one literal without a space, and raw text. Pages' code stands in their tests as it
-    // does there.
+    // What no line break can shorten: one literal without a space, and raw text. Pages' code stands in their tests
+    // as it does there.
     private static IEnumerable<(string File, int Number)> Wide(string file)
     {
         var number = 0;

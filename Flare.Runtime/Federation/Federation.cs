@@ -87,8 +87,8 @@ public sealed class Federation : IAsyncDisposable
     /// <exception cref="ObjectDisposedException">The federation is disposed of.</exception>
     /// <exception cref="FlareException">The job failed; or it ended well, but a filter was for a misspelt task, and so
     /// has guarded nothing (<see cref="ErrorIds.Filter"/>): the rounds are committed all the same.</exception>
-    public async IAsyncEnumerable<RoundReport> RunAsync(StateDict initialModel, [EnumeratorCancellation]
-    CancellationToken abort = default)
+    public async IAsyncEnumerable<RoundReport> RunAsync(
+        StateDict initialModel, [EnumeratorCancellation] CancellationToken abort = default)
     {
         ArgumentNullException.ThrowIfNull(initialModel);
         RequireNotRun();

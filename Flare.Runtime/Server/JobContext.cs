@@ -95,8 +95,8 @@ internal sealed class JobContext(
     }
 
     public override async IAsyncEnumerable<Contribution> RelayAsync(
-        Func<Contribution?, FlareTask> makeTask, RelayOptions? options = null, [EnumeratorCancellation]
-        CancellationToken abort = default)
+        Func<Contribution?, FlareTask> makeTask, RelayOptions? options = null,
+        [EnumeratorCancellation] CancellationToken abort = default)
     {
         ArgumentNullException.ThrowIfNull(makeTask);
         options ??= new();

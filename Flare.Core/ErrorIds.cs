@@ -29,6 +29,8 @@ public static class ErrorIds
     public const string TaskFailed = "FLARE2006";
     /// <summary>The journal is damaged, of another job, or of an unknown version.</summary>
     public const string Journal = "FLARE3001";
+    /// <summary>The server refuses a site: it means something else than the server, or is there already.</summary>
+    public const string SiteRefused = "FLARE3002";
     /// <summary>Encryption, decryption or key handling failed.</summary>
     public const string Crypto = "FLARE4001";
     /// <summary>A workflow needs plaintext that encryption would hide.</summary>

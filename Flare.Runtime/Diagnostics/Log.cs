@@ -131,4 +131,10 @@ internal static partial class Log
 
     [LoggerMessage(47, LogLevel.Error, "{Site}: what its factories made could not be disposed of")]
     public static partial void DisposalFailed(ILogger logger, Exception exception, string site);
+
+    [LoggerMessage(48, LogLevel.Warning, "{Site} (incarnation {Incarnation}) may not join: {Reason}")]
+    public static partial void SiteRefused(ILogger logger, string site, long incarnation, string reason);
+
+    [LoggerMessage(49, LogLevel.Error, "{Message}")]
+    public static partial void RefusedByServer(ILogger logger, string message);
 }

@@ -240,6 +240,7 @@ public sealed class Federation : IAsyncDisposable
             CreateAggregator = _settings.CreateAggregator,
             InitialModel = initialModel,
             Sites = [.. _sites.Select(s => s.Name)],
+            IsRosterClosed = true,
             Journal = _settings.Journal is { } open ? () => open(compute) : null,
             Time = _settings.Time,
             Compute = compute,

@@ -13,6 +13,16 @@ public abstract record ServerMessage(int Epoch);
 /// <param name="HelloNeeded">Whether the site is to say hello (again).</param>
 public sealed record ServerWelcome(int Epoch, bool HelloNeeded = false) : ServerMessage(Epoch);
 
+/// <summary>
+/// Answers <see cref="SiteHello"/> of a site that may not join, and whatever a process says after a later start of its
+/// site: the job is over for it.
+/// </summary>
+/// <param name="Epoch">The server's epoch.</param>
+/// <param name="Incarnation">The incarnation that is refused.</param>
+/// <param name="Process">The process that is refused; empty for any of the incarnation.</param>
+/// <param name="Reason">Why, and what to do; for the operator.</param>
+public sealed record ServerRefusal(int Epoch, long Incarnation, Guid Process, string Reason) : ServerMessage(Epoch);
+
 /// <summary>A task. Repeated until the site has taken it.</summary>
 public sealed record TaskOffer(TaskToken Token, string TaskName, Shareable Data) : ServerMessage(Token.Epoch);
 

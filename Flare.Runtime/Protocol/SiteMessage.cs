@@ -11,8 +11,13 @@ namespace Flare.Runtime;
 /// </param>
 public abstract record SiteMessage(string Site, long Incarnation);
 
-/// <summary>The site is there. Repeated until <see cref="ServerWelcome"/>.</summary>
-public sealed record SiteHello(string Site, long Incarnation) : SiteMessage(Site, Incarnation);
+/// <summary>The site is there. Repeated until <see cref="ServerWelcome"/> or <see cref="ServerRefusal"/>.</summary>
+/// <param name="Site">The sender.</param>
+/// <param name="Incarnation">How often it has started.</param>
+/// <param name="Process">Tells two processes apart that claim to be one site in one incarnation.</param>
+/// <param name="Terms">What the site takes for granted.</param>
+public sealed record SiteHello(string Site, long Incarnation, Guid Process, HelloTerms Terms)
+    : SiteMessage(Site, Incarnation);
 
 /// <summary>The site is alive, whatever else is on the way.</summary>
 public sealed record SiteHeartbeat(string Site, long Incarnation) : SiteMessage(Site, Incarnation);

@@ -27,6 +27,17 @@ public sealed record JobServerOptions
     /// <summary>The sites that are known from the start; others may join.</summary>
     public IReadOnlyList<string> Sites { get; init; } = [];
 
+    /// <summary>
+    /// Whether only <see cref="Sites"/> may join; whoever else says hello is refused, and told so. Off unless set.
+    /// </summary>
+    public bool IsRosterClosed { get; init; }
+
+    /// <summary>
+    /// The fingerprint of the policy that sites must hold, such as one of encryption, as they state it in
+    /// <see cref="SiteRuntimeOptions.PolicyFingerprint"/>; empty, for any, unless set.
+    /// </summary>
+    public string PolicyFingerprint { get; init; } = "";
+
     /// <summary>Components that see the server's events, besides the controllers.</summary>
     public IReadOnlyList<FLComponent> Components { get; init; } = [];
 

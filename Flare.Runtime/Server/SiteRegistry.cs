@@ -3,6 +3,7 @@ namespace Flare.Runtime;
 /// <summary>The sites of a job: who is known, who is there, who was lost, who has heard of the end.</summary>
 internal sealed class SiteRegistry(JobLife life)
 {
+    private readonly SiteDoor _door = new(life);
     private readonly Dictionary<string, SiteSession> _sessions = new(StringComparer.Ordinal);
     private readonly List<string> _names = [];
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -50,25 +51,33 @@ internal sealed class SiteRegistry(JobLife life)
             life.Say(message.Site, new ServerWelcome(life.Epoch, HelloNeeded: true));
             return null;
         }
-        // a straggler of a site that has started again since
-        if (message.Incarnation < session.Incarnation) return null;
+        if (message.Incarnation < session.Incarnation)
+        {
+            _door.Supersede(message, session); // a straggler, which nobody hears any more, or a second process
+            return null;
+        }
         Touch(session);
         return session;
     }
 
-    /// <summary>A site says hello. Null where it is a straggler.</summary>
+    /// <summary>A site says hello. Null where it is a straggler, or refused.</summary>
     public SiteSession? Welcome(SiteHello hello, out bool isNew, out bool isFresh)
     {
         isFresh = false;
         var session = Find(hello.Site);
         isNew = session is null;
+        if (session is not null && hello.Incarnation < session.Incarnation)
+        {
+            _door.Supersede(hello, session);
+            return null;
+        }
+        if (!_door.LetsIn(hello, session, Names)) return null;
         session ??= Add(hello.Site);
-        if (hello.Incarnation < session.Incarnation) return null; // a straggler of a site that has started again since
         isFresh = hello.Incarnation > session.Incarnation;
         Touch(session);
         if (isFresh)
         {
-            session.Incarnation = hello.Incarnation;
+            (session.Incarnation, session.Process) = (hello.Incarnation, hello.Process);
             session.Events.Restart();
             Log.SiteJoined(life.Options.Logger, hello.Site, hello.Incarnation);
         }

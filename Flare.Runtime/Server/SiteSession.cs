@@ -13,6 +13,9 @@ internal sealed class SiteSession(string name, int maxPendingEvents)
     public string Name => name;
     public long Incarnation { get; set; }
 
+    /// <summary>The process that said hello with this incarnation.</summary>
+    public Guid Process { get; set; }
+
     /// <summary>Whether the site is there: it has said hello and is not lost.</summary>
     public bool Connected { get; set; }
 

@@ -14,7 +14,7 @@ public sealed partial class SiteRuntime
         _heartbeat = new LoopTimer(_options.Loop, _options.Time, _options.Limits.RetryInterval, Beat);
         if (_beats++ == 0) return;
 
-        if (!_welcomed) Say(new SiteHello(Name, _options.Incarnation));
+        if (!_welcomed) SayHello();
         foreach (var task in _tasks.Values)
             if (task.State == SiteTaskState.Ready
                 || (task.State == SiteTaskState.Sent && task.Repetition.Tick(IsLarge(task.Result!)))) Repeat(task);

@@ -15,6 +15,9 @@ public sealed partial class SiteRuntime : IDisposable
     private readonly Queue<SiteTask> _queue = new();
     private readonly EventChannel _events;
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+#pragma warning disable RS0030 // no randomness of the job's: it is compared and nothing else, so a run stays its seed's
+    private readonly Guid _process = Guid.NewGuid();
+#pragma warning restore RS0030
     private LoopTimer? _heartbeat;
     private int _epoch;
     private bool _welcomed;
@@ -54,7 +57,9 @@ public sealed partial class SiteRuntime : IDisposable
 
     /// <summary>
     /// Completes, with the server's reason, when the job is over at this site; cancelled if the site was disposed of
-    /// before.
+    /// before. Fails with a <see cref="FlareException"/> (<see cref="ErrorIds.SiteRefused"/>) where the server refuses
+    /// the site: it means another job, seed, version, layout or policy, it is not on a closed roster, or another
+    /// process is this site.
     /// </summary>
     public Task<string> Ended => _ended.Task;
 
@@ -64,7 +69,7 @@ public sealed partial class SiteRuntime : IDisposable
         _options.Link.Start(Receive);
         _worker.Fire(EventTypes.AboutToStartRun);
         _worker.Fire(EventTypes.StartRun);
-        Say(new SiteHello(Name, _options.Incarnation));
+        SayHello();
         if (!_options.Link.IsReliable) Beat();
     }
 
@@ -115,8 +120,12 @@ public sealed partial class SiteRuntime : IDisposable
         switch (message)
         {
             case ServerWelcome welcome:
-                if (welcome.HelloNeeded) Say(new SiteHello(Name, _options.Incarnation));
+                if (welcome.HelloNeeded) SayHello();
                 else _welcomed = true;
+                break;
+            case ServerRefusal refusal when refusal.Incarnation == _options.Incarnation
+                && (refusal.Process == Guid.Empty || refusal.Process == _process):
+                _ = EndAsync(refusal.Reason, isRefused: true);
                 break;
             case TaskOffer offer: Take(offer); break;
             case UploadPermit permit: Upload(permit.Token); break;
@@ -139,7 +148,7 @@ public sealed partial class SiteRuntime : IDisposable
         _events.Restart();
         foreach (var task in _tasks.Values) Stop(task);
         _tasks.Clear();
-        Say(new SiteHello(Name, _options.Incarnation));
+        SayHello();
     }
 
     private void Take(TaskOffer offer)
@@ -276,18 +285,29 @@ public sealed partial class SiteRuntime : IDisposable
         }
     }
 
-    private async Task EndAsync(string reason)
+    private async Task EndAsync(string reason, bool isRefused = false)
     {
         _ending = true;
         foreach (var task in _tasks.Values) Stop(task);
         await _work; // until the executor has stopped or was abandoned: its end must not run beside its last task
         await _worker.EndRunAsync(_options.Limits.AbortGrace, _options);
+        _heartbeat?.Dispose();
+        if (isRefused)
+        {
+            var error = new FlareException(
+                ErrorIds.SiteRefused, $"The server of job '{_options.JobId}' refuses {Name}: {reason}.");
+            Log.RefusedByServer(_options.Logger, error.Message);
+            _ended.TrySetException(error);
+            return;
+        }
         foreach (var (filter, _) in _definition.FiltersNeverCalled()) Log.FilterNeverCalled(_options.Logger, filter);
         foreach (var name in _definition.UnusedNames()) Log.TaskNameUnused(_options.Logger, name);
-        _heartbeat?.Dispose();
         _ended.TrySetResult(reason);
         Say(new JobEndReceived(Name, _options.Incarnation));
     }
+
+    private void SayHello() => Say(new SiteHello(Name, _options.Incarnation, _process, new HelloTerms(
+        _options.JobId, _options.Seed, FlareProtocol.Version, _options.LayoutFingerprint, _options.PolicyFingerprint)));
 
     private bool IsLarge(Shareable result) => result.ContentBytes() > _options.Limits.SmallResultBytes;
 

@@ -35,6 +35,18 @@ public sealed record SiteRuntimeOptions
     public SitePolicy Policy { get; init; } = new();
 
     /// <summary>
+    /// The <see cref="TensorLayout.Fingerprint"/> of the model that the site is built for: it is refused where the
+    /// job's initial model has another. Empty, for any, unless set.
+    /// </summary>
+    public string LayoutFingerprint { get; init; } = "";
+
+    /// <summary>
+    /// The fingerprint of the policy that the site holds, compared with
+    /// <see cref="JobServerOptions.PolicyFingerprint"/>; empty unless set.
+    /// </summary>
+    public string PolicyFingerprint { get; init; } = "";
+
+    /// <summary>
     /// How often this site has started, at least 1 and greater at every start; a clock or a counter on disk.
     /// </summary>
     public long Incarnation { get; init; } = 1;

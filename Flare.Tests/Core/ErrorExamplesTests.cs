@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text.RegularExpressions;
 using Flare.Crypto;
 using Flare.Runtime;
+using Flare.Testing;
 using Flare.Tests.Federations;
 using Flare.Workflows;
 
@@ -95,6 +96,31 @@ public class ErrorExamplesTests
                     new FedAvg { Rounds = 1 }, Sites.Model(1), f => f.UseSeed(seed)
                     .UseJournal(InFolder("job")), Sites.Adding(1));
         }),
+        [ErrorIds.SiteRefused] = async () =>
+        {
+            var loop = new SimulationLoop(1);
+            var network = new SimulatedNetwork(loop);
+            Task<string>? ended = null;
+            loop.Run(async () =>
+            {
+                using var server = new JobServer(new()
+                {
+                    JobId = "digits", Seed = 42, Loop = loop, Link = network.ConnectServer(), Sites = ["site-1"],
+                    Controllers = [new FedAvg()], InitialModel = Sites.Model(1), Time = loop.Time,
+                    Compute = loop.Compute,
+                });
+                _ = server.RunAsync(default);
+                using var site = new SiteRuntime(new SiteDefinition("site-1", Sites.Adding(1)), new()
+                {
+                    JobId = "digits", Seed = 43, Loop = loop, Link = network.ConnectSite("site-1"), Time = loop.Time,
+                    Compute = loop.Compute,
+                });
+                site.Start();
+                await Task.Delay(TimeSpan.FromSeconds(2), loop.Time);
+                ended = site.Ended;
+            }, TimeSpan.FromMinutes(1));
+            return await MessageOf(() => ended!);
+        },
         [ErrorIds.Crypto] = () =>
         {
             using var keys = new KeyRing(SecretKey.Generate());

@@ -23,7 +23,7 @@ public class TaskTraps
             Assert.That(federation.Sites, Is.EqualTo(new[] { "a", "newcomer" }));
         }, "a");
         var offer = await bench.JoinAsync("a");
-        await bench.SayAsync(new SiteHello("newcomer", 1));
+        await bench.SayAsync(Hello.Of("newcomer", 1));
         await bench.NextAsync<ServerWelcome>("newcomer");
         await bench.SettleAsync();
         Assert.That(bench.Unread("newcomer"), Is.Empty);
@@ -105,7 +105,7 @@ public class TaskTraps
             }
         }, "a", "b", "c");
         await bench.JoinAsync("a"); // is there, and never takes it
-        await bench.SayAsync(new SiteHello("b", 1));
+        await bench.SayAsync(Hello.Of("b", 1));
         await bench.NextAsync<ServerWelcome>("b");
         bench.Time.Advance(TimeSpan.FromSeconds(9));
         await bench.SettleAsync();
@@ -229,7 +229,7 @@ public class TaskTraps
         var seen = new List<string>();
         var ready = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         await using var bench = new ServerBench(async (federation, abort) => await ready.Task, "a");
-        await bench.SayAsync(new SiteHello("a", 1));
+        await bench.SayAsync(Hello.Of("a", 1));
         FederatedEvent Event(int number) => new(number, $"event {number}", new Shareable().Freeze());
         foreach (var number in new[] { 2, 1, 1, 3, 2, 3, 4 })
             await bench.SayAsync(new SiteEvent("a", 1, 1, Event(number)));

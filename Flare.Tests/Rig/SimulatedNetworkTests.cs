@@ -1,5 +1,6 @@
 using Flare.Runtime;
 using Flare.Testing;
+using Flare.Tests.Federations;
 
 namespace Flare.Tests.Rig;
 
@@ -38,14 +39,14 @@ public class SimulatedNetworkTests
         {
             network.ConnectServer().Start(m => heard.Add($"first: {((SiteHello)m).Incarnation}"));
             var old = network.ConnectSite("site");
-            old.Send(new SiteHello("site", 1));
+            old.Send(Hello.Of("site", 1));
             network.ConnectServer().Start(m => heard.Add($"second: {((SiteHello)m).Incarnation}"));
             var current = network.ConnectSite("site");
-            old.Send(new SiteHello("site", 2));
-            current.Send(new SiteHello("site", 3));
+            old.Send(Hello.Of("site", 2));
+            current.Send(Hello.Of("site", 3));
             await Task.Delay(TimeSpan.FromSeconds(1), loop.Time);
             network.DisconnectServer();
-            current.Send(new SiteHello("site", 4));
+            current.Send(Hello.Of("site", 4));
             await Task.Delay(TimeSpan.FromSeconds(1), loop.Time);
         }, TimeSpan.FromMinutes(1));
         // The straggler of the old end reaches the server that is there now.
@@ -83,7 +84,7 @@ public class SimulatedNetworkTests
         {
             network.ConnectServer().Start(m => heard.Add((int)((SiteHello)m).Incarnation));
             var site = network.ConnectSite("site");
-            for (var i = 1; i <= messages; i++) site.Send(new SiteHello("site", i));
+            for (var i = 1; i <= messages; i++) site.Send(Hello.Of("site", i));
             onceSent(network);
             await Task.Delay(TimeSpan.FromMinutes(1), loop.Time);
         }, TimeSpan.FromHours(1));

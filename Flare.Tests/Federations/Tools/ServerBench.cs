@@ -85,7 +85,7 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
     /// <summary>A site joins and gets its task.</summary>
     public async Task<TaskOffer> JoinAsync(string site, long incarnation = 1)
     {
-        await SayAsync(new SiteHello(site, incarnation));
+        await SayAsync(Hello.Of(site, incarnation));
         return await NextAsync<TaskOffer>(site);
     }
 

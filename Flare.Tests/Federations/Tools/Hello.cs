@@ -1,0 +1,13 @@
+using Flare.Runtime;
+
+namespace Flare.Tests.Federations;
+
+/// <summary>What a site played by a test says first.</summary>
+internal static class Hello
+{
+    /// <summary>The terms of <see cref="ServerBench"/>.</summary>
+    public static HelloTerms Terms { get; } = new("job", 0, FlareProtocol.Version, "", "");
+
+    public static SiteHello Of(string site, long incarnation, HelloTerms? terms = null, Guid process = default) =>
+        new(site, incarnation, process, terms ?? Terms);
+}

@@ -10,6 +10,21 @@ internal static class SiteName
 {
     private const int MaxBytes = 200;
 
+    /// <summary>Why something cannot be a name; null where it can.</summary>
+    public static string? Fault(string? name)
+    {
+        try
+        {
+            Check(name!, "name");
+            return null;
+        }
+        catch (ArgumentException e)
+        {
+            return string.IsNullOrEmpty(name) ? "a name must not be empty"
+                : e.Message.Split(" (Parameter")[0].TrimEnd('.');
+        }
+    }
+
     /// <exception cref="ArgumentException">The name cannot be.</exception>
     public static void Check(string name, string parameter)
     {

@@ -1,6 +1,6 @@
 using System.Buffers;
 
-namespace Flare.Runtime;
+namespace Flare;
 
 /// <summary>
 /// <see cref="FlareMap"/> as MessagePack, which any language reads (Python: <c>msgpack.unpackb</c>). Tensors travel

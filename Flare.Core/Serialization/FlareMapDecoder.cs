@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 using System.Text;
 using MessagePack;
 
-namespace Flare.Runtime;
+namespace Flare;
 
 /// <summary>
 /// Reads one map from MessagePack, from bytes of anybody's making: a closed set of types, text that is UTF-8, each name

@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 using System.Text;
 using MessagePack;
 
-namespace Flare.Runtime;
+namespace Flare;
 
 /// <summary>
 /// Writes one map as MessagePack, within limits: each is checked before what would break it is written.

@@ -1,4 +1,4 @@
-namespace Flare.Runtime;
+namespace Flare;
 
 /// <summary>
 /// What an encoded <see cref="FlareMap"/> may be at most. Both directions hold them, so that what one side writes the

@@ -1,5 +1,4 @@
 using System.Buffers;
-using Flare.Runtime;
 
 namespace Flare.Crypto;
 

@@ -1,5 +1,3 @@
-using Flare.Runtime;
-
 namespace Flare.Crypto;
 
 /// <summary>

@@ -1,13 +1,10 @@
-using Flare.Runtime;
-
 namespace Flare.Crypto;
 
 /// <summary>
-/// The encryption of a federation in one process, and of the application around it, which holds the key: give it to
+/// The encryption of a federation, and of the application around it, which holds the key: give it to
 /// <see cref="HomomorphicEncryptionExtensions.UseHomomorphicEncryption"/>, or find the one that it made with
-/// <c>federation.Feature&lt;HomomorphicEncryption&gt;()</c>. A federation of several processes uses
-/// <see cref="EncryptedAggregator"/> at the server, which never sees a key, and <see cref="DecryptFilter"/> and
-/// <see cref="EncryptFilter"/> at the sites.
+/// <c>federation.Feature&lt;HomomorphicEncryption&gt;()</c>. In a federation of several processes the sites have one
+/// with the key that they share, and the server, which never sees a key, one <see cref="ForServer"/>.
 /// <para>The keys are in memory. A model that is to be opened in another process, after a resume for instance, needs
 /// the same policy and key there: see <see cref="KeyFile"/>.</para>
 /// </summary>
@@ -17,6 +14,7 @@ public sealed class HomomorphicEncryption : IDisposable
     private readonly List<EncryptedAggregator> _aggregators = [];
     private EncryptionPolicy _policy;
     private bool _sized;
+    private readonly KeyRing? _keys;
     private KeyId? _next;
     private ModelCipher? _cipher;
 
@@ -32,8 +30,20 @@ public sealed class HomomorphicEncryption : IDisposable
         _sized = policy is not null;
         if (_sized) SumScheme.For(_policy);
         OwnsKeys = keys is null;
-        Keys = keys ?? new KeyRing(SecretKey.Generate());
+        _keys = keys ?? new KeyRing(SecretKey.Generate());
     }
+
+    private HomomorphicEncryption(EncryptionPolicy? policy, KeyId key)
+    {
+        (_policy, _sized, _next) = (policy ?? new(), policy is not null, key);
+        if (_sized) SumScheme.For(_policy);
+    }
+
+    /// <summary>What a server alone needs of its federation's encryption: it adds what it cannot open.</summary>
+    /// <param name="key">The key that sites encrypt under, by its public id.</param>
+    /// <param name="policy">The public parameters, the sites' own; if left out the defaults.</param>
+    /// <exception cref="ArgumentException">The policy is not usable; the message says why.</exception>
+    public static HomomorphicEncryption ForServer(KeyId key, EncryptionPolicy? policy = null) => new(policy, key);
 
     /// <summary>The public parameters.</summary>
     public EncryptionPolicy Policy
@@ -45,7 +55,12 @@ public sealed class HomomorphicEncryption : IDisposable
     }
 
     /// <summary>The keys.</summary>
-    public KeyRing Keys { get; }
+    /// <exception cref="InvalidOperationException">It is a server's, which has none.</exception>
+    public KeyRing Keys => _keys
+        ?? throw new InvalidOperationException("A server alone holds no key: open the model where the sites' key is.");
+
+    /// <summary>Whether there are keys here: not at a server alone.</summary>
+    internal bool HasKeys => _keys is not null;
 
     /// <summary>Whether the key was made here and goes with this object.</summary>
     internal bool OwnsKeys { get; }
@@ -92,6 +107,23 @@ public sealed class HomomorphicEncryption : IDisposable
         ArgumentNullException.ThrowIfNull(next);
         var id = next.Id;
         Keys.AddNext(next);
+        MoveTo(id);
+    }
+
+    /// <summary>
+    /// Moves a server alone to a new key, from the next round on: once all sites have added it by
+    /// <see cref="KeyRing.AddNext"/>. Any thread may call it.
+    /// </summary>
+    /// <param name="next">The new key, by its public id.</param>
+    /// <exception cref="InvalidOperationException">There are keys here: give the new one itself.</exception>
+    public void Rotate(KeyId next)
+    {
+        if (HasKeys) throw new InvalidOperationException("The federation's keys are here: give the new key itself.");
+        MoveTo(next);
+    }
+
+    private void MoveTo(KeyId id)
+    {
         lock (_gate)
         {
             _next = id;
@@ -103,7 +135,7 @@ public sealed class HomomorphicEncryption : IDisposable
     public void Dispose()
     {
         lock (_gate) _cipher?.Dispose();
-        if (OwnsKeys) Keys.Dispose();
+        if (OwnsKeys) _keys?.Dispose();
     }
 
     internal EncryptedAggregator CreateAggregator()
@@ -117,12 +149,12 @@ public sealed class HomomorphicEncryption : IDisposable
     }
 
     /// <summary>What is wrong with the policy for a federation of so many sites; nothing where all is well.</summary>
-    internal IEnumerable<string> Validate(int sites)
+    internal IEnumerable<string> Validate(int sites, bool mayBeSized)
     {
-        var (policy, most) = (Policy, IsSized ? Policy.MaxSites : RlweParameters.SummandLimit);
+        var (policy, most) = (Policy, IsSized || !mayBeSized ? Policy.MaxSites : RlweParameters.SummandLimit);
         if (sites > most)
             yield return $"there are {sites} sites, and the encryption's {nameof(policy.MaxSites)} is {most}; raise it";
-        if (sites < policy.MinSites)
+        if (sites < policy.MinSites && (mayBeSized || sites > 0))
             yield return $"there are {sites} sites, and the encryption's {nameof(policy.MinSites)} is "
                 + $"{policy.MinSites}; lower it";
     }

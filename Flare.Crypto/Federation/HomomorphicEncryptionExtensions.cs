@@ -10,43 +10,78 @@ public static class HomomorphicEncryptionExtensions
     /// built, with <see cref="ErrorIds.PlaintextNeeded"/>.
     /// <para>Filters of sites see weights, in plain, whether they are added before or after this. Filters at the server
     /// see ciphertext.</para>
+    /// <para>A site alone needs the policy and the key that the sites share, and a server alone the policy and the
+    /// key's id: <see cref="HomomorphicEncryption.ForServer"/>.</para>
     /// </summary>
-    /// <param name="builder">The federation.</param>
+    /// <typeparam name="TBuilder">The builder.</typeparam>
+    /// <param name="builder">The federation, the server or the site.</param>
     /// <param name="encryption">Policy and keys, the caller's; if left out the defaults with a new key, which the
-    /// federation disposes of; with a journal it needs a key that is kept.</param>
+    /// federation disposes of: for a federation in one process, and without a journal.</param>
     /// <exception cref="InvalidOperationException">The federation is encrypted already.</exception>
-    public static FederationBuilder UseHomomorphicEncryption(
-        this FederationBuilder builder, HomomorphicEncryption? encryption = null)
+    public static TBuilder UseHomomorphicEncryption<TBuilder>(
+        this TBuilder builder, HomomorphicEncryption? encryption = null) where TBuilder : IExtensible
     {
         ArgumentNullException.ThrowIfNull(builder);
-        var owned = encryption is null;
         var chosen = encryption ?? new HomomorphicEncryption();
-        return builder
-            .AddFeature(chosen, owned)
-            .AddCheck(f => chosen.Validate(f.SiteCount))
-            .UseAggregator(chosen.CreateAggregator)
-            .AddCheck(
-                f => f.Controllers.Where(c => c.PlaintextAccess != PlaintextAccess.None).Select(NeedsPlaintext)
-                .ToArray(),
-                ErrorIds.PlaintextNeeded)
-            .AddCheck(f => chosen.OwnsKeys && f.KeepsJournal ? [NeedsKeptKey] : [])
-            .ConfigureSites((site, _) =>
-            {
-                chosen.SizeFor(builder.SiteCount); // all checks have passed, and the number is final
-                site
-                    .AddOutermostFilter(FilterPlace.SiteIn, new DecryptFilter(chosen.Cipher))
-                    .AddOutermostFilter(FilterPlace.SiteOut, new EncryptFilter(chosen.Cipher));
-            });
+        try
+        {
+            builder.Extend(new Extension(chosen, isOwned: encryption is null));
+        }
+        catch
+        {
+            if (encryption is null) chosen.Dispose(); // nobody else knows of its key
+            throw;
+        }
+        return builder;
     }
 
-    private const string NeedsKeptKey =
-        "the journal would hold a model under a key that goes with this process, so nobody could open it or go on:"
-        + " keep a key in a KeyFile, and call "
-        + "UseHomomorphicEncryption(new HomomorphicEncryption(policy, new KeyRing(key)))";
+    private sealed class Extension(HomomorphicEncryption encryption, bool isOwned) : IFederationExtension
+    {
+        private const string Keep = "keep a key in a KeyFile, and call UseHomomorphicEncryption(";
 
-    private static string NeedsPlaintext(Controller controller) =>
-        $"the workflow {controller.Name} reads "
-            + $"{(controller.PlaintextAccess == PlaintextAccess.Sums ? "sums of contributions" : "contributions")}, "
-            + "which encryption hides: use one that only averages, such as FedAvg with its own aggregator, or leave "
+        private const string NeedsKeptKey =
+            "the journal would hold a model under a key that goes with this process, so nobody could open it or go on: "
+            + Keep + "new HomomorphicEncryption(policy, new KeyRing(key)))";
+
+        private const string ServerNeedsKey =
+            "a server alone cannot make the key, which is the sites': "
+            + Keep + "HomomorphicEncryption.ForServer(key.Id, policy)) here and the key's own at the sites";
+
+        private const string SiteNeedsKey =
+            "a site alone needs the key that the sites share, and the server's policy: "
+            + Keep + "new HomomorphicEncryption(policy, new KeyRing(key)))";
+
+        public void Configure(IServerBuilder server)
+        {
+            server.AddFeature(encryption, isOwned);
+            server.UseAggregator(encryption.CreateAggregator);
+            server.AddCheck(() => encryption.Validate(server.SiteCount, server.IsInProcess));
+            server.AddCheck(
+                () => server.Controllers.Where(c => c.PlaintextAccess != PlaintextAccess.None).Select(NeedsPlaintext),
+                ErrorIds.PlaintextNeeded);
+            server.AddCheck(() => !server.IsInProcess && encryption.OwnsKeys ? [ServerNeedsKey]
+                : encryption.OwnsKeys && server.KeepsJournal ? [NeedsKeptKey] : []);
+        }
+
+        public void Configure(ISiteBuilder sites)
+        {
+            if (!sites.IsInProcess) sites.AddFeature(encryption, isOwned); // in one process the server's half has
+            sites.AddCheck(
+                () => !encryption.HasKeys || (!sites.IsInProcess && encryption.OwnsKeys) ? [SiteNeedsKey] : []);
+            sites.ConfigureSites(site =>
+            {
+                // all checks have passed: the number is final
+                if (sites.IsInProcess) encryption.SizeFor(sites.SiteCount);
+                site
+                    .AddOutermostFilter(FilterPlace.SiteIn, new DecryptFilter(encryption.Cipher))
+                    .AddOutermostFilter(FilterPlace.SiteOut, new EncryptFilter(encryption.Cipher));
+            });
+        }
+
+        private static string NeedsPlaintext(Controller controller) =>
+            $"the workflow {controller.Name} reads "
+            + (controller.PlaintextAccess == PlaintextAccess.Sums ? "sums of contributions" : "contributions")
+            + ", which encryption hides: use one that only averages, such as FedAvg with its own aggregator, or leave "
             + "encryption out";
+    }
 }

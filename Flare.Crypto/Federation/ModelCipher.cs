@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Globalization;
 using System.Runtime.CompilerServices;
-using Flare.Runtime;
 
 namespace Flare.Crypto;
 

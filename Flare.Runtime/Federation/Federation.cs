@@ -11,12 +11,10 @@ namespace Flare;
 /// </summary>
 public sealed class Federation : IAsyncDisposable
 {
-    private readonly FederationBuilder _settings;
+    private readonly JobSettings _settings;
+    private readonly ServerParts _parts;
     private readonly IReadOnlyList<SiteDefinition> _sites;
-    private readonly IReadOnlyList<Controller> _controllers;
-    private readonly IReadOnlyList<FLComponent> _components;
-    private readonly IReadOnlyList<(FilterPlace Place, Filter Filter, string[] Tasks)> _serverFilters;
-    private readonly IReadOnlyDictionary<Type, (object Feature, bool Owned)> _features;
+    private readonly int _parallelism;
     private readonly CancellationTokenSource _stop = new();
     private readonly RoundHistory _rounds = new(OutcomesKept);
     private JobServer? _server;
@@ -29,11 +27,8 @@ public sealed class Federation : IAsyncDisposable
     private ILogger _logger = NullLogger.Instance;
 
     internal Federation(
-        FederationBuilder settings, IReadOnlyList<SiteDefinition> sites, IReadOnlyList<Controller> controllers,
-        IReadOnlyList<FLComponent> components, IReadOnlyList<(FilterPlace, Filter, string[])> serverFilters,
-        IReadOnlyDictionary<Type, (object, bool)> features) =>
-        (_settings, _sites, _controllers, _components, _serverFilters, _features) =
-        (settings, sites, controllers, components, serverFilters, features);
+        JobSettings settings, ServerParts parts, IReadOnlyList<SiteDefinition> sites, int parallelism) =>
+        (_settings, _parts, _sites, _parallelism) = (settings, parts, sites, parallelism);
 
     /// <summary>Builds a federation whose server and sites live in this process.</summary>
     /// <param name="configure">Adds sites and a workflow; see <see cref="FederationBuilder"/>.</param>
@@ -43,7 +38,15 @@ public sealed class Federation : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(configure);
         var builder = new FederationBuilder();
-        configure(builder);
+        try
+        {
+            configure(builder);
+        }
+        catch
+        {
+            builder.Abandon();
+            throw;
+        }
         return builder.Build();
     }
 
@@ -145,10 +148,7 @@ public sealed class Federation : IAsyncDisposable
 
     /// <summary>What an extension added to the federation, such as <c>HomomorphicEncryption</c>.</summary>
     /// <exception cref="InvalidOperationException">None was added of this type.</exception>
-    public T Feature<T>() where T : class => _features.TryGetValue(typeof(T), out var entry)
-        ? (T)entry.Feature
-        : throw new InvalidOperationException(
-            $"The federation has no {typeof(T).Name}; add it while the federation is built.");
+    public T Feature<T>() where T : class => _settings.Feature<T>("federation");
 
     /// <summary>
     /// Aborts the run if it goes on, waits until everything has stopped, and disposes of what the federation owns:
@@ -167,27 +167,15 @@ public sealed class Federation : IAsyncDisposable
         // An executor that ignores its abort still uses what disposal would take away.
         var busy = _atWork.ToDictionary(s => s.Name, s => s.IdleAsync());
         foreach (var site in _sites)
-            if (busy.TryGetValue(site.Name, out var idle) && !idle.IsCompleted) _ = DisposeOnceIdleAsync(site, idle);
+            if (busy.TryGetValue(site.Name, out var idle) && !idle.IsCompleted)
+                _ = SiteFactory.DisposeOnceIdleAsync(site, idle, _logger);
         await Disposal.DisposeAllAsync(
         [
-            .. _features.Values.Where(f => f.Owned).Select(f => f.Feature),
+            .. _settings.Owned,
+            .. _parts.Journal?.Unopened() ?? [],
             .. _sites.Where(s => !busy.TryGetValue(s.Name, out var idle) || idle.IsCompleted)
-            .SelectMany(s => s.Components),
+                .SelectMany(s => s.Components),
         ]);
-    }
-
-    private async Task DisposeOnceIdleAsync(SiteDefinition site, Task idle)
-    {
-        try
-        {
-            await idle;
-            await Disposal.DisposeAllAsync(site.Components);
-        }
-        catch (Exception e)
-        {
-            // Nobody waits for it any more: the log is what is left to say so.
-            Runtime.Log.DisposalFailed(_logger, e, site.Name);
-        }
     }
 
     private async Task StopAsync()
@@ -210,7 +198,7 @@ public sealed class Federation : IAsyncDisposable
         }
         catch
         {
-            foreach (var controller in _controllers) controller.Release();
+            _parts.Release();
             foreach (var executor in _sites.SelectMany(s => s.Executors)) executor.Release();
             throw;
         }
@@ -225,30 +213,13 @@ public sealed class Federation : IAsyncDisposable
 
     private void Prepare(StateDict initialModel)
     {
-        var logger = _logger = new GuardedLogger(_settings.LoggerFactory.CreateLogger("Flare"));
+        var logger = _logger = _settings.CreateLogger();
         var loop = _loop = new JobLoop(e => Runtime.Log.LoopException(logger, e));
         var link = new InProcessLink(loop);
         var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
-        var options = new JobServerOptions
-        {
-            JobId = _settings.JobId,
-            Seed = _settings.Seed,
-            Loop = loop,
-            Link = link,
-            Controllers = _controllers,
-            Components = _components,
-            CreateAggregator = _settings.CreateAggregator,
-            InitialModel = initialModel,
-            Sites = [.. _sites.Select(s => s.Name)],
-            IsRosterClosed = true,
-            Journal = _settings.Journal is { } open ? () => open(compute) : null,
-            Time = _settings.Time,
-            Compute = compute,
-            Logger = logger,
-            Limits = _settings.Limits,
-            WaitsForReader = true,
-        };
-        foreach (var (place, filter, tasks) in _serverFilters) options.AddFilter(place, filter, tasks);
+        var names = _sites.Select(s => s.Name).ToArray();
+        var options = _parts.ToOptions(_settings, loop, link, initialModel, names, compute, logger);
+        options = options with { WaitsForReader = true };
         _server = new JobServer(options);
         _running = RunOnLoopAsync(loop, link, compute, logger, options);
     }
@@ -256,30 +227,23 @@ public sealed class Federation : IAsyncDisposable
     // A workflow keeps its rounds' sums, and an executor is called once at a time: two runs at once would mix them up.
     private void Claim()
     {
-        var claimed = new Stack<Action>();
-        foreach (var controller in _controllers)
-        {
-            if (controller.TryClaim()) claimed.Push(controller.Release);
-            else
-                Refuse(
-                    $"The workflow {controller.Name} is at work in another federation, or was added twice. Make a new "
-                        + $"one for each: UseController(new …).");
-        }
+        _parts.Claim();
+        var claimed = new Stack<Executor>();
         foreach (var site in _sites)
             foreach (var executor in site.Executors)
             {
-                if (executor.TryClaim()) claimed.Push(executor.Release);
-                else
-                    Refuse(
-                        $"The executor {executor.GetType().Name} of {site.Name} is at work in another federation. "
-                            + $"Make a new one for each: AddSites(n, site => new …).");
+                if (executor.TryClaim())
+                {
+                    claimed.Push(executor);
+                    continue;
+                }
+                while (claimed.TryPop(out var taken)) taken.Release();
+                _parts.Release();
+                throw new FlareException(
+                    ErrorIds.Configuration,
+                    $"The executor {executor.GetType().Name} of {site.Name} is at work in another federation. "
+                    + "Make a new one for each: AddSites(n, site => new …).");
             }
-
-        void Refuse(string why)
-        {
-            while (claimed.TryPop(out var release)) release();
-            throw new FlareException(ErrorIds.Configuration, why);
-        }
     }
 
     private Task RunOnLoopAsync(
@@ -304,8 +268,8 @@ public sealed class Federation : IAsyncDisposable
 
         async Task RunAsync()
         {
-            ThreadPoolScheduler.ReserveThreads(_settings.Parallelism);
-            var slots = new ExecutorSlots(_settings.Parallelism);
+            ThreadPoolScheduler.ReserveThreads(_parallelism);
+            var slots = new ExecutorSlots(_parallelism);
             var sites = _sites.Select(site => new SiteRuntime(site, new SiteRuntimeOptions
             {
                 JobId = _settings.JobId,
@@ -328,7 +292,7 @@ public sealed class Federation : IAsyncDisposable
             // work.
             foreach (var site in sites)
                 if (!site.Ended.IsCompleted) site.Dispose();
-            foreach (var controller in _controllers) controller.Release();
+            _parts.Release();
             for (var i = 0; i < sites.Length; i++) _ = ReleaseOnceIdleAsync(_sites[i], sites[i]);
         }
     }

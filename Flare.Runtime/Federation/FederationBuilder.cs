@@ -1,42 +1,27 @@
 using Flare.Runtime;
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Flare;
 
 /// <summary>
-/// Describes a federation whose server and sites live in one process. Every method returns the builder.
+/// Describes a federation whose server and sites live in one process: the builder of a server and of its sites at once.
+/// Every verb returns the builder. It builds once, and the federation does not change with it any more.
 /// </summary>
-public sealed class FederationBuilder
+public sealed class FederationBuilder : JobBuilder<FederationBuilder>
 {
+    private readonly ServerParts _server = new();
     private readonly List<(SiteInfo Info, Func<SiteInfo, Executor>? Executor)> _sites = [];
     private readonly HashSet<string> _names = new(StringComparer.Ordinal);
     private readonly List<Action<SiteDefinition, SiteInfo>> _siteParts = [];
-    private readonly List<(FilterPlace Place, Filter Filter, string[] Tasks)> _serverFilters = [];
-    private readonly List<(Func<FederationBuilder, IEnumerable<string>> Check, string ErrorId)> _checks = [];
-    private readonly Dictionary<Type, (object Feature, bool Owned)> _features = [];
-    private readonly List<Controller> _controllers = [];
-    private readonly List<FLComponent> _components = [];
-
-    internal FederationBuilder() { }
+    private int _parallelism = Environment.ProcessorCount;
 
     /// <summary>The workflows added so far.</summary>
-    public IReadOnlyList<Controller> Controllers => _controllers;
+    public IReadOnlyList<Controller> Controllers => _server.Controllers;
 
     /// <summary>How many sites were added so far.</summary>
     public int SiteCount => _sites.Count;
 
     /// <summary>Whether the job keeps a journal, so that another process may have to go on with it.</summary>
-    public bool KeepsJournal => Journal is not null;
-
-    internal Func<Aggregator>? CreateAggregator { get; private set; }
-    internal ulong Seed { get; private set; }
-    internal string JobId { get; private set; } = "job";
-    internal int Parallelism { get; private set; } = Environment.ProcessorCount;
-    internal RuntimeLimits Limits { get; private set; } = new();
-    internal ILoggerFactory LoggerFactory { get; private set; } = NullLoggerFactory.Instance;
-    internal TimeProvider Time { get; private set; } = TimeProvider.System;
-    internal Func<ComputeScheduler, Task<IJournalStorage>>? Journal { get; private set; }
+    public bool KeepsJournal => _server.Journal is not null;
 
     /// <summary>Adds sites named <c>site-1</c> to <c>site-count</c>, counted on from those that are there.</summary>
     /// <param name="count">How many; at least 1.</param>
@@ -107,8 +92,7 @@ public sealed class FederationBuilder
     /// <summary>Adds a workflow; several run one after the other.</summary>
     public FederationBuilder UseController(Controller controller)
     {
-        ArgumentNullException.ThrowIfNull(controller);
-        _controllers.Add(controller);
+        _server.Add(controller);
         return this;
     }
 
@@ -120,8 +104,7 @@ public sealed class FederationBuilder
     /// <param name="make">Called for every run of a workflow.</param>
     public FederationBuilder UseAggregator(Func<Aggregator> make)
     {
-        ArgumentNullException.ThrowIfNull(make);
-        CreateAggregator = make;
+        _server.UseAggregator(make);
         return this;
     }
 
@@ -131,35 +114,14 @@ public sealed class FederationBuilder
     /// <param name="tasks">The tasks that it is for; none for all.</param>
     public FederationBuilder AddServerFilter(FilterPlace place, Filter filter, params string[] tasks)
     {
-        ArgumentNullException.ThrowIfNull(filter);
-        if (place is not (FilterPlace.ServerOut or FilterPlace.ServerIn))
-            throw new ArgumentOutOfRangeException(
-                nameof(place), place,
-                "The server has filters at ServerOut and ServerIn; add those of sites by ConfigureSites.");
-        _serverFilters.Add((place, filter, tasks));
-        return AddServerComponent(filter);
+        _server.Add(place, filter, tasks);
+        return this;
     }
 
     /// <summary>Adds a component that sees the server's events.</summary>
     public FederationBuilder AddServerComponent(FLComponent component)
     {
-        ArgumentNullException.ThrowIfNull(component);
-        _components.Add(component);
-        return this;
-    }
-
-    /// <summary>Sets the seed that all randomness derives from: same seed, same bits. 0 unless set.</summary>
-    public FederationBuilder UseSeed(ulong seed)
-    {
-        Seed = seed;
-        return this;
-    }
-
-    /// <summary>Names the job; <c>job</c> unless set.</summary>
-    public FederationBuilder UseJobId(string jobId)
-    {
-        SiteName.Check(jobId, nameof(jobId));
-        JobId = jobId;
+        _server.Add(component);
         return this;
     }
 
@@ -170,7 +132,7 @@ public sealed class FederationBuilder
     public FederationBuilder UseParallelism(int executors)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(executors, 1);
-        Parallelism = executors;
+        _parallelism = executors;
         return this;
     }
 
@@ -180,8 +142,7 @@ public sealed class FederationBuilder
     /// <param name="directory">Created if it does not exist. One job a directory.</param>
     public FederationBuilder UseJournal(string directory)
     {
-        ArgumentException.ThrowIfNullOrEmpty(directory);
-        Journal = async compute => await DirectoryJournalStorage.OpenAsync(directory, compute);
+        _server.UseJournal(directory);
         return this;
     }
 
@@ -190,86 +151,42 @@ public sealed class FederationBuilder
     /// </summary>
     public FederationBuilder UseJournal(IJournalStorage storage)
     {
-        ArgumentNullException.ThrowIfNull(storage);
-        Journal = _ => Task.FromResult(storage);
+        _server.UseJournal(storage);
         return this;
     }
 
-    /// <summary>Sets the runtime's limits and intervals.</summary>
-    public FederationBuilder UseLimits(RuntimeLimits limits)
+    /// <summary>Builds the federation. Once.</summary>
+    /// <exception cref="FlareException">The configuration is incomplete or contradicts itself; the message lists
+    /// everything that is wrong. What the builder has taken over is disposed of.</exception>
+    /// <exception cref="InvalidOperationException">The builder has built already.</exception>
+    public Federation Build() => Building(() =>
     {
-        ArgumentNullException.ThrowIfNull(limits);
-        Limits = limits;
-        return this;
+        BeginBuild("federation");
+        return new Federation(Settings, _server.Copy(), SiteFactory.Make(_sites, _siteParts), _parallelism);
+    });
+
+    private protected override void Configure(IFederationExtension extension)
+    {
+        extension.Configure(new ServerHalf(this, _server, isInProcess: true));
+        extension.Configure((ISiteBuilder)new SiteHalf(this));
     }
 
-    /// <summary>Sets where to log; nowhere unless set.</summary>
-    public FederationBuilder UseLogging(ILoggerFactory factory)
-    {
-        ArgumentNullException.ThrowIfNull(factory);
-        LoggerFactory = factory;
-        return this;
-    }
+    private protected override IEnumerable<string> Faults() =>
+    [
+        .. _sites.Count == 0 ? ["there are no sites; call AddSites"] : Array.Empty<string>(),
+        .. _server.Validate(_sites.Count),
+    ];
 
-    /// <summary>Sets the clock; the system's unless set.</summary>
-    public FederationBuilder UseTime(TimeProvider time)
-    {
-        ArgumentNullException.ThrowIfNull(time);
-        Time = time;
-        return this;
-    }
+    private protected override int CountSites() => SiteCount;
 
-    /// <summary>
-    /// Adds a check of the whole configuration, run when the federation is built: it returns what is wrong, and what to
-    /// do about it. For packages that extend federations.
-    /// </summary>
-    /// <param name="check">Returns what is wrong; nothing where all is well.</param>
-    /// <param name="errorId">The id of the error that the federation is then refused with. Where several checks find
-    /// something, the first id that is not <see cref="ErrorIds.Configuration"/> counts; the message lists
-    /// everything.</param>
-    public FederationBuilder AddCheck(
-        Func<FederationBuilder, IEnumerable<string>> check, string errorId = ErrorIds.Configuration)
-    {
-        ArgumentNullException.ThrowIfNull(check);
-        ArgumentException.ThrowIfNullOrEmpty(errorId);
-        _checks.Add((check, errorId));
-        return this;
-    }
+    private protected override IEnumerable<object> TakenOver() => _server.Journal?.Unopened() ?? [];
 
-    /// <summary>
-    /// Adds an object that the application finds again with <see cref="Federation.Feature{T}"/>. For packages that
-    /// extend federations.
-    /// </summary>
-    /// <typeparam name="T">What it is looked up by.</typeparam>
-    /// <param name="feature">The object.</param>
-    /// <param name="owned">Whether the federation disposes of it, when it is itself disposed of.</param>
-    /// <exception cref="InvalidOperationException">There is one of the type already.</exception>
-    public FederationBuilder AddFeature<T>(T feature, bool owned = false) where T : class
+    private sealed class SiteHalf(FederationBuilder builder) : Half(builder, true), ISiteBuilder
     {
-        ArgumentNullException.ThrowIfNull(feature);
-        if (!_features.TryAdd(typeof(T), (feature, owned)))
-            throw new InvalidOperationException($"The federation has a {typeof(T).Name} already; add it once.");
-        return this;
-    }
-
-    internal Federation Build()
-    {
-        var errors = new List<string>();
-        var errorId = ErrorIds.Configuration;
-        if (_sites.Count == 0) errors.Add("there are no sites; call AddSites");
-        if (_controllers.Count == 0) errors.Add("there is no workflow; call UseController, with FedAvg for example");
-        errors.AddRange(Limits.Errors());
-        foreach (var controller in _controllers)
-            errors.AddRange(controller.Validate(_sites.Count).Select(e => $"{controller.Name}: {e}"));
-        foreach (var (check, id) in _checks)
+        public void ConfigureSites(Action<SiteDefinition> part)
         {
-            var before = errors.Count;
-            errors.AddRange(check(this));
-            if (errors.Count > before && errorId == ErrorIds.Configuration) errorId = id;
+            ArgumentNullException.ThrowIfNull(part);
+            builder.ConfigureSites((site, _) => part(site));
         }
-        if (errors.Count > 0)
-            throw new FlareException(errorId, $"The federation cannot be built: {string.Join("; ", errors)}.");
-        var sites = SiteFactory.Make(_sites, _siteParts);
-        return new Federation(this, sites, _controllers, _components, _serverFilters, _features);
     }
 }

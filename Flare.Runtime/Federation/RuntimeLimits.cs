@@ -53,7 +53,8 @@ public sealed record RuntimeLimits
     /// </summary>
     public TimeSpan StorageGrace { get; init; } = TimeSpan.FromSeconds(30);
 
-    internal IEnumerable<string> Errors()
+    /// <summary>What is wrong with the limits; nothing where all is well.</summary>
+    public IEnumerable<string> Validate()
     {
         if (MaxConcurrentUploads < 1)
             yield return $"{nameof(MaxConcurrentUploads)} is {MaxConcurrentUploads}; it must be at least 1";

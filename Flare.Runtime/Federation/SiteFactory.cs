@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging;
+
 namespace Flare.Runtime;
 
 /// <summary>Calls the factories of a federation's sites, and disposes of what they made where that comes to
@@ -50,6 +52,21 @@ internal static class SiteFactory
         }
         return executor ?? throw new InvalidOperationException(
             $"No executor was made for {site.Name}{what}: its factory returned null.");
+    }
+
+    /// <summary>Disposes of what a site is made of once its executor, which ignored its abort, has stopped.</summary>
+    public static async Task DisposeOnceIdleAsync(SiteDefinition site, Task idle, ILogger logger)
+    {
+        try
+        {
+            await idle;
+            await Disposal.DisposeAllAsync(site.Components);
+        }
+        catch (Exception e)
+        {
+            // Nobody waits for it any more: the log is what is left to say so.
+            Log.DisposalFailed(logger, e, site.Name);
+        }
     }
 
     // A site runs one task at a time, and that is all the locking an executor has: two sites would run a shared one

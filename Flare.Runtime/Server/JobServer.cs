@@ -22,9 +22,12 @@ public sealed class JobServer : IDisposable
     private LoopTimer? _sweep;
 
     /// <summary>Creates a server that does nothing until <see cref="RunAsync"/>.</summary>
+    /// <exception cref="FlareException">The options cannot be (<see cref="JobServerOptions.Validate()"/>); the message
+    /// lists everything that is wrong.</exception>
     public JobServer(JobServerOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
+        Faults.Refuse("server", options.Validate());
         _options = options;
         var own = options.Controllers.SelectMany(c => c.Components.Prepend(c));
         var engine = new RunEngine

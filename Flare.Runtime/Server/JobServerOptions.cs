@@ -68,6 +68,51 @@ public sealed record JobServerOptions
     /// <see cref="JobServer.ReadReportsAsync"/>.</summary>
     internal bool WaitsForReader { get; init; }
 
+    /// <summary>What is wrong with the options, with the limits and the workflows among them; nothing where all is
+    /// well.</summary>
+    public IEnumerable<string> Validate()
+    {
+        if (SiteName.Fault(JobId) is { } fault) yield return $"{nameof(JobId)}: {fault}";
+        foreach (var error in Missing()) yield return error;
+        foreach (var error in Limits?.Validate() ?? []) yield return error;
+        foreach (var site in Sites ?? [])
+            if (site == "server") yield return $"a site is named '{site}', which is the server's own name";
+            else if (SiteName.Fault(site) is { } wrong) yield return $"{nameof(Sites)}: {wrong}";
+        foreach (var twice in (Sites ?? []).GroupBy(s => s, StringComparer.Ordinal).Where(g => g.Count() > 1))
+            yield return $"{nameof(Sites)} names '{twice.Key}' twice";
+        if (Controllers is { Count: 0 }) yield return $"there is no workflow among the {nameof(Controllers)}";
+        foreach (var controller in Controllers ?? [])
+            foreach (var error in Validate(controller, Sites is { Count: > 0 } sites ? sites.Count : null))
+                yield return error;
+    }
+
+    private IEnumerable<string> Missing() =>
+        from needed in new (string Name, object? Value)[]
+        {
+            (nameof(Loop), Loop), (nameof(Link), Link), (nameof(Controllers), Controllers),
+            (nameof(InitialModel), InitialModel), (nameof(Sites), Sites), (nameof(Components), Components),
+            (nameof(Time), Time), (nameof(Compute), Compute), (nameof(Logger), Logger), (nameof(Limits), Limits),
+        }
+        where needed.Value is null
+        select $"{needed.Name} is null";
+
+    /// <summary>What is wrong with a workflow.</summary>
+    /// <param name="controller">The workflow.</param>
+    /// <param name="sites">How many sites there are; null where that is open.</param>
+    internal static IReadOnlyList<string> Validate(Controller? controller, int? sites)
+    {
+        if (controller is null) return ["a workflow is null"];
+        try
+        {
+            return [.. controller.Validate(sites ?? int.MaxValue).Select(e => $"{controller.Name}: {e}")];
+        }
+        catch (Exception e)
+        {
+            // Somebody else's code: what it threw is among all that is wrong.
+            return [$"{controller.Name}: its {nameof(Controller.Validate)} threw {e.GetType().Name}: {e.Message}"];
+        }
+    }
+
     internal FilterChain FiltersOut { get; } = new();
     internal FilterChain FiltersIn { get; } = new();
 

@@ -31,7 +31,7 @@ public sealed partial class SiteRuntime : IDisposable
     {
         ArgumentNullException.ThrowIfNull(definition);
         ArgumentNullException.ThrowIfNull(options);
-        ArgumentOutOfRangeException.ThrowIfLessThan(options.Incarnation, 1, nameof(options));
+        Faults.Refuse(definition.Name, options.Validate());
         (_definition, _options) = (definition, options);
         _engine = new RunEngine
         {

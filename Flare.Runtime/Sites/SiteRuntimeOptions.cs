@@ -51,6 +51,22 @@ public sealed record SiteRuntimeOptions
     /// </summary>
     public long Incarnation { get; init; } = 1;
 
+    /// <summary>What is wrong with the options, with the limits and the policy among them; nothing where all is
+    /// well.</summary>
+    public IEnumerable<string> Validate()
+    {
+        if (SiteName.Fault(JobId) is { } fault) yield return $"{nameof(JobId)}: {fault}";
+        foreach (var (name, value) in new (string, object?)[]
+        {
+            (nameof(Loop), Loop), (nameof(Link), Link), (nameof(Time), Time), (nameof(Compute), Compute),
+            (nameof(Logger), Logger), (nameof(Limits), Limits), (nameof(Policy), Policy),
+        })
+            if (value is null) yield return $"{name} is null";
+        if (Incarnation < 1) yield return $"{nameof(Incarnation)} is {Incarnation}; it must be at least 1";
+        foreach (var error in Limits?.Validate() ?? []) yield return error;
+        foreach (var error in Policy?.Validate() ?? []) yield return error;
+    }
+
     /// <summary>
     /// Slots that sites of one process share, so that no more than so many executors run at once; null for no limit.
     /// </summary>

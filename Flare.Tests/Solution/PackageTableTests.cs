@@ -12,8 +12,7 @@ public class PackageTableTests
         ["Flare.Runtime"] = ["Flare.Core"],
         ["Flare.Workflows"] = ["Flare.Core"],
         ["Flare.Learning"] = ["Flare.Workflows", "Flare.Core"],
-        // To be Core alone, once extensions act on interfaces of builders.
-        ["Flare.Crypto"] = ["Flare.Core", "Flare.Runtime"],
+        ["Flare.Crypto"] = ["Flare.Core"],
         ["Flare.Reporting"] = ["Flare.Core"],
         ["Flare.Testing"] = ["Flare.Core", "Flare.Runtime"],
         ["Flare.Sdk"] =

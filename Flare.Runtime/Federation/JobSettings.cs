@@ -1,0 +1,24 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Flare.Runtime;
+
+/// <summary>What server and sites of a job are both told.</summary>
+internal sealed record JobSettings
+{
+    public ulong Seed { get; init; }
+    public string JobId { get; init; } = "job";
+    public RuntimeLimits Limits { get; init; } = new();
+    public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+    public Dictionary<Type, (object Feature, bool Owned)> Features { get; init; } = [];
+
+    public ILogger CreateLogger() => new GuardedLogger(LoggerFactory.CreateLogger("Flare"));
+
+    /// <summary>The features to dispose of.</summary>
+    public IEnumerable<object> Owned => Features.Values.Where(f => f.Owned).Select(f => f.Feature);
+
+    public T Feature<T>(string what) where T : class => Features.TryGetValue(typeof(T), out var entry)
+        ? (T)entry.Feature
+        : throw new InvalidOperationException($"The {what} has no {typeof(T).Name}; add it while the {what} is built.");
+}

@@ -1,0 +1,96 @@
+using Flare.Runtime;
+
+namespace Flare;
+
+/// <summary>
+/// Describes a site whose server is elsewhere. Every verb returns the builder. It builds once, and what it has built
+/// does not change with it any more.
+/// </summary>
+/// <example><code>
+/// await using var plan = new SiteBuilder("hospital-1").UseExecutor(() => new MyTrainer(data)).Build();
+/// var site = plan.CreateSite(loop, link);
+/// </code></example>
+public sealed class SiteBuilder : JobBuilder<SiteBuilder>
+{
+    private readonly SiteInfo _info;
+    private readonly List<Action<SiteDefinition, SiteInfo>> _parts = [];
+    private Func<Executor>? _executor;
+
+    /// <summary>Begins a site.</summary>
+    /// <param name="name">Its name, unique in the job.</param>
+    /// <exception cref="ArgumentException">The name is the server's, blank, longer than 200 bytes, or has characters
+    /// that cannot be seen.</exception>
+    public SiteBuilder(string name)
+    {
+        SiteName.Check(name, nameof(name));
+        if (name == "server") throw new ArgumentException("The name 'server' is the server's own.", nameof(name));
+        _info = new(0, name);
+    }
+
+    /// <summary>Sets what answers the tasks that no executor of <see cref="AddExecutor"/> is for.</summary>
+    /// <param name="make">Makes it; called once, when the site is built. What it makes is disposed of with the
+    /// site.</param>
+    public SiteBuilder UseExecutor(Func<Executor> make)
+    {
+        ArgumentNullException.ThrowIfNull(make);
+        _executor = make;
+        return this;
+    }
+
+    /// <summary>Adds an executor for a task.</summary>
+    /// <param name="task">The task's name.</param>
+    /// <param name="make">Makes it; called once, when the site is built. What it makes is disposed of with the
+    /// site.</param>
+    public SiteBuilder AddExecutor(string task, Func<Executor> make)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(task);
+        ArgumentNullException.ThrowIfNull(make);
+        _parts.Add(
+            (site, info) => site.AddExecutor(task, SiteFactory.Make(info, _ => make(), $" for the task '{task}'")));
+        return this;
+    }
+
+    /// <summary>Sets what the site lets out; of errors no more than type and reference number unless set.</summary>
+    /// <exception cref="FlareException">The policy contradicts itself.</exception>
+    public SiteBuilder UsePolicy(SitePolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        policy.ThrowIfInvalid();
+        return Configure(site => site.UsePolicy(policy));
+    }
+
+    /// <summary>Adds executors by task, filters, components or a policy.</summary>
+    /// <param name="part">Called once, when the site is built. What it adds is disposed of with the site.</param>
+    public SiteBuilder Configure(Action<SiteDefinition> part)
+    {
+        ArgumentNullException.ThrowIfNull(part);
+        _parts.Add((site, _) => part(site));
+        return this;
+    }
+
+    /// <summary>Puts the site together, and makes what it is made of. Once.</summary>
+    /// <exception cref="FlareException">The configuration is incomplete or contradicts itself; the message lists
+    /// everything that is wrong. What the builder has taken over, and what was made, is disposed of.</exception>
+    /// <exception cref="InvalidOperationException">The builder has built already.</exception>
+    public SitePlan Build() => Building(() =>
+    {
+        BeginBuild("site");
+        Func<SiteInfo, Executor>? make = _executor is { } executor ? _ => executor() : null;
+        return new SitePlan(Settings, SiteFactory.Make([(_info, make)], _parts)[0]);
+    });
+
+    private protected override void Configure(IFederationExtension extension) =>
+        extension.Configure((ISiteBuilder)new SiteHalf(this));
+
+    private protected override IEnumerable<string> Faults() =>
+        _executor is null && _parts.Count == 0 ? ["there is no executor; call UseExecutor or AddExecutor"] : [];
+
+    private protected override int CountSites() => 1;
+
+    private protected override IEnumerable<object> TakenOver() => [];
+
+    private sealed class SiteHalf(SiteBuilder builder) : Half(builder, false), ISiteBuilder
+    {
+        public void ConfigureSites(Action<SiteDefinition> part) => builder.Configure(part);
+    }
+}

@@ -1,0 +1,69 @@
+using Flare.Runtime;
+using Microsoft.Extensions.Logging;
+
+namespace Flare;
+
+/// <summary>
+/// What a <see cref="SiteBuilder"/> has put together: it lacks a loop and a link to be a site. It does not change with
+/// its builder any more, and owns what the factories made: dispose of it once the site has ended.
+/// </summary>
+public sealed class SitePlan : IAsyncDisposable
+{
+    private readonly JobSettings _settings;
+    private readonly SiteDefinition _definition;
+    private readonly ILogger _logger;
+    private SiteRuntime? _site;
+    private bool _isDisposed;
+
+    internal SitePlan(JobSettings settings, SiteDefinition definition) =>
+        (_settings, _definition, _logger) = (settings, definition, settings.CreateLogger());
+
+    /// <summary>The site's name.</summary>
+    public string Name => _definition.Name;
+
+    /// <summary>Makes the site, which does nothing until <see cref="SiteRuntime.Start"/>. Once.</summary>
+    /// <param name="loop">The loop that the site's state belongs to; a <see cref="JobLoop"/>.</param>
+    /// <param name="link">The site's end of the transport.</param>
+    /// <param name="incarnation">How often this site has started, at least 1 and greater at every start; a clock or a
+    /// counter on disk.</param>
+    /// <exception cref="InvalidOperationException">It has made a site already.</exception>
+    /// <exception cref="FlareException">The incarnation is below 1.</exception>
+    public SiteRuntime CreateSite(SynchronizationContext loop, ISiteLink link, long incarnation = 1)
+    {
+        ArgumentNullException.ThrowIfNull(loop);
+        ArgumentNullException.ThrowIfNull(link);
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        if (_site is not null)
+            throw new InvalidOperationException("A plan makes one site; build another for another one.");
+        return _site = new SiteRuntime(_definition, new()
+        {
+            JobId = _settings.JobId,
+            Seed = _settings.Seed,
+            Loop = loop,
+            Link = link,
+            Time = _settings.Time,
+            Compute = new ThreadPoolScheduler(Environment.ProcessorCount),
+            Logger = _logger,
+            Limits = _settings.Limits,
+            Incarnation = incarnation,
+        });
+    }
+
+    /// <summary>What an extension added to the site.</summary>
+    /// <exception cref="InvalidOperationException">None was added of this type.</exception>
+    public T Feature<T>() where T : class => _settings.Feature<T>("site");
+
+    /// <summary>
+    /// Disposes of features that the builder took over, and of executors, filters and components of the site. Once the
+    /// site has ended; what an executor uses that ignored its abort is disposed of once it has stopped.
+    /// </summary>
+    /// <exception cref="AggregateException">Some of what was disposed of threw.</exception>
+    public async ValueTask DisposeAsync()
+    {
+        if (_isDisposed) return;
+        _isDisposed = true;
+        var idle = _site?.IdleAsync() ?? Task.CompletedTask;
+        if (!idle.IsCompleted) _ = SiteFactory.DisposeOnceIdleAsync(_definition, idle, _logger);
+        await Disposal.DisposeAllAsync([.. _settings.Owned, .. idle.IsCompleted ? _definition.Components : []]);
+    }
+}

@@ -8,7 +8,7 @@ namespace Flare.Tests.Federations;
 /// <summary>What was built does not change with its builder, whatever verb is called.</summary>
 public class BuilderTests
 {
-    private static readonly StateDict Initial = Sites.Model(0);
+    private static StateDict Initial => Sites.Model(0);
 
     /// <summary>What must never be called or seen: it belongs to a verb that came too late.</summary>
     private sealed class Late : FLComponent

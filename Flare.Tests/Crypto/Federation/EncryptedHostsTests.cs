@@ -7,7 +7,7 @@ namespace Flare.Tests.Crypto;
 /// <summary>One call adds encryption to a federation in one process, to a server alone, to a site alone.</summary>
 public class EncryptedHostsTests
 {
-    private static readonly StateDict Initial = EncryptedSites.Model();
+    private static StateDict Initial => EncryptedSites.Model();
 
     private static FedAvg Workflow => new() { Rounds = 2, MinSites = 2, Validation = ValidationMode.None };
 

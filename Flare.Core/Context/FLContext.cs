@@ -11,7 +11,9 @@ namespace Flare;
 public sealed class FLContext
 {
     private readonly RunEngine _engine;
-    private Dictionary<string, ContextProperty>? _own;
+
+    // A handful as a rule, and contexts are made by the dozen in a round: a list that is scanned, without an index.
+    private List<ContextProperty>? _own;
 
     internal FLContext(
         RunEngine engine, string? peer = null, string? taskName = null, TaskToken? token = null,
@@ -78,8 +80,7 @@ public sealed class FLContext
     public bool TryGet<T>(FLContextKey<T> key, out T value)
     {
         ArgumentNullException.ThrowIfNull(key);
-        if ((_own is not null && _own.TryGetValue(key.Name, out var property))
-            || _engine.TryGetRunProperty(key.Name, out property))
+        if (Find(key.Name) is { } property)
         {
             RequireSame(key, property);
             value = (T)property.Value!;
@@ -95,12 +96,12 @@ public sealed class FLContext
     public void Set<T>(FLContextKey<T> key, T value)
     {
         ArgumentNullException.ThrowIfNull(key);
-        if ((_own is not null && _own.TryGetValue(key.Name, out var existing))
-            || _engine.TryGetRunProperty(key.Name, out existing)) RequireSame(key, existing);
+        if (Find(key.Name) is { } existing) RequireSame(key, existing);
         if (key.Visibility == Visibility.Public) PublicValue.From(value);
-        var property = new ContextProperty(typeof(T), value, key.Visibility, key.Lifetime);
+        var property = new ContextProperty(key.Name, typeof(T), value, key.Visibility, key.Lifetime);
         if (key.Lifetime == Lifetime.Run) _engine.SetRunProperty(key.Name, property);
-        else (_own ??= new(StringComparer.Ordinal))[key.Name] = property;
+        else if (IndexOf(key.Name) is >= 0 and var index) _own![index] = property;
+        else (_own ??= []).Add(property);
     }
 
     /// <summary>
@@ -148,9 +149,21 @@ public sealed class FLContext
     {
         var map = _engine.PublicRunProperties();
         if (_own is not null)
-            foreach (var (name, property) in _own)
-                if (property.Visibility == Visibility.Public) (map ??= [])[name] = PublicValue.From(property.Value);
+            foreach (var property in _own)
+                if (property.Visibility == Visibility.Public)
+                    (map ??= [])[property.Name] = PublicValue.From(property.Value);
         return map;
+    }
+
+    private ContextProperty? Find(string name) =>
+        IndexOf(name) is >= 0 and var index ? _own![index] : _engine.TryGetRunProperty(name, out var property)
+        ? property : null;
+
+    private int IndexOf(string name)
+    {
+        for (var i = 0; i < _own?.Count; i++)
+            if (_own[i].Name == name) return i;
+        return -1;
     }
 
     private static void RequireSame<T>(FLContextKey<T> key, ContextProperty existing)
@@ -172,4 +185,4 @@ public sealed class FLContext
 }
 
 /// <summary>A context property as it is kept.</summary>
-internal sealed record ContextProperty(Type Type, object? Value, Visibility Visibility, Lifetime Lifetime);
+internal sealed record ContextProperty(string Name, Type Type, object? Value, Visibility Visibility, Lifetime Lifetime);

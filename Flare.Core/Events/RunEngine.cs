@@ -145,8 +145,9 @@ internal sealed class RunEngine
 
     private void Dispatch(string eventType, FLContext context)
     {
-        foreach (var component in Components)
+        for (var i = 0; i < Components.Count; i++)
         {
+            var component = Components[i];
             try
             {
                 component.HandleEvent(eventType, context);

@@ -55,12 +55,15 @@ public sealed partial class Dxo
     /// <summary>
     /// Takes the memory that was handed over with any of the tensors; false where it was taken before.
     /// </summary>
-    internal bool TryClaimMemory() => AllTensors().All(t => t.TryClaim());
+    internal bool TryClaimMemory() => Kind == DataKind.Collection
+        ? AllTensors().All(t => t.TryClaim())
+        : _tensors?.TryClaim() != false;
 
     /// <summary>Gives the memory back that was handed over with any of the tensors.</summary>
     internal void ReleaseMemory()
     {
-        foreach (var tensors in AllTensors()) tensors.ReleaseIfHandedOver();
+        if (Kind != DataKind.Collection) _tensors?.ReleaseIfHandedOver();
+        else foreach (var tensors in AllTensors()) tensors.ReleaseIfHandedOver();
     }
 
     // Members are not looked at as DXOs: a malformed one must not keep the memory of the others.

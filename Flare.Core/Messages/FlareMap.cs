@@ -23,11 +23,15 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
     public FlareMap() => _items = [];
 
     /// <summary>Creates a writable copy; nested maps and tensors are shared.</summary>
-    public FlareMap(FlareMap source)
+    public FlareMap(FlareMap source) : this(source, 0) { }
+
+    /// <summary>Creates a writable copy with room for more names.</summary>
+    internal FlareMap(FlareMap source, int room)
     {
         ArgumentNullException.ThrowIfNull(source);
-        _items = source._items.AsSpan(0, source.Count).ToArray();
-        Count = _items.Length;
+        _items = source.Count + room == 0 ? [] : new KeyValuePair<string, FlareValue>[source.Count + room];
+        source._items.AsSpan(0, source.Count).CopyTo(_items);
+        Count = source.Count;
         if (source._index is not null) _index = new(source._index, StringComparer.Ordinal);
     }
 
@@ -94,6 +98,7 @@ public sealed class FlareMap : IReadOnlyCollection<KeyValuePair<string, FlareVal
     /// </summary>
     internal string? FirstNonFiniteTensor()
     {
+        if (Count == 0 || _frozenSize is { HasTensors: false }) return null;
         foreach (var (path, tensors) in Tensors())
             if (tensors.FirstNonFiniteTensor() is { } name) return $"{path}/{name}";
         return null;

@@ -36,6 +36,7 @@ internal static class MessageWalk
     public const int MaxDepth = 64;
 
     private const int ValueBytes = 24;
+    private const int MostCounted = 64;
 
     /// <summary>
     /// Makes all that it holds read-only, and measures it; nothing is frozen where it nests too deep.
@@ -44,8 +45,29 @@ internal static class MessageWalk
     public static void Freeze(IContainer container)
     {
         if (container.FrozenSize is not null) return;
-        Measure(container);
+        RequireDepth(container);
         Visit(container, 1, null);
+    }
+
+    /// <summary>Refuses what nests too deep.</summary>
+    /// <exception cref="FlareException">It nests too deep, or holds itself.</exception>
+    public static void RequireDepth(IContainer container)
+    {
+        var left = MostCounted;
+        if (HeightOf(container, 1, ref left) > MaxDepth) Measure(container);
+    }
+
+    // How many maps and lists lie within each other, where there are but a few to look at, as in most messages; more
+    // than MaxDepth where that is so or where there are more: then they have to be told apart to be looked at.
+    private static int HeightOf(IContainer container, int depth, ref int left)
+    {
+        if (container.FrozenSize is { } size) return size.Height + depth - 1 > MaxDepth ? MaxDepth + 1 : size.Height;
+        if (--left < 0 || depth > MaxDepth) return MaxDepth + 1;
+        var height = 0;
+        for (var i = 0; i < container.Count && height <= MaxDepth; i++)
+            if (container.ValueAt(i).AsContainer() is { } inner)
+                height = Math.Max(height, HeightOf(inner, depth + 1, ref left));
+        return height + 1;
     }
 
     /// <summary>Measures without freezing.</summary>

@@ -121,6 +121,9 @@ public sealed class Shareable
     /// <summary>A message with the same headers and no body.</summary>
     internal Shareable WithoutBody() => new([], Headers);
 
+    // For what the runtime sets on each message.
+    private const int RoomForHeaders = 6;
+
     /// <summary>A message with the same body and writable copies of the headers.</summary>
-    public Shareable WithOwnHeaders() => new(Body, new FlareMap(Headers));
+    public Shareable WithOwnHeaders() => new(Body, new FlareMap(Headers, RoomForHeaders));
 }

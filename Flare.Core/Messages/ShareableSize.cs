@@ -13,8 +13,8 @@ internal static class ShareableSize
     /// <exception cref="FlareException">It does.</exception>
     public static void RequireDepth(this Shareable message)
     {
-        MessageWalk.Measure(message.Body);
-        MessageWalk.Measure(message.Headers);
+        MessageWalk.RequireDepth(message.Body);
+        MessageWalk.RequireDepth(message.Headers);
     }
 
     // Both saturate at the largest number, and so does their sum.

@@ -65,8 +65,13 @@ internal sealed class FairGate<TTask, THolder>(
             foreach (var holder in _holders.ToArray()) Release(holder);
     }
 
-    private bool HasRoomFor(TTask task) =>
-        _holders.Count < capacity || _holders.All(h => !taskOf(h).Equals(task) && isParked(h));
+    private bool HasRoomFor(TTask task)
+    {
+        if (_holders.Count < capacity) return true;
+        foreach (var holder in _holders)
+            if (taskOf(holder).Equals(task) || !isParked(holder)) return false;
+        return true;
+    }
 
     private void GrantNext()
     {
@@ -74,12 +79,19 @@ internal sealed class FairGate<TTask, THolder>(
         {
             if (_holders.Count >= capacity)
             {
-                // By task, of which there are few: ten thousand sites of one may wait.
-                if (_waitingTasks.Keys.FirstOrDefault(HasRoomFor) is not { } task) return;
+                if (FirstWithRoom() is not { } task) return;
                 while (!taskOf(next.Value).Equals(task)) next = next.Next!;
             }
             Grant(next.Value);
         }
+    }
+
+    // By task, of which there are few: ten thousand sites of one may wait.
+    private TTask? FirstWithRoom()
+    {
+        foreach (var task in _waitingTasks.Keys)
+            if (HasRoomFor(task)) return task;
+        return null;
     }
 
     private void Grant(THolder holder)

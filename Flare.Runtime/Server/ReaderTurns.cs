@@ -11,28 +11,35 @@ internal sealed class ReaderTurns(SynchronizationContext loop)
     private TaskCompletionSource? _wanted;
 
     /// <summary>The reader asks for the next report; from any thread.</summary>
-    public void Ask() => loop.Post(static self => ((ReaderTurns)self!).Asked(), this);
+    public void Ask()
+    {
+        // The increment is a full fence, as is the loop's: one of both sees what the other has written.
+        Interlocked.Increment(ref _asked);
+        if (Volatile.Read(ref _wanted) is not null) loop.Post(static self => ((ReaderTurns)self!).Asked(), this);
+    }
 
     /// <summary>A report was put into the reader's queue.</summary>
     public void Told() => _told++;
 
     /// <summary>Whether the reader waits for a report that is not there yet.</summary>
-    public bool IsWanted => _asked > _told;
+    public bool IsWanted => Volatile.Read(ref _asked) > _told;
 
     /// <summary>Completes when the reader waits for a report.</summary>
     /// <exception cref="OperationCanceledException">One of the tokens was cancelled.</exception>
     public async Task WantedAsync(CancellationToken job, CancellationToken call)
     {
         if (IsWanted) return;
-        var wanted = _wanted = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        var wanted = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Interlocked.Exchange(ref _wanted, wanted);
+        Asked(); // who asked just now may have seen nobody wait
         using (job.Register(() => wanted.TrySetCanceled(job)))
         using (call.Register(() => wanted.TrySetCanceled(call)))
             await wanted.Task;
+        _wanted = null;
     }
 
     private void Asked()
     {
-        _asked++;
         if (IsWanted) _wanted?.TrySetResult();
     }
 }

@@ -67,6 +67,16 @@ public sealed partial class SiteRuntime
     {
         var keep = _options.Link.IsReliable ? 0 : 32;
         if (_tasks.Count <= keep * 2) return;
+        if (keep == 0)
+        {
+            foreach (var (number, task) in _tasks)
+            {
+                if (task.State != SiteTaskState.Done) continue;
+                task.Dispose();
+                _tasks.Remove(number); // which a walk over a dictionary stands
+            }
+            return;
+        }
         foreach (var number in _tasks.Where(t => t.Value.State == SiteTaskState.Done).Select(t => t.Key).Order()
             .SkipLast(keep).ToArray())
         {

@@ -22,7 +22,7 @@ public static class TestContexts
         TimeProvider? time = null, ILogger? logger = null, IReadOnlyList<FLComponent>? components = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(site);
-        return New(site, "server", task, round, seed, peerProperties, time, logger, components);
+        return New(site, FLContext.Server, task, round, seed, peerProperties, time, logger, components);
     }
 
     /// <summary>The context of a site's answer, or of a task for it, at the server.</summary>
@@ -39,7 +39,7 @@ public static class TestContexts
         TimeProvider? time = null, ILogger? logger = null, IReadOnlyList<FLComponent>? components = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(site);
-        return New("server", site, task, round, seed, peerProperties, time, logger, components);
+        return New(FLContext.Server, site, task, round, seed, peerProperties, time, logger, components);
     }
 
     private static FLContext New(

@@ -10,6 +10,9 @@ namespace Flare;
 /// </summary>
 public sealed class FLContext
 {
+    /// <summary>The <see cref="Identity"/> of the server, which no site may bear.</summary>
+    public const string Server = "server";
+
     private readonly RunEngine _engine;
 
     // A handful as a rule, and contexts are made by the dozen in a round: a list that is scanned, without an index.
@@ -46,8 +49,13 @@ public sealed class FLContext
     /// <summary>The clock of the run.</summary>
     public TimeProvider Time => _engine.Time;
 
-    /// <summary>Where to log.</summary>
-    public ILogger Logger => _engine.Logger;
+    /// <summary>Where to log; the lines are in a scope of <see cref="LogScopes"/> with what the context is about, as
+    /// are those that executors, filters and components write with other loggers of the job's factory.</summary>
+    public ILogger Logger => Scoped;
+
+    internal ScopedLogger Scoped => _engine.Scoped.With(
+        _engine.IsServer ? Peer : null, TaskName,
+        Token?.Round ?? Find(ContextKeys.CurrentRound.Name)?.Value as int? ?? 0);
 
     /// <summary>Runs heavy arithmetic; the deterministic rig replaces it.</summary>
     public ComputeScheduler Compute => _engine.Compute;

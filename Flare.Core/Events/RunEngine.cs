@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Flare;
 
@@ -13,13 +14,22 @@ internal sealed class RunEngine
     private readonly Lock _gate = new();
     private readonly Lock _dispatch = new();
     private readonly ConcurrentQueue<(string EventType, FLContext Context)> _announced = new();
+    private readonly ILogger _sink = NullLogger.Instance;
+    private ScopedLogger? _logger;
     private int _panicked;
 
     public required string Identity { get; init; }
     public required string JobId { get; init; }
     public required ulong Seed { get; init; }
     public required TimeProvider Time { get; init; }
-    public required ILogger Logger { get; init; }
+
+    /// <summary>Where to log; what is read is in the scope of the job and, at a site, the site.</summary>
+    public required ILogger Logger { get => Scoped; init => _sink = value; }
+
+    public ScopedLogger Scoped => _logger ??= ScopedLogger.Of(_sink, JobId, IsServer ? null : Identity);
+
+    public bool IsServer => Identity == FLContext.Server;
+
     public required ComputeScheduler Compute { get; init; }
     public required IReadOnlyList<FLComponent> Components { get; init; }
 
@@ -145,6 +155,8 @@ internal sealed class RunEngine
 
     private void Dispatch(string eventType, FLContext context)
     {
+        if (Components.Count == 0) return;
+        using var scope = context.Scoped.Enter();
         for (var i = 0; i < Components.Count; i++)
         {
             var component = Components[i];

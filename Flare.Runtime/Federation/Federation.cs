@@ -168,7 +168,7 @@ public sealed class Federation : IAsyncDisposable
         var busy = _atWork.ToDictionary(s => s.Name, s => s.IdleAsync());
         foreach (var site in _sites)
             if (busy.TryGetValue(site.Name, out var idle) && !idle.IsCompleted)
-                _ = SiteFactory.DisposeOnceIdleAsync(site, idle, _logger);
+                _ = SiteFactory.DisposeOnceIdleAsync(site, idle, _logger, _settings.JobId);
         await Disposal.DisposeAllAsync(
         [
             .. _settings.Owned,

@@ -56,7 +56,7 @@ public sealed class FederationBuilder : JobBuilder<FederationBuilder>
     private FederationBuilder Add(string name, Func<SiteInfo, Executor>? executor)
     {
         SiteName.Check(name, nameof(name));
-        if (name == "server" || !_names.Add(name))
+        if (name == FLContext.Server || !_names.Add(name))
             throw new ArgumentException($"The name '{name}' is taken; every site has a name of its own.", nameof(name));
         _sites.Add((new SiteInfo(_sites.Count, name), executor));
         return this;

@@ -13,7 +13,12 @@ internal sealed record JobSettings
     public TimeProvider Time { get; init; } = TimeProvider.System;
     public Dictionary<Type, (object Feature, bool Owned)> Features { get; init; } = [];
 
-    public ILogger CreateLogger() => new GuardedLogger(LoggerFactory.CreateLogger("Flare"));
+    /// <summary>The job's logger: held off from the run, and in a scope with the job's id.</summary>
+    public ILogger CreateLogger()
+    {
+        var logger = LoggerFactory.CreateLogger("Flare");
+        return logger is NullLogger ? logger : ScopedLogger.Of(new GuardedLogger(logger), JobId);
+    }
 
     /// <summary>The features to dispose of.</summary>
     public IEnumerable<object> Owned => Features.Values.Where(f => f.Owned).Select(f => f.Feature);

@@ -33,7 +33,7 @@ public sealed class ServerBuilder : JobBuilder<ServerBuilder>
         foreach (var name in names)
         {
             SiteName.Check(name, nameof(names));
-            if (name == "server" || _sites.Contains(name, StringComparer.Ordinal))
+            if (name == FLContext.Server || _sites.Contains(name, StringComparer.Ordinal))
                 throw new ArgumentException(
                     $"The name '{name}' is taken; every site has a name of its own.", nameof(names));
             _sites.Add(name);

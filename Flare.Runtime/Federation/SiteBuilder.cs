@@ -23,7 +23,8 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
     public SiteBuilder(string name)
     {
         SiteName.Check(name, nameof(name));
-        if (name == "server") throw new ArgumentException("The name 'server' is the server's own.", nameof(name));
+        if (name == FLContext.Server)
+            throw new ArgumentException($"The name '{name}' is the server's own.", nameof(name));
         _info = new(0, name);
     }
 

@@ -55,7 +55,8 @@ internal static class SiteFactory
     }
 
     /// <summary>Disposes of what a site is made of once its executor, which ignored its abort, has stopped.</summary>
-    public static async Task DisposeOnceIdleAsync(SiteDefinition site, Task idle, ILogger logger)
+    public static async Task DisposeOnceIdleAsync(
+        SiteDefinition site, Task idle, ILogger logger, string job)
     {
         try
         {
@@ -65,7 +66,7 @@ internal static class SiteFactory
         catch (Exception e)
         {
             // Nobody waits for it any more: the log is what is left to say so.
-            Log.DisposalFailed(logger, e, site.Name);
+            Log.DisposalFailed(ScopedLogger.Of(logger, job, site.Name), e, site.Name);
         }
     }
 

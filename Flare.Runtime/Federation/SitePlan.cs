@@ -63,7 +63,7 @@ public sealed class SitePlan : IAsyncDisposable
         if (_isDisposed) return;
         _isDisposed = true;
         var idle = _site?.IdleAsync() ?? Task.CompletedTask;
-        if (!idle.IsCompleted) _ = SiteFactory.DisposeOnceIdleAsync(_definition, idle, _logger);
+        if (!idle.IsCompleted) _ = SiteFactory.DisposeOnceIdleAsync(_definition, idle, _logger, _settings.JobId);
         await Disposal.DisposeAllAsync([.. _settings.Owned, .. idle.IsCompleted ? _definition.Components : []]);
     }
 }

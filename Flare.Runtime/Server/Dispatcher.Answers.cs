@@ -63,6 +63,7 @@ internal sealed partial class Dispatcher
     {
         var context = new FLContext(
             life.Engine, assignment.Site, assignment.Task.Name, assignment.Token, message.PeerProperties);
+        using var scope = context.Scoped.Enter();
         context.Set(ContextKeys.Message, message);
         var verdict = await admission.ExamineAsync(assignment, message, context, Reject);
         if (assignment.IsFinal)

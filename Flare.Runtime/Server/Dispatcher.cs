@@ -158,6 +158,7 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
     {
         var task = assignment.Task;
         var context = new FLContext(life.Engine, assignment.Site, task.Name, assignment.Token);
+        using var scope = context.Scoped.Enter();
         var message = task.Data;
         context.Set(ContextKeys.Message, message);
         if (task.Name == TaskNames.Train) life.Engine.Announce(EventTypes.BeforeTrainTask, context);
@@ -253,7 +254,8 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
         if (before == SiteStatus.Pending && status != SiteStatus.Accepted
             && assignment.Run is { IsStanding: true, IsComplete: false })
             life.After(life.Limits.RetryInterval, () => AssignAgain(assignment));
-        var (logger, task) = (life.Options.Logger, assignment.Task);
+        var task = assignment.Task;
+        var logger = life.Logger.With(assignment.Site, task.Name, task.Round);
         if (status == SiteStatus.Rejected)
             Log.ContributionRefused(logger, assignment.Site, task.Name, task.Round, reason ?? "");
         else if (status == SiteStatus.Failed)
@@ -287,7 +289,7 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
                 .Select(a => a.Session.Connected ? a.Site : $"{a.Site} (not there)")];
         if (missing.Length > 0)
             Log.TaskWaits(
-                life.Options.Logger, run.Task.Name, run.Task.Round, run.AcceptedCount, run.Assignments.Count,
+                life.Logger.With(task: run.Task.Name, round: run.Task.Round), run.Task.Name, run.Task.Round, run.AcceptedCount, run.Assignments.Count,
                 PlainText.Some(missing, 5), (long)life.Time.GetElapsedTime(run.StartedAt).TotalSeconds);
         RemindOf(run);
     });

@@ -9,6 +9,7 @@ internal sealed class JobContext(
     ControllerContext
 {
     private bool _ended;
+    private int _round; // of the task last sent
 
     public override string JobId => life.Options.JobId;
 
@@ -32,7 +33,7 @@ internal sealed class JobContext(
 
     public override ComputeScheduler Compute => life.Options.Compute;
 
-    public override ILogger Logger => life.Options.Logger;
+    public override ILogger Logger => life.Logger.With(round: _round);
 
     public override int MaxConcurrentUploads => life.Limits.MaxConcurrentUploads;
 
@@ -59,6 +60,7 @@ internal sealed class JobContext(
             throw new ArgumentException(
                 $"Task '{task.Name}' needs {minimum} responses, and has {targets.Count} targets. Ask for no more "
                     + $"responses than there are targets.", nameof(options));
+        Note(task);
         return new JobTaskResponses(
             life, tasks, tasks.Start(task, targets, minimum, options.Grace, options.Timeout, controller.Name), abort);
     }
@@ -69,6 +71,7 @@ internal sealed class JobContext(
         RequireUse();
         ArgumentNullException.ThrowIfNull(task);
         NotNegative(timeout, nameof(timeout));
+        Note(task);
         return new JobTaskResponses(
             life, tasks, tasks.Start(
                 task, [.. Sites], 0, TimeSpan.Zero, timeout, controller.Name, standing: true, newcomers: true), abort);
@@ -171,6 +174,11 @@ internal sealed class JobContext(
     /// <summary>The workflow is over.</summary>
     internal void End() => _ended = true;
 
+    private void Note(FlareTask task)
+    {
+        if (task.Round > 0) _round = task.Round;
+    }
+
     private void RequireUse()
     {
         life.RequireLoop();
@@ -184,6 +192,7 @@ internal sealed class JobContext(
         out Task<bool> taken)
     {
         RequireUse();
+        Note(task);
         var run = tasks.Start(task, [target], 1, TimeSpan.Zero, null, controller.Name);
         taken = run.Assignments[0].TakenAsync;
         _ = WatchAsync(run, assignmentTimeout, timeout);

@@ -11,6 +11,10 @@ internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDis
 
     public JobServerOptions Options => options;
     public RunEngine Engine => engine;
+
+    /// <summary>Where to log, in the scope of the job.</summary>
+    public ScopedLogger Logger => engine.Scoped;
+
     public RuntimeLimits Limits => options.Limits;
     public TimeProvider Time => options.Time;
 
@@ -105,7 +109,7 @@ internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDis
         }
         catch (AggregateException e)
         {
-            Log.AbortHandlerFailed(options.Logger, e, engine.Identity, "of the job");
+            Log.AbortHandlerFailed(Logger, e, engine.Identity, "of the job");
         }
     }
 }

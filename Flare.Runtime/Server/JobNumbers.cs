@@ -16,15 +16,16 @@ internal sealed class JobNumbers
     }
 
     /// <summary>The job has ended.</summary>
-    public void LogEnd(JobServerOptions options, Exception? failure, TimeSpan elapsed)
+    public void LogEnd(JobLife life, Exception? failure, TimeSpan elapsed)
     {
+        var (logger, job) = (life.Logger, life.Options.JobId);
         var outcomes = string.Join(
             ", ", _outcomes.Select(o => $"{o.Value.ToString(CultureInfo.InvariantCulture)} {o.Key}"));
         var time = string.Create(
             CultureInfo.InvariantCulture, $"{_rounds} rounds committed in {elapsed.TotalSeconds:F1} s");
         var numbers = $"{time}, {(outcomes.Length > 0 ? $"contributions: {outcomes}" : "no contributions")}";
-        if (failure is null) Log.JobDone(options.Logger, options.JobId, numbers);
-        else if (failure is OperationCanceledException) Log.JobAborted(options.Logger, options.JobId, numbers);
-        else Log.JobFailed(options.Logger, options.JobId, numbers, failure.Message);
+        if (failure is null) Log.JobDone(logger, job, numbers);
+        else if (failure is OperationCanceledException) Log.JobAborted(logger, job, numbers);
+        else Log.JobFailed(logger, job, numbers, failure.Message);
     }
 }

@@ -32,7 +32,7 @@ public sealed class JobServer : IDisposable
         var own = options.Controllers.SelectMany(c => c.Components.Prepend(c));
         var engine = new RunEngine
         {
-            Identity = "server",
+            Identity = FLContext.Server,
             JobId = options.JobId,
             Seed = options.Seed,
             Time = options.Time,
@@ -48,7 +48,7 @@ public sealed class JobServer : IDisposable
         _tasks = new Dispatcher(_life, _sites, new Admission(_life), _rounds);
         _workflows = new WorkflowRunner(_life, _sites, _tasks, _rounds);
         engine.SendFederatedOn(options.Loop, _events.Send);
-        engine.StopJob = reason => _life.Stop("server", reason);
+        engine.StopJob = reason => _life.Stop(FLContext.Server, reason);
         foreach (var site in options.Sites) _sites.Add(site);
     }
 
@@ -102,6 +102,7 @@ public sealed class JobServer : IDisposable
     /// </param>
     public async Task RunAsync(CancellationToken abort)
     {
+        using var scope = _life.Logger.Enter(); // workflows run within it, and all that they use
         if (abort.IsCancellationRequested) _life.Cancel();
         using var registration = abort.Register(() => _options.Loop.Post(_ => _life.Cancel(), null));
         // Tasks that the workflow sent without its token, too.
@@ -117,7 +118,7 @@ public sealed class JobServer : IDisposable
             _options.Link.Start(Receive);
             await _rounds.OpenAsync();
             Log.JobStarts(
-                _options.Logger, _options.JobId, Epoch, _options.Seed, _sites.Count,
+                _life.Logger, _options.JobId, Epoch, _options.Seed, _sites.Count,
                 _options.Limits.MaxConcurrentUploads);
             BeginReceiving();
             started = true;
@@ -149,7 +150,7 @@ public sealed class JobServer : IDisposable
             failure ??= e; // whoever reads the reports would wait for ever otherwise
         }
         failure ??= _life.Panic ?? _life.Fault;
-        _rounds.Numbers.LogEnd(_options, failure, _options.Time.GetElapsedTime(begin));
+        _rounds.Numbers.LogEnd(_life, failure, _options.Time.GetElapsedTime(begin));
         _rounds.EndReports(failure);
     }
 

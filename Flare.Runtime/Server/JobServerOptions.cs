@@ -76,7 +76,7 @@ public sealed record JobServerOptions
         foreach (var error in Missing()) yield return error;
         foreach (var error in Limits?.Validate() ?? []) yield return error;
         foreach (var site in Sites ?? [])
-            if (site == "server") yield return $"a site is named '{site}', which is the server's own name";
+            if (site == FLContext.Server) yield return $"a site is named '{site}', which is the server's own name";
             else if (SiteName.Fault(site) is { } wrong) yield return $"{nameof(Sites)}: {wrong}";
         foreach (var twice in (Sites ?? []).GroupBy(s => s, StringComparer.Ordinal).Where(g => g.Count() > 1))
             yield return $"{nameof(Sites)} names '{twice.Key}' twice";

@@ -6,8 +6,9 @@ internal static class ResumeCheck
     /// <summary>Compares what the journal holds with what this start asks for, before anything of it becomes
     /// final.</summary>
     /// <exception cref="FlareException">The journal has more rounds than were asked for.</exception>
-    public static void Run(JobServerOptions options, JournalRecovery recovered)
+    public static void Run(JobLife life, JournalRecovery recovered)
     {
+        var options = life.Options;
         var last = recovered.LastRound ?? 0;
         var rounds = recovered.Reports.GroupBy(r => r.Workflow).ToDictionary(g => g.Key, g => g.Max(r => r.Round));
         var asked = options.Controllers;
@@ -17,17 +18,16 @@ internal static class ResumeCheck
             var has = rounds.GetValueOrDefault(i);
             if (asked[i].PlannedRounds > has)
                 Log.ResumeWarning(
-                    options.Logger,
+                    life.Logger,
                     $"{asked[i].PlannedRounds} rounds of {asked[i].Name} were asked for, and nothing of them will be " +
                     $"trained: in its journal, job {options.JobId} has completed that workflow with {has} rounds. "
                         + $"What is " +
                     "complete stays so; for more rounds begin another job with this one's model, in an empty folder.");
         }
-        if (recovered.IsCompleted) Log.JobIsComplete(options.Logger, options.JobId, recovered.Reports.Count);
+        if (recovered.IsCompleted) Log.JobIsComplete(life.Logger, options.JobId, recovered.Reports.Count);
         else if (recovered.Workflow < asked.Count)
             Log.JobResumes(
-                options.Logger, options.JobId, last, asked[recovered.Workflow].Name, recovered.Workflow
-                + 1, asked.Count);
+                life.Logger, options.JobId, last, asked[recovered.Workflow].Name, recovered.Workflow + 1, asked.Count);
     }
 
     private static void RequireRoundsToCome(JobServerOptions options, JournalRecovery recovered)

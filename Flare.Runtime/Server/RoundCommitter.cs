@@ -78,7 +78,7 @@ internal sealed class RoundCommitter(JobLife life)
     public async Task CompleteWorkflowAsync()
     {
         var name = life.Options.Controllers[Workflow].Name;
-        if (LastRound == 0) Log.NothingCommitted(life.Options.Logger, name);
+        if (LastRound == 0) Log.NothingCommitted(life.Logger, name);
         if (_journal is not null)
             await _storage.AnswerAsync(_journal.CompleteWorkflowAsync(Workflow), $"the completion of workflow {name}");
         Workflow++;
@@ -119,7 +119,7 @@ internal sealed class RoundCommitter(JobLife life)
         if (life.Options.Journal is null) return;
         _journal = await _storage.OpenAsync(OpenJournalAsync(life.Options.Journal));
         life.Epoch = checked((int)_journal.Epoch);
-        foreach (var warning in _journal.Warnings) Log.JournalWarning(life.Options.Logger, warning);
+        foreach (var warning in _journal.Warnings) Log.JournalWarning(life.Logger, warning);
         if (_journal.Recovered is not { } recovered) return;
         IsJobComplete = recovered.IsCompleted;
         Workflow = recovered.Workflow;
@@ -130,7 +130,7 @@ internal sealed class RoundCommitter(JobLife life)
                 State.Tensors[name[StatePrefix.Length..]] = tensors;
         State.Values = new FlareMap(recovered.Values);
         CommittedState = new RunState(State);
-        ResumeCheck.Run(life.Options, recovered);
+        ResumeCheck.Run(life, recovered);
         for (var i = 0; i < recovered.Reports.Count; i++)
         {
             var (workflow, _, map) = recovered.Reports[i];
@@ -194,7 +194,8 @@ internal sealed class RoundCommitter(JobLife life)
         _started = life.Time.GetTimestamp();
         life.Engine.Fire(EventTypes.AfterLearnablePersist, context);
         Announce(report);
-        Log.RoundCommitted(life.Options.Logger, round, report.Accepted, report.Targets, report.Elapsed.TotalSeconds);
+        Log.RoundCommitted(
+            life.Logger.With(round: round), round, report.Accepted, report.Targets, report.Elapsed.TotalSeconds);
         life.Engine.Fire(EventTypes.RoundDone, context);
         return report;
     }
@@ -223,7 +224,7 @@ internal sealed class RoundCommitter(JobLife life)
         void Remind()
         {
             Log.ReaderIsAway(
-                life.Options.Logger, round, life.Options.JobId, life.Time.GetElapsedTime(since).TotalSeconds);
+                life.Logger.With(round: round), round, life.Options.JobId, life.Time.GetElapsedTime(since).TotalSeconds);
             reminder = life.After(life.Limits.ReminderInterval, Remind);
         }
     }

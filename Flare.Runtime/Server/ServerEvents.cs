@@ -9,7 +9,8 @@ internal sealed class ServerEvents(JobLife life, SiteRegistry sites)
         {
             if (!session.Events.HasRoom)
             {
-                Log.EventDropped(life.Options.Logger, session.Name, type, life.Limits.MaxPendingEvents);
+                Log.EventDropped(
+                    life.Logger.With(session.Name), session.Name, type, life.Limits.MaxPendingEvents);
                 continue;
             }
             var e = session.Events.Add(type, data);

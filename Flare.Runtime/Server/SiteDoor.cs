@@ -56,7 +56,10 @@ internal sealed class SiteDoor(JobLife life)
     {
         if (_refused.Count == Remembered) _refused.Clear();
         if (_refused.Add((hello.Site, hello.Incarnation, hello.Process)))
-            Log.SiteRefused(life.Options.Logger, PlainText.Of(hello.Site, 200), hello.Incarnation, reason + hint);
+        {
+            var site = PlainText.Of(hello.Site, 200);
+            Log.SiteRefused(life.Logger.With(site), site, hello.Incarnation, reason + hint);
+        }
         life.Say(hello.Site, new ServerRefusal(life.Epoch, hello.Incarnation, hello.Process, reason));
         return false;
     }

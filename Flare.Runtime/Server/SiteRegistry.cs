@@ -79,7 +79,7 @@ internal sealed class SiteRegistry(JobLife life)
         {
             (session.Incarnation, session.Process) = (hello.Incarnation, hello.Process);
             session.Events.Restart();
-            Log.SiteJoined(life.Options.Logger, hello.Site, hello.Incarnation);
+            Log.SiteJoined(life.Logger.With(hello.Site), hello.Site, hello.Incarnation);
         }
         life.Say(hello.Site, new ServerWelcome(life.Epoch));
         return session;
@@ -91,7 +91,7 @@ internal sealed class SiteRegistry(JobLife life)
     public void Lose(SiteSession session)
     {
         (session.Connected, session.IsInherited) = (false, false);
-        Log.SiteLost(life.Options.Logger, session.Name, life.Limits.SiteLease.TotalSeconds);
+        Log.SiteLost(life.Logger.With(session.Name), session.Name, life.Limits.SiteLease.TotalSeconds);
         CheckDrained();
     }
 
@@ -124,7 +124,7 @@ internal sealed class SiteRegistry(JobLife life)
         using (life.After(life.Limits.DrainTimeout, () => _drained.TrySetResult())) await _drained.Task;
         var silent = All.Count(s => s.IsAwaited);
         if (silent > 0)
-            Log.DrainIncomplete(life.Options.Logger, silent, life.Options.JobId, life.Limits.DrainTimeout.TotalSeconds);
+            Log.DrainIncomplete(life.Logger, silent, life.Options.JobId, life.Limits.DrainTimeout.TotalSeconds);
     }
 
     /// <summary>Waits no longer, as after a crash.</summary>

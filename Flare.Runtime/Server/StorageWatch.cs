@@ -34,14 +34,14 @@ internal sealed class StorageWatch(JobLife life)
             $"The job was told to end, and its journal's storage did not answer within {words}: {what} was not waited "
             +
             "for any longer. Whether it has happened shows when the job is resumed. Check the disk or the network.";
-        Log.JournalWarning(life.Options.Logger, words);
+        Log.JournalWarning(life.Logger, words);
         throw new OperationCanceledException(words, new FlareException(ErrorIds.Journal, words), life.Abort);
 
         void BeginGrace() => patience = new(life.Options.Loop, life.Time, grace, () => over.TrySetResult());
 
         void Remind()
         {
-            Log.StorageIsSilent(life.Options.Logger, life.Options.JobId, life.Time.GetElapsedTime(since).TotalSeconds,
+            Log.StorageIsSilent(life.Logger, life.Options.JobId, life.Time.GetElapsedTime(since).TotalSeconds,
                 what);
             reminder = new(life.Options.Loop, life.Time, life.Limits.ReminderInterval, Remind);
         }
@@ -101,7 +101,7 @@ internal sealed class StorageWatch(JobLife life)
         catch (Exception e)
         {
             Log.JournalWarning(
-                life.Options.Logger,
+                life.Logger,
                 $"The journal of job {life.Options.JobId}, which was given up, could not be closed: {e.Message}");
         }
     }

@@ -72,7 +72,7 @@ internal sealed class WorkflowRunner(JobLife life, SiteRegistry sites, Dispatche
                 $"{nameof(ControllerContext.CommitAsync)}.");
         }
         controller.Abandon();
-        Log.WorkflowAbandoned(life.Options.Logger, controller.Name, life.Limits.AbortGrace.TotalSeconds);
+        Log.WorkflowAbandoned(life.Logger, controller.Name, life.Limits.AbortGrace.TotalSeconds);
         throw new OperationCanceledException(life.Abort);
     }
 }

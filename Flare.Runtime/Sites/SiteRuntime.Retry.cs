@@ -41,12 +41,12 @@ public sealed partial class SiteRuntime
     {
         if (!_policy.MayFireEvents && type != EventTypes.FatalSystemError)
         {
-            Log.EventKeptBack(_options.Logger, Name, type);
+            Log.EventKeptBack(_engine.Scoped, Name, type);
             return;
         }
         if (!_events.HasRoom)
         {
-            Log.EventDropped(_options.Logger, Name, type, _options.Limits.MaxPendingEvents);
+            Log.EventDropped(_engine.Scoped, Name, type, _options.Limits.MaxPendingEvents);
             return;
         }
         var e = _events.Add(type, data);
@@ -55,7 +55,7 @@ public sealed partial class SiteRuntime
 
     private void ReceiveEvent(FederatedEvent e)
     {
-        if (_events.TrySee(e)) _engine.AnnounceFederated(e.EventType, e.Data, e.Sequence, "server");
+        if (_events.TrySee(e)) _engine.AnnounceFederated(e.EventType, e.Data, e.Sequence, FLContext.Server);
         Say(new SiteEventReceipt(Name, _options.Incarnation, _epoch, _events.Seen));
     }
 

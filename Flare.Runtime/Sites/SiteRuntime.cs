@@ -97,7 +97,7 @@ public sealed partial class SiteRuntime : IDisposable
         if (_policy.Errors != ErrorDetail.Full)
         {
             var reference = $"{Name}/{_epoch}.panic";
-            Log.SitePanicked(_options.Logger, Name, reference, reason);
+            Log.SitePanicked(_engine.Scoped, Name, reference, reason);
             var error = new ErrorRecord { Type = nameof(FlarePanicException), Message = reason };
             reason = $"a component of {Name} stopped the job: {_policy.Trim(error, reference).Message}";
         }
@@ -228,7 +228,7 @@ public sealed partial class SiteRuntime : IDisposable
     {
         if (Find(receipt.Token) is not { } task || task.State == SiteTaskState.Done) return;
         if (receipt.Refusal is { } refusal)
-            Log.AnswerRefused(_options.Logger, Name, task.Name, task.Token.Round, refusal);
+            Log.AnswerRefused(LoggerFor(task), Name, task.Name, task.Token.Round, refusal);
         if (task.State == SiteTaskState.Sent) _worker.Fire(EventTypes.AfterSendTaskResult, task);
         Stop(task);
         Forget();
@@ -246,7 +246,7 @@ public sealed partial class SiteRuntime : IDisposable
         {
             if (!task.StopRequested)
             {
-                Log.TaskCancelled(_options.Logger, Name, task.Name, task.Token.Round, cancel.Reason);
+                Log.TaskCancelled(LoggerFor(task), Name, task.Name, task.Token.Round, cancel.Reason);
                 _worker.Fire(EventTypes.AbortTask, task);
             }
             task.StopRequested = true;
@@ -281,7 +281,7 @@ public sealed partial class SiteRuntime : IDisposable
         catch (AggregateException e)
         {
             // What the executor registered with its token threw; the rest of the site's tasks is told all the same.
-            Log.AbortHandlerFailed(_options.Logger, e, Name, task.Name);
+            Log.AbortHandlerFailed(LoggerFor(task), e, Name, task.Name);
         }
     }
 
@@ -296,18 +296,20 @@ public sealed partial class SiteRuntime : IDisposable
         {
             var error = new FlareException(
                 ErrorIds.SiteRefused, $"The server of job '{_options.JobId}' refuses {Name}: {reason}.");
-            Log.RefusedByServer(_options.Logger, error.Message);
+            Log.RefusedByServer(_engine.Scoped, error.Message);
             _ended.TrySetException(error);
             return;
         }
-        foreach (var (filter, _) in _definition.FiltersNeverCalled()) Log.FilterNeverCalled(_options.Logger, filter);
-        foreach (var name in _definition.UnusedNames()) Log.TaskNameUnused(_options.Logger, name);
+        foreach (var (filter, _) in _definition.FiltersNeverCalled()) Log.FilterNeverCalled(_engine.Scoped, filter);
+        foreach (var name in _definition.UnusedNames()) Log.TaskNameUnused(_engine.Scoped, name);
         _ended.TrySetResult(reason);
         Say(new JobEndReceived(Name, _options.Incarnation));
     }
 
     private void SayHello() => Say(new SiteHello(Name, _options.Incarnation, _process, new HelloTerms(
         _options.JobId, _options.Seed, FlareProtocol.Version, _options.LayoutFingerprint, _options.PolicyFingerprint)));
+
+    private ScopedLogger LoggerFor(SiteTask task) => _engine.Scoped.With(task: task.Name, round: task.Token.Round);
 
     private bool IsLarge(Shareable result) => result.ContentBytes() > _options.Limits.SmallResultBytes;
 

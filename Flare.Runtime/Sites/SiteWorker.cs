@@ -10,7 +10,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
     private string _abandonedTask = "";
 
     public void Fire(string eventType, SiteTask? task = null) =>
-        engine.Announce(eventType, task is null ? new FLContext(engine, "server") : NewContext(task));
+        engine.Announce(eventType, task is null ? new FLContext(engine, FLContext.Server) : NewContext(task));
 
     /// <summary>
     /// Runs a task. Completes when the executor has answered, or has not stopped in time after it was told to.
@@ -37,7 +37,8 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
         void Abandon()
         {
             if (!done.TrySetResult(Shareable.Reply(ReturnCode.TaskAborted))) return;
-            Log.ExecutorAbandoned(engine.Logger, definition.Name, options.Limits.AbortGrace.TotalSeconds);
+            Log.ExecutorAbandoned(
+                LoggerFor(task), definition.Name, options.Limits.AbortGrace.TotalSeconds);
             (_abandoned, _abandonedTask) = (running, task.Name);
         }
 
@@ -58,7 +59,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
 
     public async Task EndRunAsync(TimeSpan patience, SiteRuntimeOptions options)
     {
-        var context = new FLContext(engine, "server");
+        var context = new FLContext(engine, FLContext.Server);
         engine.Announce(EventTypes.AboutToEndRun, context);
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _ = RunToEndAsync();
@@ -70,6 +71,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
             // An executor that ignores its token still uses what its end would take away.
             if (_abandoned is not { IsCompleted: false }) await options.Compute.RunAsync(async () =>
             {
+                using var scope = engine.Scoped.Enter();
                 foreach (var executor in definition.Executors) await EndAsync(executor);
                 return true;
             });
@@ -94,9 +96,11 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
     /// <summary>Completes when no executor is at work any more, one that was abandoned included.</summary>
     public Task Idle => _abandoned ?? Task.CompletedTask;
 
+    private ScopedLogger LoggerFor(SiteTask task) => engine.Scoped.With(task: task.Name, round: task.Token.Round);
+
     private FLContext NewContext(SiteTask task)
     {
-        var context = new FLContext(engine, "server", task.Name, task.Token, task.Data.PeerProperties);
+        var context = new FLContext(engine, FLContext.Server, task.Name, task.Token, task.Data.PeerProperties);
         context.Set(ContextKeys.Message, task.Result ?? task.Data);
         return context;
     }
@@ -104,6 +108,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
     private async ValueTask<Shareable> ProcessAsync(SiteTask task)
     {
         var context = NewContext(task);
+        using var scope = context.Scoped.Enter();
         definition.Watch.Note(task.Name);
         var abort = task.ExecutorAbort.Token;
         var stage = ReturnCode.TaskDataFilterError;
@@ -166,7 +171,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
         if (result.ReturnCode == ReturnCode.Ok) result = WithoutError(result);
         var reference = Reference(task);
         Log.TaskAnsweredError(
-            engine.Logger, definition.Name, task.Name, task.Token.Round, reference, $"{error.Type}: {error.Message}");
+            LoggerFor(task), definition.Name, task.Name, task.Token.Round, reference, $"{error.Type}: {error.Message}");
         return result.ReturnCode == ReturnCode.Ok
             ? result
             : Shareable.Reply(
@@ -179,13 +184,14 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
     {
         var reference = Reference(task);
         var error = policy.Trim(ErrorRecord.From(exception), reference);
-        Log.TaskThrew(engine.Logger, exception, definition.Name, task.Name, task.Token.Round, code, reference);
+        Log.TaskThrew(
+            LoggerFor(task), exception, definition.Name, task.Name, task.Token.Round, code, reference);
         return Shareable.Reply(code, error);
     }
 
     private Shareable Refused(SiteTask task, string refusal)
     {
-        Log.PolicyRefused(engine.Logger, definition.Name, task.Name, task.Token.Round, refusal);
+        Log.PolicyRefused(LoggerFor(task), definition.Name, task.Name, task.Token.Round, refusal);
         return Shareable.Reply(
             ReturnCode.TaskResultFilterError, $"The policy of {definition.Name} keeps the answer back: {refusal}.");
     }

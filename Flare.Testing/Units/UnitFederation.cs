@@ -25,7 +25,7 @@ public sealed class UnitFederation : ControllerContext
         (_model, Sites) = (model.Freeze(), sites.Length > 0 ? sites : ["site-1", "site-2", "site-3"]);
         Context = new(new RunEngine
         {
-            Identity = "server",
+            Identity = FLContext.Server,
             JobId = JobId,
             Seed = 0,
             Time = Time,

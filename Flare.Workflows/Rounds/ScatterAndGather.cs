@@ -43,6 +43,7 @@ public partial class ScatterAndGather : Controller
 
     private async Task RunRoundAsync(ControllerContext federation, int round, RoundNotes notes, CancellationToken abort)
     {
+        using var scope = LogScopes.Begin(federation, round);
         federation.Context.Set(ContextKeys.CurrentRound, round);
         federation.Fire(EventTypes.RoundStarted);
         var sites = Sampler.Choose(federation, round);
@@ -90,6 +91,7 @@ public partial class ScatterAndGather : Controller
         var answers = federation.BroadcastAsync(CreateTask(federation, round), options, abort);
         await foreach (var contribution in answers)
         {
+            using var scope = LogScopes.Begin(federation, round, contribution);
             federation.Fire(EventTypes.BeforeContributionAccept, contribution);
             foreach (var set in _sets)
             {

@@ -289,7 +289,8 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
                 .Select(a => a.Session.Connected ? a.Site : $"{a.Site} (not there)")];
         if (missing.Length > 0)
             Log.TaskWaits(
-                life.Logger.With(task: run.Task.Name, round: run.Task.Round), run.Task.Name, run.Task.Round, run.AcceptedCount, run.Assignments.Count,
+                life.Logger.With(task: run.Task.Name, round: run.Task.Round), run.Task.Name, run.Task.Round,
+                run.AcceptedCount, run.Assignments.Count,
                 PlainText.Some(missing, 5), (long)life.Time.GetElapsedTime(run.StartedAt).TotalSeconds);
         RemindOf(run);
     });

@@ -224,7 +224,8 @@ internal sealed class RoundCommitter(JobLife life)
         void Remind()
         {
             Log.ReaderIsAway(
-                life.Logger.With(round: round), round, life.Options.JobId, life.Time.GetElapsedTime(since).TotalSeconds);
+                life.Logger.With(round: round), round, life.Options.JobId,
+                life.Time.GetElapsedTime(since).TotalSeconds);
             reminder = life.After(life.Limits.ReminderInterval, Remind);
         }
     }

@@ -15,14 +15,18 @@ public enum Weighting
 /// The weighted mean of the round's contributions, exact: Σ wᵢxᵢ / Σ wᵢ with wᵢ = weight of the site × training steps,
 /// per tensor over the sites that sent it. Contributions are folded as they arrive, several in one pass, so the memory
 /// does not grow with the number of sites. A tensor that is excluded, or that no site sent, keeps its global value.
+/// <para>Its sums merge: a tree of such aggregators makes the model of one, bit by bit, however the contributions are
+/// grouped.</para>
 /// </summary>
-public sealed class ExactAggregator : Aggregator, IDisposable
+public sealed partial class ExactAggregator : Aggregator, IMergeableAggregator, IDisposable
 {
     private readonly List<Contribution> _waiting = [];
     private readonly SortedDictionary<string, DataKind> _kinds = new(StringComparer.Ordinal);
     private DataKind? _kind;
     private ControllerContext? _federation;
     private ExactSum? _mean;
+    private int _round;
+    private bool _isComplete;
 
     // Integers wrap: 5 - 10 is 251 where there are eight bits, and the mean of such differences is no difference of
     // means. Where sites send differences, the mean of these tensors is that of the weights, which a difference and the
@@ -76,12 +80,12 @@ public sealed class ExactAggregator : Aggregator, IDisposable
         _federation = federation;
         DropWaiting();
         _kinds.Clear();
-        _kind = null;
+        (_kind, _merged, _round, _isComplete) = (null, 0, round, false);
         var layout = federation.Model.Layout;
         if (_mean is null || !_mean.Layout.Equals(layout))
         {
             DisposeMeans();
-            _mean = new ExactSum(layout, [.. layout.Select(t => IsExcluded(t) || IsByWeight(t))], federation.Compute);
+            _mean = new ExactSum(layout, ExcludedFromMean(layout), federation.Compute);
             var integers = layout.Where(t => !IsExcluded(t) && IsByWeight(t)).ToArray();
             if (integers.Length > 0) _integers = new ExactSum(new TensorLayout(integers), [], federation.Compute);
         }
@@ -100,15 +104,7 @@ public sealed class ExactAggregator : Aggregator, IDisposable
         if (contribution.Kind != _kind) return;
         // Folding several in one pass reads the accumulators once for all of them; and as many as may wait, if no more
         // come, need no accumulators.
-        if (_waiting.Count >= Math.Min(8, Federation.MaxConcurrentUploads))
-        {
-            await Federation.Compute.RunAsync(() =>
-            {
-                _mean!.Add(Batch());
-                if (IntegerBatch() is { Length: > 0 } integers) _integers!.Add(integers);
-            });
-            DropWaiting();
-        }
+        if (_waiting.Count >= Math.Min(8, Federation.MaxConcurrentUploads)) await FoldWaitingAsync();
         _waiting.Add(contribution.Retain());
         abort.ThrowIfCancellationRequested();
     }
@@ -127,6 +123,7 @@ public sealed class ExactAggregator : Aggregator, IDisposable
             return result;
         });
         DropWaiting();
+        _isComplete = true;
         return model;
     }
 
@@ -140,30 +137,34 @@ public sealed class ExactAggregator : Aggregator, IDisposable
 
     private void DisposeMeans()
     {
-        _mean?.Dispose();
-        _integers?.Dispose();
-        (_mean, _integers) = (null, null);
+        foreach (var sum in new[] { _mean, _integers, _read, _readIntegers }) sum?.Dispose();
+        (_mean, _integers, _read, _readIntegers) = (null, null, null, null);
     }
 
     private bool IsExcluded(TensorSpec tensor) => Exclude?.IsMatch(tensor.Name) == true;
+
+    private bool[] ExcludedFromMean(TensorLayout layout) => [.. layout.Select(t => IsExcluded(t) || IsByWeight(t))];
 
     private static bool IsByWeight(TensorSpec tensor) => tensor.DType != DType.Bool && !tensor.DType.IsFloatingPoint();
 
     private void RequireOneKind()
     {
-        if (_kinds.Values.Distinct().Count() <= 1) return;
+        // What was merged is of the first kind that came.
+        if (_kinds.Values.All(kind => kind == _kind)) return;
         DropWaiting();
         throw new FlareException(ErrorIds.Aggregation,
-            $"The round has no mean: {Named(DataKind.Weights)} sent Weights, and {Named(DataKind.WeightDiff)} sent "
+            $"The round has no mean: {Senders(DataKind.Weights)} sent Weights, and {Senders(DataKind.WeightDiff)} sent "
                 + $"WeightDiff. Have all sites send "
             + $"one of them, or set {nameof(Kind)} (FedAvg.{nameof(Kind)}, or the aggregator's own) to refuse the "
             + $"other.");
+    }
 
-        string Named(DataKind kind)
-        {
-            string[] sites = [.. _kinds.Where(k => k.Value == kind).Select(k => k.Key)];
-            return string.Join(", ", sites.Take(10)) + (sites.Length > 10 ? $" and {sites.Length - 10} more" : "");
-        }
+    private string Senders(DataKind kind)
+    {
+        string[] sites = [.. _kinds.Where(k => k.Value == kind).Select(k => k.Key)];
+        var names = string.Join(", ", sites.Take(10)) + (sites.Length > 10 ? $" and {sites.Length - 10} more" : "");
+        if (kind != _kind || _merged == 0) return names;
+        return (sites.Length > 0 ? names + " and " : "") + $"the sites of merged sums ({_merged})";
     }
 
     /// <summary>
@@ -221,6 +222,17 @@ public sealed class ExactAggregator : Aggregator, IDisposable
     private double WeightOf(Contribution contribution) =>
         SiteWeights.GetValueOrDefault(
             contribution.Site, 1.0) * (Weighting == Weighting.NumSteps ? contribution.NumSteps ?? double.NaN : 1.0);
+
+    private async ValueTask FoldWaitingAsync()
+    {
+        if (_waiting.Count == 0) return;
+        await Federation.Compute.RunAsync(() =>
+        {
+            _mean!.Add(Batch());
+            if (IntegerBatch() is { Length: > 0 } integers) _integers!.Add(integers);
+        });
+        DropWaiting();
+    }
 
     private (StateDict, double)[] Batch() => [.. _waiting.Select(c => (c.Tensors, WeightOf(c)))];
 

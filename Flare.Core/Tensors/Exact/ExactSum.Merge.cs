@@ -34,7 +34,7 @@ public sealed unsafe partial class ExactSum
         RequireWhole();
         other.RequireWhole();
         if (other.Count == 0) return;
-        if ((long)Count + other.Count > MaxAdditions) throw TooMany();
+        if ((long)Count + other.Count > MaxContributions) throw TooMany();
         CountAdditions(TermsOfMerge);
 
         RentSums();

@@ -100,7 +100,7 @@ public sealed unsafe partial class ExactSum
         if (!head.Slice(8, 32).SequenceEqual(Convert.FromHexString(Layout.Fingerprint)))
             throw Refused("it is of another layout than this model's");
         var count = BinaryPrimitives.ReadInt64LittleEndian(head[40..]);
-        if (count is < 0 or > MaxAdditions) throw Refused($"it claims {count} contributions");
+        if (count is < 0 or > MaxContributions) throw Refused($"it claims {count} contributions");
 
         for (var first = 0; first < Layout.Count; first += 8)
         {

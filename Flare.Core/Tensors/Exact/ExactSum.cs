@@ -27,10 +27,11 @@ public sealed unsafe partial class ExactSum : IDisposable
     /// <summary>The largest weight, 2^64.</summary>
     public const double MaxWeight = Weight.Largest;
 
+    /// <summary>The most contributions that a sum takes, 2^28.</summary>
+    public const int MaxContributions = LongAccumulator.MaxAdditions / 4;
+
     // Subsets of tensors that sites may send; one map each is kept, up to this many.
     private const int MaxMaps = 256;
-
-    private const int MaxAdditions = LongAccumulator.MaxAdditions / 4;
 
     private readonly bool[] _averaged;
     private readonly Dictionary<TensorLayout, int[]> _maps = [];
@@ -225,7 +226,7 @@ public sealed unsafe partial class ExactSum : IDisposable
 
     private void CountAdditions(int terms)
     {
-        if ((_additions += terms) > MaxAdditions) throw TooMany();
+        if ((_additions += terms) > MaxContributions) throw TooMany();
     }
 
     private static InvalidOperationException TooMany() =>

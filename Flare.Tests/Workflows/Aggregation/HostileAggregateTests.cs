@@ -144,7 +144,8 @@ public class HostileAggregateTests
         byte[] mixed = [.. one[..^(8 + Integers(one))], .. two[^(8 + Integers(two))..]];
         await AssertRefusedAsync(mixed, "the integers of 2 contributions, and there are 1");
 
-        static int Integers(byte[] bytes) => (int)BinaryPrimitives.ReadInt64LittleEndian(bytes.AsSpan(bytes.Length - 8));
+        static int Integers(byte[] bytes) =>
+            (int)BinaryPrimitives.ReadInt64LittleEndian(bytes.AsSpan(bytes.Length - 8));
     }
 
     [Test]

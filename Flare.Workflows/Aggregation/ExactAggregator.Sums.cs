@@ -3,9 +3,9 @@ using System.Buffers.Binary;
 
 namespace Flare.Workflows;
 
-// What was accepted, as bytes: "FLXA", the version, the fingerprint of the model's layout, the round, what sites sent and
-// what weights are made of, then the written sum of the model and, where it has integers, theirs and its length, which
-// is known last. The sums have one written form, so the whole has.
+// What was accepted, as bytes: "FLXA", the version, the fingerprint of the model's layout, the round, what sites sent
+// and what weights are made of, then the written sum of the model and, where it has integers, theirs and its length,
+// which is known last. The sums have one written form, so the whole has.
 public sealed partial class ExactAggregator
 {
     /// <summary>The version of the written form.</summary>
@@ -55,8 +55,8 @@ public sealed partial class ExactAggregator
     /// </summary>
     /// <param name="sum">The bytes, all of them and no more; only read during the call.</param>
     /// <param name="abort">Ends the call before anything is added.</param>
-    /// <exception cref="FlareException">The bytes are malformed, of another version, round or model, or of contributions
-    /// of another kind than this round's. The sum is as before.</exception>
+    /// <exception cref="FlareException">The bytes are malformed, of another version, round or model, or of
+    /// contributions of another kind than this round's. The sum is as before.</exception>
     /// <exception cref="InvalidOperationException">The round has not begun, or is complete.</exception>
     public async ValueTask MergeSumAsync(ReadOnlySequence<byte> sum, CancellationToken abort)
     {

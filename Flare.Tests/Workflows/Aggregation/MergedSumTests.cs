@@ -105,9 +105,11 @@ public class MergedSumTests
             whole.Begin(Model, round);
             part.Begin(Model, round);
             await whole.AcceptAsync(contributions[0].For(Dxo.ModelSet), default);
-            foreach (var contribution in contributions[1..4]) await part.AcceptAsync(contribution.For(Dxo.ModelSet), default);
+            foreach (var contribution in contributions[1..4])
+                await part.AcceptAsync(contribution.For(Dxo.ModelSet), default);
             await whole.MergeSumAsync(new(await BytesAsync(part)), default);
-            foreach (var contribution in contributions[4..]) await whole.AcceptAsync(contribution.For(Dxo.ModelSet), default);
+            foreach (var contribution in contributions[4..])
+                await whole.AcceptAsync(contribution.For(Dxo.ModelSet), default);
             using var flat = New(Model, round);
             foreach (var contribution in contributions) await flat.AcceptAsync(contribution.For(Dxo.ModelSet), default);
             Assert.That(await BytesAsync(whole), Is.EqualTo(await BytesAsync(flat)), $"round {round}");
@@ -142,7 +144,8 @@ public class MergedSumTests
         foreach (var contribution in weights) await ofWeights.AcceptAsync(contribution.For(Dxo.ModelSet), default);
         var bytes = await BytesAsync(ofWeights);
 
-        foreach (var contribution in differences) await ofDifferences.AcceptAsync(contribution.For(Dxo.ModelSet), default);
+        foreach (var contribution in differences)
+            await ofDifferences.AcceptAsync(contribution.For(Dxo.ModelSet), default);
         var before = await BytesAsync(ofDifferences);
         Assert.That(
             () => ofDifferences.MergeSumAsync(new(bytes), default).AsTask(),

@@ -27,6 +27,7 @@ public sealed class SimulatedNetwork
     private readonly SimulationLoop _loop;
     private readonly SimulationRandom _random;
     private readonly Dictionary<string, SiteSide> _sites = new(StringComparer.Ordinal);
+    private readonly Dictionary<(string Site, LinkDirections Direction), long> _bytes = [];
     private ServerEnd? _server;
 
     /// <summary>Creates a network without faults and without ends.</summary>
@@ -47,6 +48,12 @@ public sealed class SimulatedNetwork
 
     /// <summary>Messages that arrived twice.</summary>
     public long Duplicated { get; private set; }
+
+    /// <summary>
+    /// Bytes of tensors that were sent over a site's link in a direction so far, whether or not they arrived.
+    /// </summary>
+    public long ContentBytes(string site, LinkDirections direction) =>
+        _bytes.GetValueOrDefault((site, direction));
 
     // What the rig's checks see: messages as they are sent by the server, and as they arrive.
     internal Action<string, ServerMessage> ServerSends { get; set; } = static (_, _) => { };
@@ -89,6 +96,7 @@ public sealed class SimulatedNetwork
     private void Carry(string site, LinkDirections direction, long bytes, Action deliver)
     {
         Sent++;
+        _bytes[(site, direction)] = ContentBytes(site, direction) + bytes;
         var copies = 1;
         if (_random.Chance(Faults.Loss)) copies = 0;
         else if (_random.Chance(Faults.Duplication)) copies = 2;
@@ -115,6 +123,13 @@ public sealed class SimulatedNetwork
             });
         }
     }
+
+    private static long ContentOf(ServerMessage message) => message switch
+    {
+        TaskOffer offer => offer.Data.TensorBytes(),
+        TensorsDelivery delivery => delivery.Tensors.Layout.ByteLength,
+        _ => 0,
+    };
 
     private sealed class SiteSide
     {
@@ -143,7 +158,7 @@ public sealed class SimulatedNetwork
         {
             if (network._server != this) return;
             network.ServerSends(site, message);
-            network.Carry(site, LinkDirections.ToSite, message is TaskOffer offer ? offer.Data.TensorBytes() : 0, () =>
+            network.Carry(site, LinkDirections.ToSite, ContentOf(message), () =>
             {
                 if (network.Side(site).End?.Receive is not { } receive)
                 {
@@ -189,6 +204,7 @@ internal static class MessageNumbers
     public static long Of(ServerMessage message) => message switch
     {
         TaskOffer m => m.Token.Number,
+        TensorsDelivery m => m.Token.Number,
         UploadPermit m => m.Token.Number,
         ResultReceipt m => m.Token.Number,
         TaskCancel m => m.Token.Number,
@@ -203,6 +219,8 @@ internal static class MessageNumbers
         SiteHello m => m.Incarnation,
         SiteHeartbeat m => m.Incarnation,
         TaskReceived m => m.Token.Number,
+        TensorsWanted m => m.Token.Number,
+        TensorsReceived m => m.Token.Number,
         ResultReady m => m.Token.Number,
         TaskResult m => m.Token.Number,
         TaskStopped m => m.Token.Number,

@@ -124,6 +124,9 @@ public sealed class Shareable
     // For what the runtime sets on each message.
     private const int RoomForHeaders = 6;
 
+    /// <summary>A message with the same headers and another body.</summary>
+    internal Shareable WithBody(FlareMap body) => new(body, Headers);
+
     /// <summary>A message with the same body and writable copies of the headers.</summary>
     public Shareable WithOwnHeaders() => new(Body, new FlareMap(Headers, RoomForHeaders));
 }

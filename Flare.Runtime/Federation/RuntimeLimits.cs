@@ -11,10 +11,23 @@ public sealed record RuntimeLimits
     public int MaxConcurrentUploads { get; init; } = 8;
 
     /// <summary>
-    /// Results of at most this many bytes are sent without asking for a permit. Everything counts: tensors, bytes, and
+    /// Results of at most this many bytes are sent without asking for a permit, and tensors of a task with it. Everything counts: tensors, bytes, and
     /// text, names and numbers as they lie in memory (two bytes a character, 24 a value). 16 KiB unless set.
     /// </summary>
     public long SmallResultBytes { get; init; } = 16 * 1024;
+
+    /// <summary>
+    /// How many models are on their way from the server to sites at once, at least 1; further sites wait. A model is on
+    /// its way from when a site may have it until the site has it, so the server keeps a constant number of models
+    /// ready for sending, whatever the number of sites. In one process nothing is sent. 8 unless set.
+    /// </summary>
+    public int MaxConcurrentDownloads { get; init; } = 8;
+
+    /// <summary>
+    /// How many models a site keeps by their content, from 0: validation after a round and the next round's training
+    /// bring the same one, which is sent once. In one process nothing is kept. 2 unless set.
+    /// </summary>
+    public int ModelsKeptAtSite { get; init; } = 2;
 
     /// <summary>
     /// How many federated events may wait for one peer to confirm them; at least 1. When so many do, further ones are
@@ -56,6 +69,10 @@ public sealed record RuntimeLimits
     /// <summary>What is wrong with the limits; nothing where all is well.</summary>
     public IEnumerable<string> Validate()
     {
+        if (MaxConcurrentDownloads < 1)
+            yield return $"{nameof(MaxConcurrentDownloads)} is {MaxConcurrentDownloads}; it must be at least 1";
+        if (ModelsKeptAtSite < 0)
+            yield return $"{nameof(ModelsKeptAtSite)} is {ModelsKeptAtSite}; it must not be negative";
         if (MaxConcurrentUploads < 1)
             yield return $"{nameof(MaxConcurrentUploads)} is {MaxConcurrentUploads}; it must be at least 1";
         if (MaxPendingEvents < 1)

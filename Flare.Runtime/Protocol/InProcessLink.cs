@@ -15,6 +15,9 @@ public sealed class InProcessLink : IServerLink
     public bool IsReliable => true;
 
     /// <inheritdoc/>
+    public bool SharesMemory => true;
+
+    /// <inheritdoc/>
     public void Start(Action<SiteMessage> receive) => _server = receive;
 
     /// <inheritdoc/>

@@ -10,6 +10,12 @@ public interface IServerLink
     /// </summary>
     bool IsReliable { get; }
 
+    /// <summary>
+    /// Whether messages change hands as objects, without copies: then a task brings its model along. Otherwise sites
+    /// fetch models by their hash. False unless a link says so.
+    /// </summary>
+    bool SharesMemory => false;
+
     /// <summary>Starts delivering messages.</summary>
     void Start(Action<SiteMessage> receive);
 

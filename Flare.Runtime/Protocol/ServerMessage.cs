@@ -24,7 +24,20 @@ public sealed record ServerWelcome(int Epoch, bool HelloNeeded = false) : Server
 public sealed record ServerRefusal(int Epoch, long Incarnation, Guid Process, string Reason) : ServerMessage(Epoch);
 
 /// <summary>A task. Repeated until the site has taken it.</summary>
-public sealed record TaskOffer(TaskToken Token, string TaskName, Shareable Data) : ServerMessage(Token.Epoch);
+/// <param name="Token">The assignment.</param>
+/// <param name="TaskName">The task's name.</param>
+/// <param name="Data">What it brings, but for what the site is to fetch.</param>
+/// <param name="Contents">
+/// What the site fetches, or has already; none where the link shares memory, and then <paramref name="Data"/> is whole.
+/// </param>
+public sealed record TaskOffer(
+    TaskToken Token, string TaskName, Shareable Data, IReadOnlyList<TensorsRef> Contents) : ServerMessage(Token.Epoch);
+
+/// <summary>Answers <see cref="TensorsWanted"/>, once there is room among those that are on their way.</summary>
+/// <param name="Token">The assignment that they were asked for.</param>
+/// <param name="Sha256">Their content's hash.</param>
+/// <param name="Tensors">The tensors; frozen.</param>
+public sealed record TensorsDelivery(TaskToken Token, string Sha256, StateDict Tensors) : ServerMessage(Token.Epoch);
 
 /// <summary>The site may send the result.</summary>
 public sealed record UploadPermit(TaskToken Token) : ServerMessage(Token.Epoch);

@@ -26,6 +26,16 @@ public sealed record SiteHeartbeat(string Site, long Incarnation) : SiteMessage(
 public sealed record TaskReceived(string Site, long Incarnation, TaskToken Token) : SiteMessage(Site, Incarnation);
 
 /// <summary>
+/// The site lacks tensors of a task that it has taken. Repeated until <see cref="TensorsDelivery"/>.
+/// </summary>
+public sealed record TensorsWanted(string Site, long Incarnation, TaskToken Token, string Sha256)
+    : SiteMessage(Site, Incarnation);
+
+/// <summary>Answers <see cref="TensorsDelivery"/>: others may have theirs.</summary>
+public sealed record TensorsReceived(string Site, long Incarnation, TaskToken Token, string Sha256)
+    : SiteMessage(Site, Incarnation);
+
+/// <summary>
 /// A result is ready and asks for an upload permit. Repeated until <see cref="UploadPermit"/> or
 /// <see cref="ResultReceipt"/>.
 /// </summary>

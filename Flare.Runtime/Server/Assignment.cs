@@ -97,7 +97,13 @@ internal sealed class Assignment(TaskRun run, SiteSession session, TaskToken tok
     }
 
     /// <summary>The filters have passed the task's data.</summary>
-    public void Offer(Shareable message) => (State, Message) = (AssignmentState.Offered, message);
+    /// <param name="message">What is said.</param>
+    /// <param name="contents">What is left out of it, for the site to fetch.</param>
+    public void Offer(Shareable message, IReadOnlyList<Download> contents) =>
+        (State, Message, Contents) = (AssignmentState.Offered, message, contents);
+
+    /// <summary>What the site may fetch while it has no result.</summary>
+    public IReadOnlyList<Download> Contents { get; private set; } = [];
 
     /// <summary>The site has it.</summary>
     public void Take()
@@ -116,10 +122,11 @@ internal sealed class Assignment(TaskRun run, SiteSession session, TaskToken tok
     /// <summary>
     /// A result is here. The task's data, which may be this site's own, is not kept with the round's report.
     /// </summary>
-    public void Arrive(long bytes) => (State, Bytes, Message) = (AssignmentState.Arrived, bytes, null);
+    public void Arrive(long bytes) =>
+        (State, Bytes, Message, Contents) = (AssignmentState.Arrived, bytes, null, []);
 
     /// <summary>Nothing more is to be said.</summary>
-    public void Close() => (State, Message) = (AssignmentState.Closed, null);
+    public void Close() => (State, Message, Contents) = (AssignmentState.Closed, null, []);
 
     /// <summary>Over without a result; the site is still to be told.</summary>
     public void BeginStopping() => State = AssignmentState.Stopping;

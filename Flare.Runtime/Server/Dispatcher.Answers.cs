@@ -2,6 +2,20 @@ namespace Flare.Runtime;
 
 internal sealed partial class Dispatcher
 {
+    /// <summary>A site lacks tensors of its task.</summary>
+    public void OnWanted(SiteSession session, TaskToken token, string sha256)
+    {
+        if (session.Find(token) is not { IsOpen: true } assignment) return; // it is told to stop, or has the end
+        assignment.Take();
+        _downloads.OnWanted(assignment, sha256);
+    }
+
+    /// <summary>A site has tensors that it was sent.</summary>
+    public void OnReceived(SiteSession session, TaskToken token, string sha256)
+    {
+        if (session.Find(token) is { } assignment) _downloads.OnReceived(assignment, sha256);
+    }
+
     /// <summary>A site asks whether it may send its result.</summary>
     public void OnReady(SiteSession session, TaskToken token)
     {
@@ -30,6 +44,7 @@ internal sealed partial class Dispatcher
             _gate.Request(assignment);
             return;
         }
+        _downloads.Release(assignment);
         assignment.Arrive(result.TensorBytes());
         _ = life.Detach(AdmitAsync(assignment, result));
     }

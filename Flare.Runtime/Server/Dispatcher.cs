@@ -7,6 +7,7 @@ namespace Flare.Runtime;
 internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admission admission, RoundCommitter rounds)
 {
     private readonly List<TaskRun> _running = [];
+    private readonly Downloads _downloads = new(life);
 
     // Who uploads: a permit is held from its grant until the controller has had the contribution, or the assignment has
     // ended without.
@@ -93,6 +94,7 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
         foreach (var assignment in session.Open.Values.ToArray())
         {
             if (assignment.State != AssignmentState.Arrived) _gate.Release(assignment);
+            _downloads.Release(assignment);
             assignment.Drop();
             Say(assignment);
         }
@@ -184,13 +186,15 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
                 return;
             }
         }
+        IReadOnlyList<Download> contents = [];
+        if (_downloads.AreIn(message)) (message, contents) = await _downloads.TakeOutAsync(message, assignment);
         if (assignment.IsFinal || life.IsDead)
         {
             Close(assignment);
             return;
         }
         life.Engine.Announce(EventTypes.AfterTaskDataFilter, context);
-        assignment.Offer(Stamp(message, assignment, context));
+        assignment.Offer(Stamp(message, assignment, context), contents);
         if (assignment.Session.Connected) Say(assignment);
     }
 
@@ -212,7 +216,10 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
         {
             // Once the site has it, the offer is not made again, unless the site starts again: it carries a model.
             case AssignmentState.Offered:
-                life.Say(assignment.Site, new TaskOffer(assignment.Token, assignment.Task.Name, assignment.Message!));
+                var contents = assignment.Contents;
+                life.Say(assignment.Site, new TaskOffer(
+                    assignment.Token, assignment.Task.Name, assignment.Message!,
+                    contents.Count == 0 ? [] : [.. contents.Select(c => c.Reference)]));
                 break;
             case AssignmentState.Stopping:
                 life.Say(assignment.Site, new TaskCancel(assignment.Token, assignment.Reason ?? ""));
@@ -234,8 +241,9 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
         if (assignment.State is AssignmentState.Offered or AssignmentState.Taken) assignment.BeginStopping();
     }
 
-    private static void Close(Assignment assignment)
+    private void Close(Assignment assignment)
     {
+        _downloads.Release(assignment);
         assignment.Session.Open.Remove(assignment.Token.Number);
         assignment.Close();
     }
@@ -246,6 +254,7 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
         var before = assignment.Status;
         assignment.End(status, reason, error, life.Time.GetTimestamp());
         assignment.Run.Count(before, status);
+        _downloads.Release(assignment);
         // A result that is here keeps its permit until it has been looked at, and, if it was admitted, until the
         // controller has had it.
         if (assignment.State is not AssignmentState.Arrived && assignment.Contribution is null)

@@ -190,6 +190,8 @@ public sealed class JobServer : IDisposable
         switch (message)
         {
             case TaskReceived received: session.Find(received.Token)?.Take(); break;
+            case TensorsWanted wanted: _tasks.OnWanted(session, wanted.Token, wanted.Sha256); break;
+            case TensorsReceived arrived: _tasks.OnReceived(session, arrived.Token, arrived.Sha256); break;
             case ResultReady ready: _tasks.OnReady(session, ready.Token); break;
             case TaskResult result: _tasks.OnResult(session, result.Token, result.Result); break;
             case TaskStopped stopped: _tasks.OnStopped(session, stopped.Token); break;

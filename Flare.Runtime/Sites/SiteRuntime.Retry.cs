@@ -18,6 +18,7 @@ public sealed partial class SiteRuntime
         foreach (var task in _tasks.Values)
             if (task.State == SiteTaskState.Ready
                 || (task.State == SiteTaskState.Sent && task.Repetition.Tick(IsLarge(task.Result!)))) Repeat(task);
+        _tensors.Repeat();
         foreach (var e in _events.Pending) Say(new SiteEvent(Name, _options.Incarnation, _epoch, e));
         var beatsPerHeartbeat = Math.Max(1, _options.Limits.HeartbeatInterval / _options.Limits.RetryInterval);
         if (_beats % (long)beatsPerHeartbeat == 0) Say(new SiteHeartbeat(Name, _options.Incarnation));
@@ -28,7 +29,7 @@ public sealed partial class SiteRuntime
     {
         switch (task.State)
         {
-            case SiteTaskState.Queued
+            case SiteTaskState.Fetching or SiteTaskState.Queued
                 or SiteTaskState.Running: Say(new TaskReceived(Name, _options.Incarnation, task.Token)); break;
             case SiteTaskState.Ready: Say(
                 new ResultReady(Name, _options.Incarnation, task.Token, task.Result!.ContentBytes())); break;

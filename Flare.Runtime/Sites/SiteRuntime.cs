@@ -14,6 +14,7 @@ public sealed partial class SiteRuntime : IDisposable
     private readonly Dictionary<long, SiteTask> _tasks = [];
     private readonly Queue<SiteTask> _queue = new();
     private readonly EventChannel _events;
+    private readonly SiteTensors _tensors;
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 #pragma warning disable RS0030 // no randomness of the job's: it is compared and nothing else, so a run stays its seed's
     private readonly Guid _process = Guid.NewGuid();
@@ -50,6 +51,9 @@ public sealed partial class SiteRuntime : IDisposable
         _engine.StopJob = StopJob;
         _events = new EventChannel(options.Limits.MaxPendingEvents);
         _worker = new SiteWorker(definition, _engine, _policy);
+        _tensors = new SiteTensors(
+            options.Limits.ModelsKeptAtSite,
+            (token, sha256) => Say(new TensorsWanted(Name, options.Incarnation, token, sha256)));
     }
 
     /// <summary>The site's name.</summary>
@@ -86,6 +90,7 @@ public sealed partial class SiteRuntime : IDisposable
     public void Dispose()
     {
         _stopped = true;
+        _tensors.Clear();
         _heartbeat?.Dispose();
         foreach (var task in _tasks.Values) Stop(task);
         _ended.TrySetCanceled();
@@ -128,6 +133,7 @@ public sealed partial class SiteRuntime : IDisposable
                 _ = EndAsync(refusal.Reason, isRefused: true);
                 break;
             case TaskOffer offer: Take(offer); break;
+            case TensorsDelivery delivery: Receive(delivery); break;
             case UploadPermit permit: Upload(permit.Token); break;
             case ResultReceipt receipt: Settle(receipt); break;
             case TaskCancel cancel: Cancel(cancel); break;
@@ -146,6 +152,7 @@ public sealed partial class SiteRuntime : IDisposable
         if (!restarted) return; // the first contact: events that were sent before it keep their numbers
         _welcomed = false;
         _events.Restart();
+        _tensors.Restart();
         foreach (var task in _tasks.Values) Stop(task);
         _tasks.Clear();
         SayHello();
@@ -158,10 +165,22 @@ public sealed partial class SiteRuntime : IDisposable
             Repeat(known);
             return;
         }
-        var task = new SiteTask(offer.Token, offer.TaskName, offer.Data);
+        var task = new SiteTask(offer.Token, offer.TaskName, offer.Data, offer.Contents);
         _tasks.Add(offer.Token.Number, task);
-        _queue.Enqueue(task);
         Say(new TaskReceived(Name, _options.Incarnation, task.Token));
+        if (_tensors.TryFill(task)) Enqueue(task);
+    }
+
+    private void Receive(TensorsDelivery delivery)
+    {
+        Say(new TensorsReceived(Name, _options.Incarnation, delivery.Token, delivery.Sha256));
+        foreach (var task in _tensors.Receive(delivery.Sha256, delivery.Tensors)) Enqueue(task);
+    }
+
+    private void Enqueue(SiteTask task)
+    {
+        task.State = SiteTaskState.Queued;
+        _queue.Enqueue(task);
         if (!_working) _work = WorkAsync();
     }
 
@@ -264,6 +283,7 @@ public sealed partial class SiteRuntime : IDisposable
         var isRunning = task.State == SiteTaskState.Running;
         task.Settle();
         Abort(task, isRunning);
+        _tensors.Leave(task);
     }
 
     private void Abort(SiteTask task, bool isRunning)
@@ -288,6 +308,7 @@ public sealed partial class SiteRuntime : IDisposable
     private async Task EndAsync(string reason, bool isRefused = false)
     {
         _ending = true;
+        _tensors.Clear();
         foreach (var task in _tasks.Values) Stop(task);
         await _work; // until the executor has stopped or was abandoned: its end must not run beside its last task
         await _worker.EndRunAsync(_options.Limits.AbortGrace, _options);

@@ -3,6 +3,8 @@ namespace Flare.Runtime;
 /// <summary>Where an assignment stands at its site.</summary>
 internal enum SiteTaskState
 {
+    /// <summary>Tensors that it brings are on their way.</summary>
+    Fetching,
     Queued,
     Running,
     /// <summary>The result waits for an upload permit.</summary>
@@ -16,7 +18,8 @@ internal enum SiteTaskState
 /// <summary>
 /// An assignment at its site. The result is kept until its receipt comes, so that a repeated request finds it again.
 /// </summary>
-internal sealed class SiteTask(TaskToken token, string name, Shareable data) : IDisposable
+internal sealed class SiteTask(
+    TaskToken token, string name, Shareable data, IReadOnlyList<TensorsRef> contents) : IDisposable
 {
     public TaskToken Token => token;
     public string Name => name;
@@ -27,6 +30,20 @@ internal sealed class SiteTask(TaskToken token, string name, Shareable data) : I
 
     /// <summary>What the task brought; of a settled one only the headers.</summary>
     public Shareable Data { get; private set; } = data;
+
+    /// <summary>The hashes of what it still lacks.</summary>
+    public IReadOnlyCollection<string> Missing { get; private set; } =
+        contents.Count == 0 ? [] : [.. contents.Select(c => c.Sha256).Distinct()];
+
+    /// <summary>Puts tensors where they belong; without effect where they are of no use to it.</summary>
+    public void Fill(string sha256, StateDict tensors)
+    {
+        if (!Missing.Contains(sha256)) return;
+        foreach (var content in contents)
+            if (content.Sha256 == sha256) Data = Data.WithBody(content.Put(Data.Body, tensors));
+        Missing = [.. Missing.Where(m => m != sha256)];
+        if (Missing.Count == 0) Data.Freeze();
+    }
 
     public SiteTaskState State { get; set; }
     public Shareable? Result { get; set; }

@@ -137,4 +137,8 @@ internal static partial class Log
 
     [LoggerMessage(49, LogLevel.Error, "{Message}")]
     public static partial void RefusedByServer(ILogger logger, string message);
+
+    [LoggerMessage(60, LogLevel.Error,
+        "{Site} refuses tensors: the server named them {Sha256}, and what came is {Found}. The task is answered so.")]
+    public static partial void TensorsRefused(ILogger logger, string site, string sha256, string found);
 }

@@ -11,8 +11,9 @@ public sealed record RuntimeLimits
     public int MaxConcurrentUploads { get; init; } = 8;
 
     /// <summary>
-    /// Results of at most this many bytes are sent without asking for a permit, and tensors of a task with it. Everything counts: tensors, bytes, and
-    /// text, names and numbers as they lie in memory (two bytes a character, 24 a value). 16 KiB unless set.
+    /// Results of at most this many bytes are sent without asking for a permit, and a task brings tensors of at most
+    /// so many along. Everything counts: tensors, bytes, and text, names and numbers as they lie in memory (two bytes a
+    /// character, 24 a value). 16 KiB unless set.
     /// </summary>
     public long SmallResultBytes { get; init; } = 16 * 1024;
 

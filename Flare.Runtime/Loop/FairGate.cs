@@ -48,6 +48,9 @@ internal sealed class FairGate<TTask, THolder>(
         return _holders.Add(holder);
     }
 
+    /// <summary>Whether a holder has its permit.</summary>
+    public bool Holds(THolder holder) => _holders.Contains(holder);
+
     /// <summary>Gives a permit back, or the place in the queue. Without effect where the holder has neither.</summary>
     public void Release(THolder holder)
     {

@@ -124,6 +124,14 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
         {
             var isLarge = assignment.State == AssignmentState.Offered
                 && assignment.Message!.ContentBytes() > life.Limits.SmallResultBytes;
+            // Where the word was lost that a model has arrived, its place would stay taken while the site trains: the
+            // site answers a repeated offer with what it has.
+            if (assignment.State == AssignmentState.Taken)
+            {
+                if (_downloads.AreOnTheirWay(assignment) && assignment.Repetition.Tick(isLarge: true))
+                    Offer(assignment);
+                continue;
+            }
             if (assignment.Repetition.Tick(isLarge)) Say(assignment);
         }
     }
@@ -215,17 +223,16 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
         switch (assignment.State)
         {
             // Once the site has it, the offer is not made again, unless the site starts again: it carries a model.
-            case AssignmentState.Offered:
-                var contents = assignment.Contents;
-                life.Say(assignment.Site, new TaskOffer(
-                    assignment.Token, assignment.Task.Name, assignment.Message!,
-                    contents.Count == 0 ? [] : [.. contents.Select(c => c.Reference)]));
-                break;
+            case AssignmentState.Offered: Offer(assignment); break;
             case AssignmentState.Stopping:
                 life.Say(assignment.Site, new TaskCancel(assignment.Token, assignment.Reason ?? ""));
                 break;
         }
     }
+
+    private void Offer(Assignment assignment) => life.Say(assignment.Site, new TaskOffer(
+        assignment.Token, assignment.Task.Name, assignment.Message!,
+        assignment.Contents.Count == 0 ? [] : [.. assignment.Contents.Select(c => c.Reference)]));
 
     // Ends an assignment that has no result, and has its site told.
     private void Withdraw(Assignment assignment, SiteStatus status, string reason)

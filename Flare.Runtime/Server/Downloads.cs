@@ -11,8 +11,8 @@ internal sealed class Download(Assignment assignment, TensorsRef reference, Stat
 }
 
 /// <summary>
-/// Models on their way to sites: a task's offer names them, a site asks for those that it does not have, and no more than
-/// so many are on their way at once.
+/// Models on their way to sites: a task's offer names them, a site asks for those that it does not have, and no more
+/// than so many are on their way at once.
 /// </summary>
 internal sealed class Downloads(JobLife life)
 {
@@ -24,7 +24,7 @@ internal sealed class Downloads(JobLife life)
         d => life.Say(d.Assignment.Site, new TensorsDelivery(d.Assignment.Token, d.Reference.Sha256, d.Tensors)),
         d => d.Assignment.Run, _ => false);
 
-    /// <summary>Whether a message holds something to fetch: nothing is sent where link and sites share memory.</summary>
+    /// <summary>Whether a message holds something to fetch: nothing is where link and sites share memory.</summary>
     public bool AreIn(Shareable message) =>
         !life.Options.Link.SharesMemory && message.Freeze().TensorBytes() > life.Limits.SmallResultBytes;
 
@@ -61,6 +61,9 @@ internal sealed class Downloads(JobLife life)
         foreach (var content in assignment.Contents)
             if (content.Reference.Sha256 == sha256) _gate.Release(content);
     }
+
+    /// <summary>Whether some of an assignment's are on their way, as far as is known here.</summary>
+    public bool AreOnTheirWay(Assignment assignment) => assignment.Contents.Any(_gate.Holds);
 
     /// <summary>The site needs none of them any more, or has lost what it had.</summary>
     public void Release(Assignment assignment)

@@ -133,7 +133,7 @@ public sealed partial class SiteRuntime : IDisposable
                 _ = EndAsync(refusal.Reason, isRefused: true);
                 break;
             case TaskOffer offer: Take(offer); break;
-            case TensorsDelivery delivery: Receive(delivery); break;
+            case TensorsDelivery delivery: _ = ReceiveAsync(delivery); break;
             case UploadPermit permit: Upload(permit.Token); break;
             case ResultReceipt receipt: Settle(receipt); break;
             case TaskCancel cancel: Cancel(cancel); break;
@@ -163,6 +163,8 @@ public sealed partial class SiteRuntime : IDisposable
         if (_tasks.TryGetValue(offer.Token.Number, out var known))
         {
             Repeat(known);
+            foreach (var sha256 in known.Present) // its confirmation may have been lost
+                Say(new TensorsReceived(Name, _options.Incarnation, known.Token, sha256));
             return;
         }
         var task = new SiteTask(offer.Token, offer.TaskName, offer.Data, offer.Contents);
@@ -171,10 +173,20 @@ public sealed partial class SiteRuntime : IDisposable
         if (_tensors.TryFill(task)) Enqueue(task);
     }
 
-    private void Receive(TensorsDelivery delivery)
+    private async Task ReceiveAsync(TensorsDelivery delivery)
     {
         Say(new TensorsReceived(Name, _options.Incarnation, delivery.Token, delivery.Sha256));
-        foreach (var task in _tensors.Receive(delivery.Sha256, delivery.Tensors)) Enqueue(task);
+        if (!_tensors.IsAwaited(delivery.Sha256)) return; // it has come already, or is not needed any more
+        var sha256 = await _options.Compute.RunAsync(delivery.Tensors.Sha256);
+        // What waits now may wait for another server's: by its content it is the same model.
+        if (_stopped || _ending) return;
+        if (sha256 == delivery.Sha256)
+        {
+            foreach (var task in _tensors.Receive(sha256, delivery.Tensors)) Enqueue(task);
+            return;
+        }
+        Log.TensorsRefused(_options.Logger, Name, delivery.Sha256, sha256);
+        foreach (var task in _tensors.Refuse(delivery.Sha256)) Enqueue(task);
     }
 
     private void Enqueue(SiteTask task)

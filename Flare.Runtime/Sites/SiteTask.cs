@@ -45,6 +45,12 @@ internal sealed class SiteTask(
         if (Missing.Count == 0) Data.Freeze();
     }
 
+    /// <summary>The hashes of what was to be fetched and is here.</summary>
+    public IEnumerable<string> Present => contents.Select(c => c.Sha256).Distinct().Except(Missing);
+
+    /// <summary>Why it cannot be worked on; null where it can.</summary>
+    public string? Obstacle { get; set; }
+
     public SiteTaskState State { get; set; }
     public Shareable? Result { get; set; }
 

@@ -21,6 +21,26 @@ internal sealed class SiteTensors(int most, Action<TaskToken, string> ask)
         return false;
     }
 
+    /// <summary>Whether tensors were asked for that have not come.</summary>
+    public bool IsAwaited(string sha256) => _asked.ContainsKey(sha256);
+
+    /// <summary>
+    /// What came in the name of a hash is something else: the tasks that wait for it, which answer so.
+    /// </summary>
+    public IReadOnlyList<SiteTask> Refuse(string sha256)
+    {
+        _asked.Remove(sha256);
+        SiteTask[] refused = [.. _waiting.Where(t => t.Missing.Contains(sha256))];
+        foreach (var task in refused)
+        {
+            task.Obstacle = $"The tensors that the server sent do not have the hash {sha256} that its task names: they "
+                + "were damaged or exchanged on the way, or changed after the task was sent.";
+        }
+        _waiting.RemoveAll(refused.Contains);
+        Forget(refused);
+        return refused;
+    }
+
     /// <summary>Tensors are here: the tasks that lack nothing more.</summary>
     public IReadOnlyList<SiteTask> Receive(string sha256, StateDict tensors)
     {
@@ -35,9 +55,13 @@ internal sealed class SiteTensors(int most, Action<TaskToken, string> ask)
     /// <summary>A task has ended: what was asked for in its name is asked for by others that lack it.</summary>
     public void Leave(SiteTask task)
     {
-        if (!_waiting.Remove(task)) return;
-        foreach (var sha256 in _asked.Where(a => a.Value.Token == task.Token).Select(a => a.Key).ToArray())
-            _asked.Remove(sha256);
+        if (_waiting.Remove(task)) Forget(task);
+    }
+
+    private void Forget(params IReadOnlyCollection<SiteTask> tasks)
+    {
+        foreach (var (sha256, asked) in _asked)
+            if (tasks.Any(t => t.Token == asked.Token)) _asked.Remove(sha256);
         foreach (var other in _waiting) Ask(other);
     }
 
@@ -48,7 +72,9 @@ internal sealed class SiteTensors(int most, Action<TaskToken, string> ask)
             if (asked.Repetition.Tick(isLarge: true)) ask(asked.Token, sha256);
     }
 
-    /// <summary>The server that was asked is no more. What is kept is good for the next: it goes by its content.</summary>
+    /// <summary>
+    /// The server that was asked is no more. What is kept is good for the next: it goes by its content.
+    /// </summary>
     public void Restart()
     {
         _asked.Clear();

@@ -17,6 +17,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
     /// </summary>
     public async Task<Shareable> RunAsync(SiteTask task, SiteRuntimeOptions options)
     {
+        if (task.Obstacle is { } obstacle) return Stamp(Shareable.Reply(ReturnCode.BadTaskData, obstacle), task);
         if (_abandoned is { IsCompleted: false })
             return Stamp(
                 Shareable.Reply(

@@ -1,0 +1,132 @@
+using Flare.Runtime;
+using Flare.Testing;
+
+namespace Flare.Tests.Federations;
+
+/// <summary>
+/// A federation over the rig's network, on virtual time, whose models are counted as they are asked for and sent.
+/// </summary>
+internal sealed class Wire
+{
+    private readonly List<SiteRuntime> _runtimes = [];
+    private readonly HashSet<string> _onTheirWay = new(StringComparer.Ordinal);
+
+    public Wire() => Network = new SimulatedNetwork(Loop);
+
+    public SimulationLoop Loop { get; } = new(1);
+    public SimulatedNetwork Network { get; }
+    public NetworkFaults Faults { get; init; } = new() { IsReliable = true };
+    public RuntimeLimits Limits { get; init; } = new();
+    public required StateDict Model { get; init; }
+
+    /// <summary>A site's executor at its first start, its second and so on.</summary>
+    public Func<string, int, Executor> Executor { get; init; } = (_, _) => Federations.Sites.Adding(1);
+
+    /// <summary>What is sent in place of a model; null for the model.</summary>
+    public StateDict? Exchange { get; init; }
+
+    /// <summary>A site that is cut off once it has asked for its first model; null for none.</summary>
+    public string? Cut { get; init; }
+
+    /// <summary>A site whose first word that a model has come is lost; null for none.</summary>
+    public string? Loses { get; init; }
+
+    /// <summary>The sites, in the order in which they first asked for a model.</summary>
+    public List<string> Asked { get; } = [];
+
+    /// <summary>The sites, in the order in which they were first sent one.</summary>
+    public List<string> Served { get; } = [];
+
+    /// <summary>The most models that were on their way at once.</summary>
+    public int MostDownloads { get; private set; }
+
+    public List<string> Sites { get; } = [];
+    public int Rounds { get; private set; }
+
+    /// <summary>Runs a workflow to its end; where a time is given, each site starts again once, after it.</summary>
+    public void Run(Controller workflow, int sites, TimeSpan? startAgain = null)
+    {
+        Network.Faults = Faults;
+        Sites.AddRange(Enumerable.Range(1, sites).Select(i => $"site-{i}"));
+        Exception? failure = null;
+        var end = Loop.Run(async () =>
+        {
+            using var server = new JobServer(new()
+            {
+                JobId = "job", Loop = Loop, Link = new Counting(this, Network.ConnectServer()), Sites = [.. Sites],
+                Controllers = [workflow], InitialModel = Model, Time = Loop.Time, Compute = Loop.Compute,
+                Limits = Limits,
+            });
+            var running = server.RunAsync(CancellationToken.None);
+            foreach (var site in Sites) Start(site, 1);
+            if (startAgain is { } after)
+            {
+                await Task.Delay(after, Loop.Time);
+                foreach (var runtime in _runtimes) runtime.Dispose();
+                foreach (var site in Sites) Start(site, 2);
+            }
+            try
+            {
+                while (await server.Reports.WaitToReadAsync())
+                    while (server.Reports.TryRead(out _)) Rounds++;
+            }
+            catch (Exception e)
+            {
+                failure = e;
+            }
+            await running;
+            foreach (var runtime in _runtimes) runtime.Dispose();
+        }, TimeSpan.FromMinutes(30));
+        if (failure is not null) throw failure;
+        Assert.That(end, Is.EqualTo(SimulationEnd.Completed));
+    }
+
+    private void Start(string site, int start)
+    {
+        var runtime = new SiteRuntime(new SiteDefinition(site, Executor(site, start)), new()
+        {
+            JobId = "job", Loop = Loop, Link = Network.ConnectSite(site), Time = Loop.Time, Compute = Loop.Compute,
+            Limits = Limits, Incarnation = start,
+        });
+        _runtimes.Add(runtime);
+        runtime.Start();
+    }
+
+    private sealed class Counting(Wire wire, IServerLink inner) : IServerLink
+    {
+        private bool _hasLost;
+
+        public bool IsReliable => inner.IsReliable;
+
+        public void Start(Action<SiteMessage> receive) => inner.Start(message =>
+        {
+            if (message is TensorsWanted)
+            {
+                if (!wire.Asked.Contains(message.Site)) wire.Asked.Add(message.Site);
+                if (message.Site == wire.Cut) wire.Network.Cut(message.Site, LinkDirections.Both);
+            }
+            if (message is TensorsReceived)
+            {
+                if (message.Site == wire.Loses && !_hasLost)
+                {
+                    _hasLost = true;
+                    return;
+                }
+                wire._onTheirWay.Remove(message.Site);
+            }
+            receive(message);
+        });
+
+        public void Send(string site, ServerMessage message)
+        {
+            if (message is TensorsDelivery delivery)
+            {
+                if (!wire.Served.Contains(site)) wire.Served.Add(site);
+                wire._onTheirWay.Add(site);
+                wire.MostDownloads = Math.Max(wire.MostDownloads, wire._onTheirWay.Count);
+                if (wire.Exchange is { } other) message = delivery with { Tensors = other };
+            }
+            inner.Send(site, message);
+        }
+    }
+}

@@ -25,6 +25,12 @@ public interface IJobBuilder
     /// <param name="owned">Whether what is built disposes of it, when it is itself disposed of.</param>
     /// <exception cref="InvalidOperationException">There is one of the type already.</exception>
     void AddFeature<T>(T feature, bool owned = false) where T : class;
+
+    /// <summary>Says how the extension is set, for the line of the log that names all options at the start.</summary>
+    /// <param name="name">What is described, such as <c>encryption</c>.</param>
+    /// <param name="describe">The settings in words, without secrets; called when the server or the site
+    /// starts.</param>
+    void Describe(string name, Func<string> describe);
 }
 
 /// <summary>A server that is being built, as an extension sees it.</summary>

@@ -10,7 +10,7 @@ internal static partial class Log
         ILogger logger, Exception exception, string identity, string component, string eventType);
 
     [LoggerMessage(
-        18,
+        19,
         LogLevel.Warning,
         "{Identity}: {Peer} sent {EventType} as a federated event, which only the runtime fires; nobody is told of it")]
     public static partial void EventRefused(ILogger logger, string identity, string peer, string eventType);

@@ -8,6 +8,10 @@ internal sealed class FilterChain
 
     public IEnumerable<Filter> Filters => _filters.Select(f => f.Filter);
 
+    /// <summary>The filters' types, with the tasks of those that are for some.</summary>
+    public IEnumerable<string> Names => _filters.Select(f => f.Filter.GetType().Name
+        + (f.Tasks.Length == 0 ? "" : $" ({string.Join(", ", f.Tasks)})"));
+
     /// <summary>The tasks that <see cref="AppliesTo"/> was asked for.</summary>
     public TaskWatch Watch { get; } = new();
 

@@ -58,6 +58,11 @@ public sealed record SitePolicy
             yield return $"{nameof(Kinds)} is empty, so no answer may leave; name some, or leave it null";
     }
 
+    /// <summary>The policy in words.</summary>
+    internal string Describe() =>
+        $"errors {Errors}, kinds {(Kinds is null ? "all" : string.Join("|", Kinds))}, least steps {LeastSteps}, "
+        + $"encrypted only {(RequiresEncryption ? "yes" : "no")}, events {(MayFireEvents ? "yes" : "no")}";
+
     internal void ThrowIfInvalid()
     {
         string[] errors = [.. Validate()];

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Flare.Crypto;
 
 /// <summary>
@@ -170,6 +172,20 @@ public sealed class HomomorphicEncryption : IDisposable
             if (!_sized) _policy = _policy with { MaxSites = sites };
             _sized = true;
         }
+    }
+
+    /// <summary>The settings in words; of a key only its public id.</summary>
+    internal string Describe()
+    {
+        var policy = Policy;
+        KeyId key;
+        lock (_gate) key = _next ?? Keys.Current.Id;
+        return string.Create(
+            CultureInfo.InvariantCulture,
+            $"scheme {policy.Scheme}, bits {policy.Bits}, range {policy.Range}, out of range {policy.OutOfRange}, "
+            + $"sites {policy.MinSites} to {policy.MaxSites}, security {policy.Security}, "
+            + $"tensors {policy.Tensors ?? "all"}, fraction {policy.Fraction}, "
+            + $"first round's steps {policy.FirstRoundSteps}, key {key}");
     }
 
     private bool IsSized

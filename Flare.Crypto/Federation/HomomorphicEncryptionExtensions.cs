@@ -54,6 +54,7 @@ public static class HomomorphicEncryptionExtensions
         public void Configure(IServerBuilder server)
         {
             server.AddFeature(encryption, isOwned);
+            server.Describe("encryption", encryption.Describe);
             server.UseAggregator(encryption.CreateAggregator);
             server.AddCheck(() => encryption.Validate(server.SiteCount, server.IsInProcess));
             server.AddCheck(
@@ -65,7 +66,11 @@ public static class HomomorphicEncryptionExtensions
 
         public void Configure(ISiteBuilder sites)
         {
-            if (!sites.IsInProcess) sites.AddFeature(encryption, isOwned); // in one process the server's half has
+            if (!sites.IsInProcess) // in one process the server's half has
+            {
+                sites.AddFeature(encryption, isOwned);
+                sites.Describe("encryption", encryption.Describe);
+            }
             sites.AddCheck(
                 () => !encryption.HasKeys || (!sites.IsInProcess && encryption.OwnsKeys) ? [SiteNeedsKey] : []);
             sites.ConfigureSites(site =>

@@ -141,4 +141,10 @@ internal static partial class Log
     [LoggerMessage(60, LogLevel.Error,
         "{Site} refuses tensors: the server named them {Sha256}, and what came is {Found}. The task is answered so.")]
     public static partial void TensorsRefused(ILogger logger, string site, string sha256, string found);
+
+    [LoggerMessage(70, LogLevel.Information, "The server of job {Job} runs with: {Options}")]
+    public static partial void ServerOptions(ILogger logger, string job, string options);
+
+    [LoggerMessage(EventId = 71, Message = "{Site} runs with: {Options}")]
+    public static partial void SiteOptions(ILogger logger, LogLevel level, string site, string options);
 }

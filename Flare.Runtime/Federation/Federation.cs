@@ -219,7 +219,11 @@ public sealed class Federation : IAsyncDisposable
         var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
         var names = _sites.Select(s => s.Name).ToArray();
         var options = _parts.ToOptions(_settings, loop, link, initialModel, names, compute, logger);
-        options = options with { WaitsForReader = true };
+        options = options with
+        {
+            WaitsForReader = true,
+            Descriptions = [.. options.Descriptions, new("executors at once", () => $"{_parallelism}")],
+        };
         _server = new JobServer(options);
         _running = RunOnLoopAsync(loop, link, compute, logger, options);
     }
@@ -281,6 +285,7 @@ public sealed class Federation : IAsyncDisposable
                 Logger = logger,
                 Limits = _settings.Limits,
                 Slots = slots,
+                IsInProcess = true,
                 Policy = SitePolicy.InProcess,
             })).ToArray();
             _atWork.AddRange(sites);

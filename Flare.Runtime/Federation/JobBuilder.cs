@@ -12,12 +12,16 @@ public abstract class JobBuilder<TBuilder> : IExtensible where TBuilder : JobBui
 {
     private readonly List<(Func<IEnumerable<string>> Check, string ErrorId)> _checks = [];
     private readonly Dictionary<Type, (object Feature, bool Owned)> _features = [];
+    private readonly List<Description> _descriptions = [];
     private JobSettings _settings = new();
     private bool _hasBuilt;
 
     private protected JobBuilder() { }
 
-    private protected JobSettings Settings => _settings with { Features = new(_features) };
+    private protected JobSettings Settings => _settings with
+    {
+        Features = new(_features), Descriptions = [.. _descriptions],
+    };
 
     private TBuilder Self => (TBuilder)this;
 
@@ -171,6 +175,13 @@ public abstract class JobBuilder<TBuilder> : IExtensible where TBuilder : JobBui
         }
 
         public void AddFeature<T>(T feature, bool owned = false) where T : class => builder.AddFeature(feature, owned);
+
+        public void Describe(string name, Func<string> describe)
+        {
+            ArgumentException.ThrowIfNullOrEmpty(name);
+            ArgumentNullException.ThrowIfNull(describe);
+            builder._descriptions.Add(new(name, describe));
+        }
     }
 
     private protected sealed class ServerHalf(JobBuilder<TBuilder> builder, ServerParts parts, bool isInProcess)

@@ -13,6 +13,9 @@ internal sealed record JobSettings
     public TimeProvider Time { get; init; } = TimeProvider.System;
     public Dictionary<Type, (object Feature, bool Owned)> Features { get; init; } = [];
 
+    /// <summary>How extensions are set.</summary>
+    public IReadOnlyList<Description> Descriptions { get; init; } = [];
+
     /// <summary>The job's logger: held off from the run, and in a scope with the job's id.</summary>
     public ILogger CreateLogger()
     {

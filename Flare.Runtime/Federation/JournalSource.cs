@@ -6,9 +6,13 @@ internal sealed class JournalSource
     private readonly string? _directory;
     private IJournalStorage? _storage;
 
-    public JournalSource(string directory) => _directory = directory;
+    /// <summary>Where it is, in words.</summary>
+    public string Place { get; }
 
-    public JournalSource(IJournalStorage storage) => _storage = storage;
+    public JournalSource(string directory) => (_directory, Place) = (directory, $"in {directory}");
+
+    public JournalSource(IJournalStorage storage) =>
+        (_storage, Place) = (storage, $"in a {storage.GetType().Name}");
 
     public async Task<IJournalStorage> OpenAsync(ComputeScheduler compute)
     {

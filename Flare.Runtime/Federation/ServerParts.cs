@@ -95,6 +95,8 @@ internal sealed class ServerParts
             Time = job.Time,
             Compute = compute,
             Logger = logger,
+            JournalPlace = Journal?.Place ?? "",
+            Descriptions = job.Descriptions,
             Limits = job.Limits,
         };
         foreach (var (place, filter, tasks) in _filters) options.AddFilter(place, filter, tasks);

@@ -44,6 +44,7 @@ public sealed class SitePlan : IAsyncDisposable
             Time = _settings.Time,
             Compute = new ThreadPoolScheduler(Environment.ProcessorCount),
             Logger = _logger,
+            Descriptions = _settings.Descriptions,
             Limits = _settings.Limits,
             Incarnation = incarnation,
         });

@@ -120,6 +120,7 @@ public sealed class JobServer : IDisposable
             Log.JobStarts(
                 _life.Logger, _options.JobId, Epoch, _options.Seed, _sites.Count,
                 _options.Limits.MaxConcurrentUploads);
+            EffectiveOptions.Log(_options, _life.Logger);
             BeginReceiving();
             started = true;
             _life.Engine.Fire(EventTypes.StartRun, context);

@@ -64,6 +64,12 @@ public sealed record JobServerOptions
     /// <summary>Limits and intervals.</summary>
     public RuntimeLimits Limits { get; init; } = new();
 
+    /// <summary>Where the journal is, in words.</summary>
+    internal string JournalPlace { get; init; } = "in a storage of the application's";
+
+    /// <summary>How extensions are set.</summary>
+    internal IReadOnlyList<Description> Descriptions { get; init; } = [];
+
     /// <summary>Whether a round is committed only once its report was asked for, by
     /// <see cref="JobServer.ReadReportsAsync"/>.</summary>
     internal bool WaitsForReader { get; init; }

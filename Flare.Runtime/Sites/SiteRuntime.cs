@@ -70,6 +70,7 @@ public sealed partial class SiteRuntime : IDisposable
     /// <summary>Joins the job. Call it on the loop.</summary>
     public void Start()
     {
+        EffectiveOptions.Log(_definition, _policy, _options, _engine.Scoped);
         _options.Link.Start(Receive);
         _worker.Fire(EventTypes.AboutToStartRun);
         _worker.Fire(EventTypes.StartRun);

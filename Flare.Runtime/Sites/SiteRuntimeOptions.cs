@@ -71,4 +71,10 @@ public sealed record SiteRuntimeOptions
     /// Slots that sites of one process share, so that no more than so many executors run at once; null for no limit.
     /// </summary>
     internal ExecutorSlots? Slots { get; init; }
+
+    /// <summary>Whether server and site are one application in one process.</summary>
+    internal bool IsInProcess { get; init; }
+
+    /// <summary>How extensions are set.</summary>
+    internal IReadOnlyList<Description> Descriptions { get; init; } = [];
 }

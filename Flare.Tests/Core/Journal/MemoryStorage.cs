@@ -13,7 +13,7 @@ internal sealed class CrashException() : Exception("The machine died.");
 internal sealed record Crash(int Operation, int Kept, bool Garbage = false, bool Undelete = false);
 
 /// <summary>A disk in memory that crashes at a chosen operation, and records what was asked of it.</summary>
-internal sealed class MemoryStorage : IJournalStorage
+internal class MemoryStorage : IJournalStorage
 {
     private readonly Dictionary<string, byte[]> _deleted = [];
     private bool _dead;

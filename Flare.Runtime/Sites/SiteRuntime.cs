@@ -186,7 +186,7 @@ public sealed partial class SiteRuntime : IDisposable
             foreach (var task in _tensors.Receive(sha256, delivery.Tensors)) Enqueue(task);
             return;
         }
-        Log.TensorsRefused(_options.Logger, Name, delivery.Sha256, sha256);
+        Log.TensorsRefused(_engine.Scoped, Name, delivery.Sha256, sha256);
         foreach (var task in _tensors.Refuse(delivery.Sha256)) Enqueue(task);
     }
 

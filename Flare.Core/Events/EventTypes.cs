@@ -74,10 +74,15 @@ public static class EventTypes
     /// <summary>The global model is the best so far.</summary>
     public const string GlobalBestModelAvailable = "_global_best_model_available";
 
+    /// <summary>
+    /// How a site's panic travels to the server, which then fires <see cref="FatalSystemError"/> by itself.
+    /// </summary>
+    internal const string SitePanic = "_site_panic";
+
     private static readonly FrozenSet<string> Runtimes = FrozenSet.Create(
         StringComparer.Ordinal,
         AboutToStartRun, StartRun, AboutToEndRun, EndRun, StartWorkflow, EndWorkflow, AbortTask, FatalTaskError,
-        FatalSystemError, BeforeTaskDataFilter, AfterTaskDataFilter, BeforeTaskExecution, AfterTaskExecution,
+        FatalSystemError, SitePanic, BeforeTaskDataFilter, AfterTaskDataFilter, BeforeTaskExecution, AfterTaskExecution,
         BeforeTaskResultFilter, AfterTaskResultFilter, BeforeSendTaskResult, AfterSendTaskResult,
         BeforeProcessSubmission, AfterProcessSubmission, InitialModelLoaded, TrainingStarted, RoundStarted,
         RoundDone, BeforeTrainTask, BeforeContributionAccept, AfterContributionAccept, BeforeAggregation,
@@ -88,9 +93,4 @@ public static class EventTypes
     /// Whether the runtime or a workflow fires the event, and nobody else may have the other side take it for theirs.
     /// </summary>
     internal static bool IsRuntimes(string eventType) => Runtimes.Contains(eventType);
-
-    /// <summary>
-    /// Whether the event never crosses: all of the runtime's but the one by which a site stops the job.
-    /// </summary>
-    internal static bool IsOnlyLocal(string eventType) => eventType != FatalSystemError && IsRuntimes(eventType);
 }

@@ -47,14 +47,30 @@ internal sealed class RunEngine
     /// Has events for the other side sent on the loop, in the order in which they were fired, whatever thread fires
     /// them.
     /// </summary>
-    public void SendFederatedOn(SynchronizationContext loop, Action<string, Shareable> send)
+    /// <param name="loop">The loop.</param>
+    /// <param name="send">Sends one.</param>
+    /// <param name="limit">How many may wait for the loop, which may be busy; further ones are dropped.</param>
+    /// <param name="dropped">Told of one that is dropped, on the thread that fired it.</param>
+    public void SendFederatedOn(
+        SynchronizationContext loop, Action<string, Shareable> send, int limit, Action<string> dropped)
     {
+        var waiting = 0;
         // Not in the closure of what is posted: that the loop runs it in order of posting is the loop's business.
         var fired = new ConcurrentQueue<(string Type, Shareable Data)>();
         SendFederated = (type, data) =>
         {
+            if (Interlocked.Increment(ref waiting) > limit && type != EventTypes.SitePanic)
+            {
+                Interlocked.Decrement(ref waiting);
+                dropped(type);
+                return;
+            }
             fired.Enqueue((type, data));
-            loop.Post(_ => { if (fired.TryDequeue(out var e)) send(e.Type, e.Data); }, null);
+            loop.Post(_ =>
+            {
+                Interlocked.Decrement(ref waiting);
+                if (fired.TryDequeue(out var e)) send(e.Type, e.Data);
+            }, null);
         };
     }
 
@@ -172,11 +188,11 @@ internal sealed class RunEngine
     }
 
     /// <summary>
-    /// Announces an event of the other side, which is not believed to have fired none of the runtime's.
+    /// Announces an event of the other side, unless it is one of the runtime's: those are not taken from elsewhere.
     /// </summary>
     public void AnnounceFederated(string eventType, Shareable data, long sequence, string origin)
     {
-        if (EventTypes.IsOnlyLocal(eventType))
+        if (EventTypes.IsRuntimes(eventType))
         {
             Log.EventRefused(Logger, Identity, origin, eventType);
             return;

@@ -82,8 +82,9 @@ internal static partial class Log
     public static partial void AbortHandlerFailed(ILogger logger, Exception exception, string site, string task);
 
     [LoggerMessage(14, LogLevel.Warning,
-        "{Peer}: the federated event {EventType} is dropped, because {Limit} wait to be confirmed")]
-    public static partial void EventDropped(ILogger logger, string peer, string eventType, int limit);
+        "{Peer}: the federated event {EventType} is dropped, because {Limit} wait to be sent or confirmed "
+            + "({Dropped} dropped so far). Fire fewer, or see what holds up the other side's handlers")]
+    public static partial void EventDropped(ILogger logger, string peer, string eventType, int limit, long dropped);
 
     [LoggerMessage(15, LogLevel.Error,
         "The workflow {Workflow} did not end within {Seconds} s of being told to; it is abandoned. Pass the abort "

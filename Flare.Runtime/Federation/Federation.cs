@@ -222,6 +222,7 @@ public sealed class Federation : IAsyncDisposable
         options = options with
         {
             WaitsForReader = true,
+            Slots = new ExecutorSlots(_parallelism),
             Descriptions = [.. options.Descriptions, new("executors at once", () => $"{_parallelism}")],
         };
         _server = new JobServer(options);
@@ -273,7 +274,6 @@ public sealed class Federation : IAsyncDisposable
         async Task RunAsync()
         {
             ThreadPoolScheduler.ReserveThreads(_parallelism);
-            var slots = new ExecutorSlots(_parallelism);
             var sites = _sites.Select(site => new SiteRuntime(site, new SiteRuntimeOptions
             {
                 JobId = _settings.JobId,
@@ -284,7 +284,7 @@ public sealed class Federation : IAsyncDisposable
                 Compute = compute,
                 Logger = logger,
                 Limits = _settings.Limits,
-                Slots = slots,
+                Slots = options.Slots,
                 IsInProcess = true,
                 Policy = SitePolicy.InProcess,
             })).ToArray();

@@ -48,6 +48,9 @@ internal sealed class FairGate<TTask, THolder>(
         return _holders.Add(holder);
     }
 
+    /// <summary>Who has a permit.</summary>
+    public IReadOnlyCollection<THolder> Holders => _holders;
+
     /// <summary>Whether a holder has its permit.</summary>
     public bool Holds(THolder holder) => _holders.Contains(holder);
 

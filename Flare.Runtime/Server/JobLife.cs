@@ -27,6 +27,19 @@ internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDis
     /// <summary>The server is gone as after a crash: nothing more is sent, nothing more is written.</summary>
     public bool IsDead { get; private set; }
 
+    /// <summary>
+    /// Whether the job is to end, from when that was said on whatever thread: the loop may have much to do before it
+    /// hears of it.
+    /// </summary>
+    public bool IsToldToEnd => _isToldToEnd;
+
+    /// <summary>Aborts the job; from any thread.</summary>
+    public void End()
+    {
+        _isToldToEnd = true;
+        options.Loop.Post(_ => Cancel(), null);
+    }
+
     /// <summary>Cancelled on the loop when the job is aborted; for the runtime itself.</summary>
     public CancellationToken Abort => _abort.Token;
 
@@ -43,10 +56,12 @@ internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDis
     public Exception? Fault { get; private set; }
 
     private FlarePanicException? _panic;
+    private volatile bool _isToldToEnd;
 
     /// <summary>Aborts the job. On the loop.</summary>
     public void Cancel()
     {
+        _isToldToEnd = true;
         if (_abort.IsCancellationRequested) return;
         _abort.Cancel();
         _ = CancelStrangersAsync();
@@ -56,7 +71,7 @@ internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDis
     public void Stop(string origin, string reason)
     {
         Interlocked.CompareExchange(ref _panic, new FlarePanicException(origin, reason), null);
-        options.Loop.Post(_ => Cancel(), null);
+        End();
     }
 
     /// <summary>

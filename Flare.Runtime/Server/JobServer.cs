@@ -47,7 +47,7 @@ public sealed class JobServer : IDisposable
         _rounds = new RoundCommitter(_life);
         _tasks = new Dispatcher(_life, _sites, new Admission(_life), _rounds);
         _workflows = new WorkflowRunner(_life, _sites, _tasks, _rounds);
-        engine.SendFederatedOn(options.Loop, _events.Send);
+        engine.SendFederatedOn(options.Loop, _events.Send, options.Limits.MaxPendingEvents, _events.Drop);
         engine.StopJob = reason => _life.Stop(FLContext.Server, reason);
         foreach (var site in options.Sites) _sites.Add(site);
     }
@@ -104,7 +104,7 @@ public sealed class JobServer : IDisposable
     {
         using var scope = _life.Logger.Enter(); // workflows run within it, and all that they use
         if (abort.IsCancellationRequested) _life.Cancel();
-        using var registration = abort.Register(() => _options.Loop.Post(_ => _life.Cancel(), null));
+        using var registration = abort.Register(_life.End);
         // Tasks that the workflow sent without its token, too.
         using var endsTasks = _life.Abort.Register(
             () => _tasks.CompleteAll(CompletionStatus.Aborted, "the job was aborted"));

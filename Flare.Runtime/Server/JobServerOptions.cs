@@ -64,6 +64,9 @@ public sealed record JobServerOptions
     /// <summary>Limits and intervals.</summary>
     public RuntimeLimits Limits { get; init; } = new();
 
+    /// <summary>Slots that the sites share where they are in this process; null where they are not.</summary>
+    internal ExecutorSlots? Slots { get; init; }
+
     /// <summary>Where the journal is, in words.</summary>
     internal string JournalPlace { get; init; } = "in a storage of the application's";
 

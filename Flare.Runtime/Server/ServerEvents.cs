@@ -3,14 +3,18 @@ namespace Flare.Runtime;
 /// <summary>The federated events of the server: to all sites, and from each of them.</summary>
 internal sealed class ServerEvents(JobLife life, SiteRegistry sites)
 {
+    private readonly EventDrops _drops = new(life.Limits.MaxPendingEvents);
+
+    /// <summary>An event finds no room before it is known whom it is for.</summary>
+    public void Drop(string type) => _drops.Note(life.Logger, "all sites", type);
+
     public void Send(string type, Shareable data)
     {
         foreach (var session in sites.All)
         {
             if (!session.Events.HasRoom)
             {
-                Log.EventDropped(
-                    life.Logger.With(session.Name), session.Name, type, life.Limits.MaxPendingEvents);
+                session.Drops.Note(life.Logger.With(session.Name), session.Name, type);
                 continue;
             }
             var e = session.Events.Add(type, data);
@@ -36,10 +40,18 @@ internal sealed class ServerEvents(JobLife life, SiteRegistry sites)
     private void Announce(SiteSession session, FederatedEvent e)
     {
         // After an abort nobody waits for handlers any more: ten thousand events in the queue must not hold it up.
-        if (life.Abort.IsCancellationRequested) return;
-        life.Engine.AnnounceFederated(e.EventType, e.Data, e.Sequence, session.Name);
-        if (e.EventType == EventTypes.FatalSystemError)
-            life.Stop(session.Name, e.Data.Error?.Message ?? "no reason given");
+        if (life.IsToldToEnd) return;
+        if (e.EventType != EventTypes.SitePanic)
+        {
+            life.Engine.AnnounceFederated(e.EventType, e.Data, e.Sequence, session.Name);
+            return;
+        }
+        var context = new FLContext(life.Engine, session.Name);
+        context.Set(ContextKeys.EventData, e.Data);
+        context.Set(ContextKeys.EventOrigin, session.Name);
+        context.Set(ContextKeys.EventSequence, e.Sequence);
+        life.Engine.Announce(EventTypes.FatalSystemError, context);
+        life.Stop(session.Name, e.Data.Error?.Message ?? "no reason given");
     }
 
     private void Say(SiteSession session, FederatedEvent e) =>

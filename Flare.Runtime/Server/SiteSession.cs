@@ -35,6 +35,9 @@ internal sealed class SiteSession(string name, int maxPendingEvents)
 
     public EventChannel Events { get; } = new(maxPendingEvents);
 
+    /// <summary>Events for the site that found no room.</summary>
+    public EventDrops Drops { get; } = new(maxPendingEvents);
+
     public Assignment? Find(TaskToken token) =>
         Open.TryGetValue(token.Number, out var assignment) && assignment.Token == token ? assignment : null;
 

@@ -40,19 +40,21 @@ public sealed partial class SiteRuntime
 
     private void SendEvent(string type, Shareable data)
     {
-        if (!_policy.MayFireEvents && type != EventTypes.FatalSystemError)
+        if (!_policy.MayFireEvents && type != EventTypes.SitePanic)
         {
             Log.EventKeptBack(_engine.Scoped, Name, type);
             return;
         }
-        if (!_events.HasRoom)
+        if (!_events.HasRoom && type != EventTypes.SitePanic)
         {
-            Log.EventDropped(_engine.Scoped, Name, type, _options.Limits.MaxPendingEvents);
+            DropEvent(type);
             return;
         }
         var e = _events.Add(type, data);
         Say(new SiteEvent(Name, _options.Incarnation, _epoch, e));
     }
+
+    private void DropEvent(string type) => _drops.Note(_engine.Scoped, Name, type);
 
     private void ReceiveEvent(FederatedEvent e)
     {

@@ -14,6 +14,7 @@ public sealed partial class SiteRuntime : IDisposable
     private readonly Dictionary<long, SiteTask> _tasks = [];
     private readonly Queue<SiteTask> _queue = new();
     private readonly EventChannel _events;
+    private readonly EventDrops _drops;
     private readonly SiteTensors _tensors;
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 #pragma warning disable RS0030 // no randomness of the job's: it is compared and nothing else, so a run stays its seed's
@@ -45,7 +46,8 @@ public sealed partial class SiteRuntime : IDisposable
             Components = definition.Components,
             HandsOver = true,
         };
-        _engine.SendFederatedOn(options.Loop, SendEvent);
+        _drops = new EventDrops(options.Limits.MaxPendingEvents);
+        _engine.SendFederatedOn(options.Loop, SendEvent, options.Limits.MaxPendingEvents, DropEvent);
         _policy = definition.Policy ?? options.Policy;
         _policy.ThrowIfInvalid();
         _engine.StopJob = StopJob;
@@ -107,7 +109,7 @@ public sealed partial class SiteRuntime : IDisposable
             var error = new ErrorRecord { Type = nameof(FlarePanicException), Message = reason };
             reason = $"a component of {Name} stopped the job: {_policy.Trim(error, reference).Message}";
         }
-        _engine.SendFederated(EventTypes.FatalSystemError, Shareable.Reply(ReturnCode.Error, reason).Freeze());
+        _engine.SendFederated(EventTypes.SitePanic, Shareable.Reply(ReturnCode.Error, reason).Freeze());
     }
 
     private void Receive(ServerMessage message)
@@ -219,7 +221,7 @@ public sealed partial class SiteRuntime : IDisposable
         {
             try
             {
-                slot = await slots.AcquireAsync(task.Id, task.Abort.Token);
+                slot = await slots.AcquireAsync(task.Id, Name, task.Abort.Token);
             }
             catch (OperationCanceledException)
             {

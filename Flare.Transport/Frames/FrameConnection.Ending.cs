@@ -1,0 +1,157 @@
+using System.Net.Sockets;
+using System.Net.WebSockets;
+using System.Security.Authentication;
+
+namespace Flare.Transport;
+
+public sealed partial class FrameConnection
+{
+    private volatile ConnectionEnd? _end;
+    private bool _isWoken;
+    private bool _isAborted;
+    private volatile bool _isInterrupted;
+    private volatile bool _isGivenUp;
+
+    private void Tick()
+    {
+        lock (_gate)
+        {
+            if (_end is not null) return;
+            var now = _time.GetTimestamp();
+            TimeSpan Since(long then) => _time.GetElapsedTime(then, now);
+            if (_peer is null && Since(_begun) >= _options.HandshakeTimeout)
+            {
+                EndLocked(new(ConnectionEndKind.TimedOut,
+                    Invariant($"the other end has not said hello within {_options.HandshakeTimeout.TotalSeconds} s")));
+            }
+            else if (Since(_lastHeard) >= _options.IdleTimeout)
+            {
+                EndLocked(new(ConnectionEndKind.TimedOut,
+                    Invariant($"nothing was heard of the other end for {_options.IdleTimeout.TotalSeconds} s")));
+            }
+            else if (_flushBegan is { } began && Since(began) >= _options.StallTimeout)
+            {
+                EndLocked(new(ConnectionEndKind.TimedOut,
+                    Invariant($"the other end has taken nothing for {_options.StallTimeout.TotalSeconds} s")));
+            }
+            else if (_isClosing && now >= _closeBy)
+                EndLocked(new(ConnectionEndKind.Closed, $"{_closeReason} (without waiting any longer)"));
+            // What the other end may wait for: a third of its patience.
+            else if (_peer is { } peer && Since(_lastSaid).TotalMilliseconds * 4 >= peer.IdleMilliseconds
+                && !_isWriting && !_saidClose)
+                _queue.Add(FrameType.Ping, 0, 8).Clear();
+        }
+        Write();
+    }
+
+    private void End(ConnectionEnd end)
+    {
+        lock (_gate) EndLocked(end);
+        Write();
+    }
+
+    // Whoever calls it calls Write once it has left the lock.
+    private void EndLocked(ConnectionEnd end)
+    {
+        if (_end is not null) return;
+        _end = end;
+        if (!_isWriting) _written.TrySetResult();
+    }
+
+    private void WakeAtEnd()
+    {
+        if (Interlocked.Exchange(ref _isWoken, true)) return;
+        _pipe.Input.CancelPendingRead();
+        if (!IsOrderly) _pipe.Output.CancelPendingFlush();
+    }
+
+    // Then the other end is told, and what is just being written may be finished, within a second.
+    private bool IsOrderly => _end!.Kind is not (ConnectionEndKind.Lost or ConnectionEndKind.TimedOut) && !_isAborted;
+
+    // The last word, before the connection ends.
+    private void Tell(string reason)
+    {
+        lock (_gate)
+        {
+            if (_end is not null || _saidClose) return;
+            _saidClose = true;
+            var text = Readable.Encode(reason, MostReasonBytes);
+            text.CopyTo(_queue.Add(FrameType.Close, 0, text.Length));
+        }
+    }
+
+    private async Task<ConnectionEnd> FinishAsync()
+    {
+        var end = _end!;
+        if (_timer is not null) await _timer.DisposeAsync();
+        var second = TimeSpan.FromSeconds(1);
+        await using (_time.CreateTimer(
+            static c => ((FrameConnection)c!).GiveUp(), this, second, Timeout.InfiniteTimeSpan))
+        {
+            await _written.Task; // until then memory of a stream's content may be in use
+            await SayLastAsync(end);
+        }
+        await CompleteAsync(_pipe.Output.CompleteAsync());
+        await CompleteAsync(_pipe.Input.CompleteAsync());
+        OutgoingStream[] outgoing;
+        lock (_gate) outgoing = [.. _outgoing];
+        foreach (var stream in outgoing)
+        {
+            stream.Error ??= Gone();
+            stream.Tell();
+        }
+        foreach (var stream in _incoming.Values) stream.Sink.Abort(end.Reason);
+        _incoming.Clear();
+        _ready.TrySetException(new FrameException(
+            ErrorIds.Connection, $"The connection ended before it began: {end.Reason}.", end.IsTransient, end.Error));
+        _ = _ready.Task.Exception; // who waits for it hears of it; nobody has to
+        _ended.TrySetResult(end);
+        return end;
+    }
+
+    private void GiveUp()
+    {
+        _isGivenUp = true;
+        _pipe.Output.CancelPendingFlush();
+        _pipe.Input.CancelPendingRead();
+    }
+
+    private async Task SayLastAsync(ConnectionEnd end)
+    {
+        ReadOnlyMemory<byte> last;
+        lock (_gate) last = _queue.Take();
+        if (last.IsEmpty || !IsOrderly || _isInterrupted) return;
+        try
+        {
+            await _pipe.Output.WriteAsync(last);
+            // To hang up on what still comes would have the system throw away what the other end is told.
+            var waits = end.Kind is ConnectionEndKind.ProtocolError or ConnectionEndKind.Failed;
+            while (waits && !_isGivenUp)
+            {
+                var read = await _pipe.Input.ReadAsync();
+                _pipe.Input.AdvanceTo(read.Buffer.End);
+                waits = !read.IsCompleted;
+            }
+        }
+        catch (Exception e) when (IsTransportFailure(e))
+        {
+            // The other end does not hear it: it has hung up.
+        }
+    }
+
+    private static async ValueTask CompleteAsync(ValueTask completing)
+    {
+        try
+        {
+            await completing;
+        }
+        catch (Exception e) when (IsTransportFailure(e))
+        {
+            // It broke once more while it was put away.
+        }
+    }
+
+    private static bool IsTransportFailure(Exception e) =>
+        e is IOException or SocketException or ObjectDisposedException or OperationCanceledException
+            or WebSocketException or AuthenticationException;
+}

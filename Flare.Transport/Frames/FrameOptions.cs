@@ -1,0 +1,85 @@
+namespace Flare.Transport;
+
+/// <summary>
+/// The limits and intervals of a connection. Each end has its own; what one end states in its hello, the other keeps.
+/// </summary>
+public sealed record FrameOptions
+{
+    /// <summary>
+    /// Bytes that a message may have that arrives here; what is longer travels as a stream. 1 KiB to 1 MiB; 64 KiB
+    /// unless set. A longer one ends the connection.
+    /// </summary>
+    public int MaxMessageBytes { get; init; } = 64 * 1024;
+
+    /// <summary>
+    /// Bytes that may stand before a stream's content and say what it is; 64 bytes to 1 MiB; 64 KiB unless set.
+    /// </summary>
+    public int MaxStreamHeadBytes { get; init; } = 64 * 1024;
+
+    /// <summary>
+    /// Streams that may arrive at once, at least 1; 16 unless set. Whoever opens more loses the connection.
+    /// </summary>
+    public int MaxStreams { get; init; } = 16;
+
+    /// <summary>
+    /// Bytes of a stream that may be on their way here before they are taken; 64 KiB to 1 GiB, 8 MiB unless set. It
+    /// takes no memory, and bounds the speed of a stream to this much a round trip.
+    /// </summary>
+    public int StreamWindow { get; init; } = 8 * 1024 * 1024;
+
+    /// <summary>
+    /// Bytes of messages that may wait here to be sent; 64 KiB at least, 4 MiB unless set. A peer that takes so little
+    /// that more would wait loses the connection.
+    /// </summary>
+    public int MaxQueuedBytes { get; init; } = 4 * 1024 * 1024;
+
+    /// <summary>How long the hello of the other end may take; 10 s unless set.</summary>
+    public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>
+    /// How long nothing at all may arrive before the connection counts as lost; 30 s unless set. Either end says
+    /// something at least three times in it, whatever else is on the way.
+    /// </summary>
+    public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// How long the other end may take nothing of what is sent before the connection counts as lost; 60 s unless set.
+    /// </summary>
+    public TimeSpan StallTimeout { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>
+    /// Whether the sender bounds what is on its way by the delay that it sees, so that a small message passes a large
+    /// stream soon. Null, the default: where the transport cannot bound what its system holds unsent. The bound is
+    /// taken from round trips, one for each chunk.
+    /// </summary>
+    public bool? PaceSending { get; init; }
+
+    /// <summary>The delay that a paced sender lets its streams cause; 10 ms unless set.</summary>
+    public TimeSpan PacedDelay { get; init; } = TimeSpan.FromMilliseconds(10);
+
+    /// <summary>Everything that is wrong with these options; nothing where all is well.</summary>
+    public IEnumerable<string> Validate()
+    {
+        foreach (var (name, value, least, most) in new[]
+        {
+            (nameof(MaxMessageBytes), MaxMessageBytes, 1024, 1 << 20),
+            (nameof(MaxStreamHeadBytes), MaxStreamHeadBytes, 64, 1 << 20),
+            (nameof(MaxStreams), MaxStreams, 1, 1 << 20),
+            (nameof(StreamWindow), StreamWindow, 1 << 16, 1 << 30),
+            (nameof(MaxQueuedBytes), MaxQueuedBytes, 1 << 16, 1 << 30),
+        })
+        {
+            if (value < least || value > most)
+                yield return $"{name} is {value}; it must be from {least} to {most}";
+        }
+        foreach (var (name, value, least) in new[]
+        {
+            (nameof(HandshakeTimeout), HandshakeTimeout, 0.1), (nameof(IdleTimeout), IdleTimeout, 0.3),
+            (nameof(StallTimeout), StallTimeout, 0.3), (nameof(PacedDelay), PacedDelay, 0.001),
+        })
+        {
+            if (value < TimeSpan.FromSeconds(least) || value > TimeSpan.FromDays(1))
+                yield return Invariant($"{name} is {value}; it must be from {least} s to a day");
+        }
+    }
+}

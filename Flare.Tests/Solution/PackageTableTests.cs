@@ -14,6 +14,7 @@ public class PackageTableTests
         ["Flare.Learning"] = ["Flare.Workflows", "Flare.Core"],
         ["Flare.Crypto"] = ["Flare.Core"],
         ["Flare.Reporting"] = ["Flare.Core"],
+        ["Flare.Transport"] = ["Flare.Core", "Flare.Runtime"],
         ["Flare.Testing"] = ["Flare.Core", "Flare.Runtime"],
         ["Flare.Sdk"] =
         ["Flare.Runtime", "Flare.Workflows", "Flare.Learning", "Flare.Crypto", "Flare.Reporting", "Flare.Core"],

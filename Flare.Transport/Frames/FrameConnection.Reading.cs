@@ -8,7 +8,7 @@ public sealed partial class FrameConnection
     private readonly Dictionary<uint, IncomingStream> _incoming = [];
     private readonly TaskCompletionSource _written = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private uint _lastIncoming;
-    private FrameHead? _data; // the frame of data of which a part is here; Length: what is still to come
+    private WireHead? _data; // the frame of data of which a part is here; Length: what is still to come
     private long _lastHeard;
     private long _lastSaid;
     private long _begun;
@@ -70,31 +70,31 @@ public sealed partial class FrameConnection
     private bool TryTake(ref ReadOnlySequence<byte> buffer)
     {
         if (_data is { } data) return TryTakeData(data, ref buffer);
-        if (buffer.Length < FrameHead.Size) return false;
+        if (buffer.Length < WireHead.Size) return false;
         var head = ReadHead(buffer);
         Check(head);
         if (head.Type == FrameType.Data)
         {
-            buffer = buffer.Slice(FrameHead.Size);
+            buffer = buffer.Slice(WireHead.Size);
             BeginData(head);
             return true;
         }
-        if (buffer.Length < FrameHead.Size + head.Length) return false;
-        var payload = buffer.Slice(FrameHead.Size, head.Length);
+        if (buffer.Length < WireHead.Size + head.Length) return false;
+        var payload = buffer.Slice(WireHead.Size, head.Length);
         buffer = buffer.Slice(payload.End);
         return Take(head, payload);
     }
 
-    private static FrameHead ReadHead(in ReadOnlySequence<byte> buffer)
+    private static WireHead ReadHead(in ReadOnlySequence<byte> buffer)
     {
-        if (buffer.FirstSpan.Length >= FrameHead.Size) return FrameHead.Read(buffer.FirstSpan);
-        Span<byte> bytes = stackalloc byte[FrameHead.Size];
-        buffer.Slice(0, FrameHead.Size).CopyTo(bytes);
-        return FrameHead.Read(bytes);
+        if (buffer.FirstSpan.Length >= WireHead.Size) return WireHead.Read(buffer.FirstSpan);
+        Span<byte> bytes = stackalloc byte[WireHead.Size];
+        buffer.Slice(0, WireHead.Size).CopyTo(bytes);
+        return WireHead.Read(bytes);
     }
 
     // Before anything is waited for: a frame that is too long is never buffered.
-    private void Check(FrameHead head)
+    private void Check(WireHead head)
     {
         if (_peer is null && head.Type != FrameType.Hello)
         {
@@ -107,7 +107,7 @@ public sealed partial class FrameConnection
             FrameType.Hello => (Hello.Size, Hello.MostBytes),
             FrameType.Message => (0, _options.MaxMessageBytes),
             FrameType.Open => (OpenSize, OpenSize + _options.MaxStreamHeadBytes),
-            FrameType.Data => (1, FrameHead.LargestLength),
+            FrameType.Data => (1, WireHead.LargestLength),
             FrameType.Credit => (4, 4),
             FrameType.Ping or FrameType.Pong => (8, 8),
             FrameType.Reset or FrameType.Close => (0, MostReasonBytes),
@@ -120,7 +120,7 @@ public sealed partial class FrameConnection
         }
     }
 
-    private bool Take(FrameHead head, in ReadOnlySequence<byte> payload)
+    private bool Take(WireHead head, in ReadOnlySequence<byte> payload)
     {
         switch (head.Type)
         {
@@ -178,7 +178,7 @@ public sealed partial class FrameConnection
         if (offset < length) _incoming.Add(id, new(taken, length - offset, _options.StreamWindow));
     }
 
-    private void BeginData(FrameHead head)
+    private void BeginData(WireHead head)
     {
         if (_incoming.TryGetValue(head.Id, out var stream))
         {
@@ -192,7 +192,7 @@ public sealed partial class FrameConnection
         _data = head;
     }
 
-    private bool TryTakeData(FrameHead data, ref ReadOnlySequence<byte> buffer)
+    private bool TryTakeData(WireHead data, ref ReadOnlySequence<byte> buffer)
     {
         if (buffer.IsEmpty) return false;
         var part = buffer.Slice(0, Math.Min(buffer.Length, data.Length));

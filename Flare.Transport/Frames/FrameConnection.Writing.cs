@@ -103,11 +103,11 @@ public sealed partial class FrameConnection : IThreadPoolWorkItem
     {
         const int Record = 16 * 1024;
         var writer = _pipe.Output;
-        var first = (int)Math.Min(chunk.Length, Record - FrameHead.Size);
-        var span = writer.GetSpan(FrameHead.Size + first);
-        new FrameHead(FrameType.Data, (int)chunk.Length, stream.Id).Write(span);
-        chunk.Slice(0, first).CopyTo(span[FrameHead.Size..]);
-        writer.Advance(FrameHead.Size + first);
+        var first = (int)Math.Min(chunk.Length, Record - WireHead.Size);
+        var span = writer.GetSpan(WireHead.Size + first);
+        new WireHead(FrameType.Data, (int)chunk.Length, stream.Id).Write(span);
+        chunk.Slice(0, first).CopyTo(span[WireHead.Size..]);
+        writer.Advance(WireHead.Size + first);
         var rest = chunk.Slice(first);
         if (rest.IsEmpty) return writer.FlushAsync();
         if (rest.IsSingleSegment) return writer.WriteAsync(rest.First);
@@ -168,7 +168,7 @@ public sealed partial class FrameConnection : IThreadPoolWorkItem
 
     private bool HasRoom(int length)
     {
-        if (_queue.Count + FrameHead.Size + length <= _options.MaxQueuedBytes) return true;
+        if (_queue.Count + WireHead.Size + length <= _options.MaxQueuedBytes) return true;
         EndLocked(new(ConnectionEndKind.TimedOut,
             $"the other end takes so little that more than {_options.MaxQueuedBytes} bytes would wait for it"));
         return false;

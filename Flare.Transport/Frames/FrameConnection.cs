@@ -16,7 +16,7 @@ namespace Flare.Transport;
 public sealed partial class FrameConnection : IAsyncDisposable
 {
     // A frame of 64 KiB with its head: four records of TLS.
-    private const int ChunkBytes = 64 * 1024 - FrameHead.Size;
+    private const int ChunkBytes = 64 * 1024 - WireHead.Size;
     private const int MostReasonBytes = 1000;
     private const int OpenSize = 4 + 8 + 8;
 

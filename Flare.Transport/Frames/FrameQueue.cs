@@ -30,11 +30,11 @@ internal sealed class FrameQueue
     /// <returns>Where its payload goes.</returns>
     public Span<byte> Add(FrameType type, uint id, int length, ulong key = 0)
     {
-        var needed = Count + FrameHead.Size + length;
+        var needed = Count + WireHead.Size + length;
         if (needed > _waiting.Length)
             Array.Resize(ref _waiting, (int)BitOperations.RoundUpToPowerOf2((uint)Math.Max(needed, Smallest)));
-        new FrameHead(type, length, id).Write(_waiting.AsSpan(Count));
-        var payload = _waiting.AsSpan(Count + FrameHead.Size, length);
+        new WireHead(type, length, id).Write(_waiting.AsSpan(Count));
+        var payload = _waiting.AsSpan(Count + WireHead.Size, length);
         Count = needed;
         if (key != 0) (_waitingKeys ??= []).Add(key);
         return payload;

@@ -1,7 +1,7 @@
 namespace Flare.Transport;
 
 /// <summary>What a frame is. The numbers are part of the wire contract (docs/wire.md).</summary>
-public enum FrameType : byte
+internal enum FrameType : byte
 {
     /// <summary>The first frame in each direction: versions and limits.</summary>
     Hello = 1,

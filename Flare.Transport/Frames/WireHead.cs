@@ -6,7 +6,7 @@ namespace Flare.Transport;
 /// <param name="Type">What the frame is.</param>
 /// <param name="Length">Bytes of its payload.</param>
 /// <param name="Id">A channel, a stream, or 0.</param>
-public readonly record struct FrameHead(FrameType Type, int Length, uint Id)
+internal readonly record struct WireHead(FrameType Type, int Length, uint Id)
 {
     /// <summary>Bytes of a head.</summary>
     public const int Size = 8;
@@ -24,7 +24,7 @@ public readonly record struct FrameHead(FrameType Type, int Length, uint Id)
 
     /// <summary>Reads a head. Whether its type and length mean anything is the reader's to see.</summary>
     /// <param name="from">At least <see cref="Size"/> bytes.</param>
-    public static FrameHead Read(ReadOnlySpan<byte> from)
+    public static WireHead Read(ReadOnlySpan<byte> from)
     {
         var word = BinaryPrimitives.ReadUInt32LittleEndian(from);
         return new(

@@ -10,6 +10,7 @@ public sealed partial class HtmlReport
         h1,th,td,p,figcaption,pre{overflow-wrap:anywhere}
         dl{display:flex;flex-wrap:wrap;gap:.5rem 2rem;margin:0 0 1.5rem}dt{font-size:.8rem}
         dd{margin:0;font-weight:600;overflow-wrap:anywhere}
+        .bad-end{color:var(--bad)}
         .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(320px,100%),1fr));gap:1rem}
         figure{margin:0;border:1px solid var(--line);border-radius:8px;padding:.75rem}figure p{margin:0;font-size:.8rem}
         svg{width:100%;height:auto;display:block}svg text{fill:var(--soft);font-size:12px}.axis{stroke:var(--line)}

@@ -1,10 +1,10 @@
 namespace Flare.Reporting;
 
 /// <summary>
-/// A run as one HTML page without scripts or outside files: facts, quality, contributions and time by round, what each
-/// site contributed, and what went wrong. The contributions of single sites are shown for rounds whose reports still
-/// have them all; a federation thins out old ones. What sites say is shown as text, whatever it is, and numbers are the
-/// same in every culture.
+/// A run as one HTML page without scripts or outside files: facts, how it ended in numbers, quality, contributions and
+/// time by round, what each site contributed, warnings of the rounds, and what went wrong. The contributions of single
+/// sites are shown for rounds whose reports still have them all; a federation thins out old ones. What sites say is
+/// shown as text, whatever it is, and numbers are the same in every culture.
 /// </summary>
 /// <remarks>
 /// The page of a long run stays one that a browser opens: charts are thinned to what can be seen, and tables keep the
@@ -66,8 +66,10 @@ public sealed partial class HtmlReport
             <title>{Title}</title><style>{Html.Raw(Style)}</style></head><body><h1>{Title}</h1>
             """);
         AppendFacts(html);
+        AppendEnd(html);
         AppendCharts(html);
         AppendSites(html);
+        AppendWarnings(html);
         AppendFailures(html);
         AppendRounds(html);
         html.Append($"</body></html>\n");

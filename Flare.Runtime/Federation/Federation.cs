@@ -19,7 +19,6 @@ public sealed class Federation : IAsyncDisposable
     private readonly RoundHistory _rounds = new(OutcomesKept);
     private JobServer? _server;
     private JobLoop? _loop;
-    private FlareException? _oversight;
     private bool _disposed;
     private readonly List<SiteRuntime> _atWork = [];
     private Task? _running;
@@ -110,7 +109,6 @@ public sealed class Federation : IAsyncDisposable
         {
             await StopAsync();
         }
-        if (_oversight is not null) throw _oversight;
     }
 
     /// <summary>Runs the federation to its end and returns the reports of all rounds.</summary>
@@ -223,6 +221,7 @@ public sealed class Federation : IAsyncDisposable
         {
             WaitsForReader = true,
             Slots = new ExecutorSlots(_parallelism),
+            NeverCalledAtSites = () => _sites.SelectMany(s => s.FiltersNeverCalled()),
             Descriptions = [.. options.Descriptions, new("executors at once", () => $"{_parallelism}")],
         };
         _server = new JobServer(options);
@@ -292,7 +291,6 @@ public sealed class Federation : IAsyncDisposable
             var running = _server!.RunAsync(_stop.Token);
             foreach (var site in sites) site.Start();
             await running;
-            _oversight = Oversight(options);
             // A job that failed before it heard its sites, or that they did not hear the end of, leaves none of them at
             // work.
             foreach (var site in sites)
@@ -306,29 +304,5 @@ public sealed class Federation : IAsyncDisposable
     {
         await runtime.IdleAsync();
         foreach (var executor in site.Executors) executor.Release();
-    }
-
-    /// <summary>
-    /// Filters that were never called, since their tasks are misspelt: what they were to guard went as it was.
-    /// </summary>
-    private FlareException? Oversight(JobServerOptions options)
-    {
-        const int most = 5;
-        (string Text, bool IsMisspelt)[] server =
-        [
-            .. options.FiltersOut.NeverCalled(options.FiltersOut.Watch, "the server"),
-            .. options.FiltersIn.NeverCalled(options.FiltersOut.Watch, "the server"),
-        ];
-        foreach (var (text, _) in server) Runtime.Log.FilterNeverCalled(_logger, text); // sites log their own
-        string[] never =
-            [.. server.Concat(_sites.SelectMany(s => s.FiltersNeverCalled())).Where(n => n.IsMisspelt)
-                .Select(n => n.Text)];
-        if (never.Length == 0) return null;
-        var more = never.Length > most ? $"; and {never.Length - most} more" : "";
-        return new FlareException(
-            ErrorIds.Filter, $"The run has ended, and nothing was filtered that should have been: "
-            + $"{string.Join("; ", never.Take(most))}{more}. The rounds are committed, but what the filters guard has "
-            + $"passed as it "
-            + "was: name the task as the workflow does, or none for all tasks.");
     }
 }

@@ -6,6 +6,9 @@ namespace Flare.Runtime;
 /// </summary>
 internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admission admission, RoundCommitter rounds)
 {
+    /// <summary>How the reason begins where a site did not take its task in time.</summary>
+    public const string NotTaken = "the site did not take the task";
+
     private readonly List<TaskRun> _running = [];
     private readonly Downloads _downloads = new(life);
 
@@ -48,21 +51,21 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
             : SiteStatus.Cancelled;
         if (run.HasPending)
             foreach (var assignment in run.Assignments)
-                if (!assignment.IsFinal) Withdraw(assignment, end, reason + NotBegun(assignment, end));
+                if (!assignment.IsFinal) Withdraw(assignment, end, reason + NotBegun(assignment, end, reason));
         run.EndStream();
         _running.Remove(run);
     }
 
     // What kept a site from beginning is no fault of its executor's, and nothing that more time at the site would cure.
-    private string NotBegun(Assignment assignment, SiteStatus end)
+    private string NotBegun(Assignment assignment, SiteStatus end, string reason)
     {
         if (end != SiteStatus.TimedOut) return "";
         if (life.Options.Slots is { } slots && slots.IsWaiting(assignment.Run.Id, assignment.Site))
             return $", before its executor began: it waited for one of the slots for executors, and {slots.Holders}. "
                 + $"See why those do not end, or give more slots ({nameof(FederationBuilder.UseParallelism)})";
         if (assignment.State is not (AssignmentState.Preparing or AssignmentState.Offered)) return "";
-        return assignment.Session.Connected ? ", before the site took the task"
-            : ", and the site was not there to take the task: check its process and its network";
+        if (!assignment.Session.Connected) return ", and the site was not there: check its process and its network";
+        return reason.StartsWith(NotTaken, StringComparison.Ordinal) ? "" : ", before the site took the task";
     }
 
     /// <summary>Ends all tasks that are on their way.</summary>

@@ -205,7 +205,7 @@ internal sealed class JobContext(
         using (assignmentTimeout is { } window
             ? life.After(
                 window, () =>
-                tasks.Complete(run, CompletionStatus.Timeout, $"the site did not take the task within {window}"))
+                tasks.Complete(run, CompletionStatus.Timeout, $"{Dispatcher.NotTaken} within {window}"))
                 : null)
         {
             if (!await run.Assignments[0].TakenAsync || timeout is null) return;

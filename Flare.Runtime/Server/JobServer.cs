@@ -151,8 +151,22 @@ public sealed class JobServer : IDisposable
             failure ??= e; // whoever reads the reports would wait for ever otherwise
         }
         failure ??= _life.Panic ?? _life.Fault;
+        if (!_life.IsDead) failure = Oversight(failure);
         _rounds.Numbers.LogEnd(_life, failure, _options.Time.GetElapsedTime(begin));
         _rounds.EndReports(failure);
+    }
+
+    // Logged whatever ended the run; one that has gone well otherwise ends with it.
+    private Exception? Oversight(Exception? failure)
+    {
+        var watch = _options.FiltersOut.Watch;
+        (string Text, bool)[] own =
+        [
+            .. _options.FiltersOut.NeverCalled(watch, "the server"),
+            .. _options.FiltersIn.NeverCalled(watch, "the server"),
+        ];
+        foreach (var (text, _) in own) Log.FilterNeverCalled(_life.Logger, text);
+        return failure ?? FilterOversight.Of(own.Concat(_options.NeverCalledAtSites()));
     }
 
     /// <summary>

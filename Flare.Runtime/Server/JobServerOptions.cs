@@ -64,6 +64,9 @@ public sealed record JobServerOptions
     /// <summary>Limits and intervals.</summary>
     public RuntimeLimits Limits { get; init; } = new();
 
+    /// <summary>Filters of sites of this process that were never called; the sites log them.</summary>
+    internal Func<IEnumerable<(string Text, bool IsMisspelt)>> NeverCalledAtSites { get; init; } = static () => [];
+
     /// <summary>Slots that the sites share where they are in this process; null where they are not.</summary>
     internal ExecutorSlots? Slots { get; init; }
 

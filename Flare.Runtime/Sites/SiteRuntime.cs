@@ -65,7 +65,8 @@ public sealed partial class SiteRuntime : IDisposable
     /// Completes, with the server's reason, when the job is over at this site; cancelled if the site was disposed of
     /// before. Fails with a <see cref="FlareException"/> (<see cref="ErrorIds.SiteRefused"/>) where the server refuses
     /// the site: it means another job, seed, version, layout or policy, it is not on a closed roster, or another
-    /// process is this site.
+    /// process is this site; and where the job is over but a filter of the site was for a misspelt task, and so has
+    /// guarded nothing (<see cref="ErrorIds.Filter"/>).
     /// </summary>
     public Task<string> Ended => _ended.Task;
 
@@ -336,9 +337,12 @@ public sealed partial class SiteRuntime : IDisposable
             _ended.TrySetException(error);
             return;
         }
-        foreach (var (filter, _) in _definition.FiltersNeverCalled()) Log.FilterNeverCalled(_engine.Scoped, filter);
+        (string Text, bool)[] never = [.. _definition.FiltersNeverCalled()];
+        foreach (var (filter, _) in never) Log.FilterNeverCalled(_engine.Scoped, filter);
         foreach (var name in _definition.UnusedNames()) Log.TaskNameUnused(_engine.Scoped, name);
-        _ended.TrySetResult(reason);
+        // In one process the server ends with it, for all sites at once.
+        if (!_options.IsInProcess && FilterOversight.Of(never) is { } oversight) _ended.TrySetException(oversight);
+        else _ended.TrySetResult(reason);
         Say(new JobEndReceived(Name, _options.Incarnation));
     }
 

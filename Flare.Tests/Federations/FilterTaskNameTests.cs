@@ -77,4 +77,40 @@ public class FilterTaskNameTests
             f => Add(f, FilterPlace.SiteOut, "train").UseLogging(log), Sites.Throwing("no data")));
         Assert.That(log.Entries.Select(e => e.Message), Has.None.Contains("which no workflow sent"));
     }
+
+    [Test]
+    public void A_server_built_by_itself_ends_with_the_error_too()
+    {
+        var server = new ServerBuilder().UseInitialModel(Sites.Model(1)).AddSites("a").UseController(Sites.Training())
+            .AddFilter(FilterPlace.ServerIn, new LambdaFilter((m, _) => m), "trian").Build();
+        var site = new SiteBuilder("a").UseExecutor(() => Sites.Adding(1)).Build();
+        Assert.That(
+            () => Hosts.RunAsync(server, site),
+            Throws.TypeOf<FlareException>().With.Property(nameof(FlareException.ErrorId)).EqualTo(ErrorIds.Filter)
+                .And.Message.Contains("the server: the filter LambdaFilter").And.Message.Contains("'train'"));
+    }
+
+    [Test]
+    public async Task A_site_built_by_itself_ends_with_the_error_and_the_server_without_it()
+    {
+        var server = new ServerBuilder().UseInitialModel(Sites.Model(1)).AddSites("a").UseController(Sites.Training())
+            .Build();
+        var plan = new SiteBuilder("a").UseExecutor(() => Sites.Adding(1))
+            .Configure(s => s.AddFilter(FilterPlace.SiteOut, new LambdaFilter((m, _) => m), "trian")).Build();
+        var loop = new Flare.Runtime.JobLoop(_ => { });
+        var link = new Flare.Runtime.InProcessLink(loop);
+        var site = plan.CreateSite(loop, link.ConnectSite("a"));
+        var running = server.CreateServer(loop, link);
+        loop.Post(_ =>
+        {
+            _ = running.RunAsync(CancellationToken.None);
+            site.Start();
+        }, null);
+        var rounds = new List<RoundReport>();
+        await foreach (var round in running.Reports.ReadAllAsync()) rounds.Add(round);
+        Assert.That(rounds, Has.Count.EqualTo(1));
+        Assert.That(
+            () => site.Ended.WaitAsync(Patience.Long),
+            Throws.TypeOf<FlareException>().With.Message.Contains("a: the filter LambdaFilter"));
+    }
 }

@@ -45,6 +45,6 @@ public class NeverBegunTests
         var sites = (await bench.Ended).Single().Sites.ToDictionary(s => s.Site, s => s.Reason);
         Assert.That(sites["taker"], Is.EqualTo("the task's time of 00:00:03 ran out"));
         Assert.That(sites["deaf"], Does.EndWith("ran out, before the site took the task"));
-        Assert.That(sites["absent"], Does.Contain("the site was not there to take the task"));
+        Assert.That(sites["absent"], Does.Contain("the site was not there: check its process"));
     }
 }

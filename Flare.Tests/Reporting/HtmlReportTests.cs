@@ -281,4 +281,42 @@ public class HtmlReportTests
             page.Elements("p").Select(p => p.Value),
             Has.Some.Contains("The last 1,000 of 10,000").And.Some.Contains("The last 500 of 10,000 rounds."));
     }
+
+    [Test]
+    public void The_page_has_the_runs_end_in_numbers_and_how_it_failed()
+    {
+        RoundReport[] rounds =
+            [Round(1), Round(2, SiteStatus.TimedOut) with { LateResults = 3 }, Round(3, SiteStatus.Rejected)];
+        string[] Ends(HtmlReport report)
+        {
+            var html = report.ToHtml();
+            var body = html[html.IndexOf("<body>", StringComparison.Ordinal)..html.IndexOf(
+                "</html>", StringComparison.Ordinal)];
+            return [.. XElement.Parse(body).Elements("p")
+                .Where(p => ((string?)p.Attribute("class"))?.StartsWith("end", StringComparison.Ordinal) == true)
+                .Select(p => p.Value)];
+        }
+
+        Assert.That(Ends(new("a run", rounds)), Is.EqualTo(new[]
+        {
+            "3 rounds in 6.00 s: 4 of 6 contributions used, 1 Rejected, 6 Failed, 1 TimedOut, 3 late.",
+        }));
+        var failed = new HtmlReport("a run", rounds).AddFailure(new InvalidOperationException("no <b>disk</b>"));
+        Assert.That(Ends(failed)[1], Is.EqualTo("The run failed: no <b>disk</b>"));
+        Assert.That(Ends(new("none", [])), Is.EqualTo(new[] { "0 rounds in 0.00 s: 0 of 0 contributions used." }));
+    }
+
+    [Test]
+    public void Warnings_of_rounds_are_on_the_page_each_once_with_its_rounds()
+    {
+        const string odd = "no site states <acuracy>; did you mean 'accuracy'?";
+        var page = Page(
+            Round(1) with { Warnings = [odd] }, Round(2) with { Warnings = [odd, "site-2 was left out"] },
+            Round(3), Round(4) with { Warnings = [odd] });
+        Assert.That(Table(page, "What to look at")[1..], Is.EqualTo((string[][])
+        [
+            ["1–2, 4", odd], ["2", "site-2 was left out"],
+        ]));
+        Assert.That(Page(Round(1)).Elements("h2").Select(h => h.Value), Has.None.EqualTo("What to look at"));
+    }
 }

@@ -6,7 +6,7 @@ namespace Flare;
 /// <summary>
 /// What a component knows while it works on one thing: who and where it is, the task, the peer's public properties, and
 /// properties of its own (FLARE: FLContext). A context belongs to one task or event; what is to outlive it has a key
-/// with <see cref="Lifetime.Run"/>. Not thread-safe.
+/// with <see cref="PropertyLifetime.Run"/>. Not thread-safe.
 /// </summary>
 public sealed class FLContext
 {
@@ -105,9 +105,9 @@ public sealed class FLContext
     {
         ArgumentNullException.ThrowIfNull(key);
         if (Find(key.Name) is { } existing) RequireSame(key, existing);
-        if (key.Visibility == Visibility.Public) PublicValue.From(value);
+        if (key.Visibility == PropertyVisibility.Public) PublicValue.From(value);
         var property = new ContextProperty(key.Name, typeof(T), value, key.Visibility, key.Lifetime);
-        if (key.Lifetime == Lifetime.Run) _engine.SetRunProperty(key.Name, property);
+        if (key.Lifetime == PropertyLifetime.Run) _engine.SetRunProperty(key.Name, property);
         else if (IndexOf(key.Name) is >= 0 and var index) _own![index] = property;
         else (_own ??= []).Add(property);
     }
@@ -158,7 +158,7 @@ public sealed class FLContext
         var map = _engine.PublicRunProperties();
         if (_own is not null)
             foreach (var property in _own)
-                if (property.Visibility == Visibility.Public)
+                if (property.Visibility == PropertyVisibility.Public)
                     (map ??= [])[property.Name] = PublicValue.From(property.Value);
         return map;
     }
@@ -193,4 +193,5 @@ public sealed class FLContext
 }
 
 /// <summary>A context property as it is kept.</summary>
-internal sealed record ContextProperty(string Name, Type Type, object? Value, Visibility Visibility, Lifetime Lifetime);
+internal sealed record ContextProperty(
+    string Name, Type Type, object? Value, PropertyVisibility Visibility, PropertyLifetime Lifetime);

@@ -1,7 +1,7 @@
 namespace Flare;
 
 /// <summary>Who sees a context property.</summary>
-public enum Visibility
+public enum PropertyVisibility
 {
     /// <summary>It stays on this side.</summary>
     Private = 0,
@@ -10,7 +10,7 @@ public enum Visibility
 }
 
 /// <summary>How long a context property lives.</summary>
-public enum Lifetime
+public enum PropertyLifetime
 {
     /// <summary>As long as the context it was set in: one task, one event.</summary>
     Context = 0,
@@ -31,10 +31,12 @@ public sealed class FLContextKey<T>
     /// <param name="visibility">Whether the peer sees it.</param>
     /// <param name="lifetime">Whether it outlives the context it is set in.</param>
     /// <exception cref="ArgumentException">A public property of a type that cannot travel.</exception>
-    public FLContextKey(string name, Visibility visibility = Visibility.Private, Lifetime lifetime = Lifetime.Context)
+    public FLContextKey(
+        string name, PropertyVisibility visibility = PropertyVisibility.Private,
+        PropertyLifetime lifetime = PropertyLifetime.Context)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
-        if (visibility == Visibility.Public && !PublicValue.CanHold(typeof(T)))
+        if (visibility == PropertyVisibility.Public && !PublicValue.CanHold(typeof(T)))
             throw new ArgumentException(
                 $"The public property '{name}' travels to the peer, and {typeof(T).Name} cannot: use bool, int, long, "
                     + $"double, string, byte[], FlareMap or FlareValue.", nameof(visibility));
@@ -45,10 +47,10 @@ public sealed class FLContextKey<T>
     public string Name { get; }
 
     /// <summary>Whether the peer sees the property.</summary>
-    public Visibility Visibility { get; }
+    public PropertyVisibility Visibility { get; }
 
     /// <summary>Whether the property outlives the context it is set in.</summary>
-    public Lifetime Lifetime { get; }
+    public PropertyLifetime Lifetime { get; }
 }
 
 internal static class PublicValue

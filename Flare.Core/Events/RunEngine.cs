@@ -108,7 +108,8 @@ internal sealed class RunEngine
         {
             FlareMap? map = null;
             foreach (var (name, property) in _properties)
-                if (property.Visibility == Visibility.Public) (map ??= [])[name] = PublicValue.From(property.Value);
+                if (property.Visibility == PropertyVisibility.Public)
+                    (map ??= [])[name] = PublicValue.From(property.Value);
             return map;
         }
     }

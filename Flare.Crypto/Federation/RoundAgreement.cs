@@ -10,7 +10,8 @@ internal sealed record RoundAgreement(string Policy, KeyId Key, long Number, int
 {
     private const string Name = EncryptedForm.TensorName; // the runtime tells by it that a workflow takes ciphertext
 
-    private static readonly FLContextKey<FlareMap> Property = new(Name, Visibility.Public, Lifetime.Run);
+    private static readonly FLContextKey<FlareMap> Property =
+        new(Name, PropertyVisibility.Public, PropertyLifetime.Run);
 
     /// <summary>Attaches this to every task from now on.</summary>
     public void Publish(FLContext server) => server.Set(Property, new FlareMap

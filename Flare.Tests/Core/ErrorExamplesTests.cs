@@ -36,7 +36,8 @@ public class ErrorExamplesTests
         MessageOf(() => Task.FromResult(FlareMapCodec.Read([0x81, 0xa1, (byte)'x', 0xd9, 200, .. new byte[120]]))),
         [ErrorIds.ContextProperty] = () => MessageOf(() => RunAsync((federation, _) =>
         {
-            federation.Context.Set(new FLContextKey<string>("hospital", Visibility.Public, Lifetime.Run), "St. Mary's");
+            federation.Context.Set(
+                new FLContextKey<string>("hospital", PropertyVisibility.Public, PropertyLifetime.Run), "St. Mary's");
             federation.Context.Set(new FLContextKey<string>("hospital"), "St. Mary's");
             return Task.CompletedTask;
         }, Sites.Adding(1))),

@@ -19,7 +19,7 @@ public class AnswerTests
             Sites.Training(minSites: 1), Initial, Sites.Adding(1), new Scripted((_, input, context, _) =>
         {
             context.Set(
-                new FLContextKey<FlareMap>("secret", Visibility.Public),
+                new FLContextKey<FlareMap>("secret", PropertyVisibility.Public),
                 new FlareMap { ["nested"] = new FlareMap { ["model"] = Dxo.From(input).Tensors } });
             return ValueTask.FromResult(Sites.Diff(Dxo.From(input).Tensors, 1));
         }));

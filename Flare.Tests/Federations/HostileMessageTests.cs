@@ -70,7 +70,7 @@ public class HostileMessageTests
             lock (refused) refused.Add(where);
         }
 
-        var key = new FLContextKey<FlareMap>("deep", Visibility.Public);
+        var key = new FLContextKey<FlareMap>("deep", PropertyVisibility.Public);
         var site = new Scripted((_, input, context, _) =>
         {
             Refused("event", () => context.FireFederated("mine", new Shareable(MessageWalkTests.Deep(FarTooDeep))));

@@ -54,10 +54,10 @@ public class MessageFlowTests
     [Test]
     public async Task Public_properties_reach_the_peer_and_private_ones_do_not()
     {
-        var hospital = new FLContextKey<string>("hospital", Visibility.Public, Lifetime.Run);
-        var beds = new FLContextKey<int>("beds", Visibility.Public);
-        var secret = new FLContextKey<string>("secret", Visibility.Private, Lifetime.Run);
-        var policy = new FLContextKey<string>("policy", Visibility.Public, Lifetime.Run);
+        var hospital = new FLContextKey<string>("hospital", PropertyVisibility.Public, PropertyLifetime.Run);
+        var beds = new FLContextKey<int>("beds", PropertyVisibility.Public);
+        var secret = new FLContextKey<string>("secret", PropertyVisibility.Private, PropertyLifetime.Run);
+        var policy = new FLContextKey<string>("policy", PropertyVisibility.Public, PropertyLifetime.Run);
         FlareMap? atServer = null, atSite = null, inContribution = null;
         var executor = new Scripted((_, input, context, _) =>
         {

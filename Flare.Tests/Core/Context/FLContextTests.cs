@@ -16,7 +16,7 @@ public class FLContextTests
     {
         var engine = Engine();
         var (brief, sticky) =
-            (new FLContextKey<int>("brief"), new FLContextKey<string>("sticky", lifetime: Lifetime.Run));
+            (new FLContextKey<int>("brief"), new FLContextKey<string>("sticky", lifetime: PropertyLifetime.Run));
         var first = new FLContext(engine);
         first.Set(brief, 1);
         first.Set(sticky, "kept");
@@ -33,15 +33,16 @@ public class FLContextTests
     {
         var engine = Engine();
         var context = new FLContext(engine);
-        context.Set(new FLContextKey<int>("x", Visibility.Public), 1);
+        context.Set(new FLContextKey<int>("x", PropertyVisibility.Public), 1);
         Assert.That(() => context.Set(new FLContextKey<int>("x"), 2), Conflict("Public", "Private"));
-        Assert.That(() => context.Get(new FLContextKey<long>("x", Visibility.Public)), Conflict("Int32", "Int64"));
         Assert.That(
-            () => context.Set(new FLContextKey<int>("x", Visibility.Public, Lifetime.Run), 2),
+            () => context.Get(new FLContextKey<long>("x", PropertyVisibility.Public)), Conflict("Int32", "Int64"));
+        Assert.That(
+            () => context.Set(new FLContextKey<int>("x", PropertyVisibility.Public, PropertyLifetime.Run), 2),
             Conflict("Context", "Run"));
-        context.Set(new FLContextKey<int>("y", lifetime: Lifetime.Run), 1);
+        context.Set(new FLContextKey<int>("y", lifetime: PropertyLifetime.Run), 1);
         Assert.That(() => new FLContext(engine).Set(new FLContextKey<int>("y"), 2), Conflict("Run", "Context"));
-        Assert.That(context.Get(new FLContextKey<int>("x", Visibility.Public)), Is.EqualTo(1));
+        Assert.That(context.Get(new FLContextKey<int>("x", PropertyVisibility.Public)), Is.EqualTo(1));
 
         static NUnit.Framework.Constraints.IResolveConstraint Conflict(string is_, string used) =>
             Throws.TypeOf<FlareException>().With.Property("ErrorId")
@@ -56,12 +57,12 @@ public class FLContextTests
         var context = new FLContext(engine);
         Assert.That(context.PublicProperties(), Is.Null);
         context.Set(new FLContextKey<object>("secret"), new object());
-        context.Set(new FLContextKey<string>("hospital", Visibility.Public, Lifetime.Run), "north");
-        context.Set(new FLContextKey<double>("load", Visibility.Public), 0.5);
+        context.Set(new FLContextKey<string>("hospital", PropertyVisibility.Public, PropertyLifetime.Run), "north");
+        context.Set(new FLContextKey<double>("load", PropertyVisibility.Public), 0.5);
         Assert.That(context.PublicProperties()!.ContentEquals(new FlareMap { ["hospital"] = "north", ["load"] = 0.5 }));
         Assert.That(new FLContext(engine).PublicProperties()!.ContentEquals(new FlareMap { ["hospital"] = "north" }));
         Assert.That(
-            () => new FLContextKey<Uri>("u", Visibility.Public),
+            () => new FLContextKey<Uri>("u", PropertyVisibility.Public),
             Throws.ArgumentException.With.Message.Contains("Uri cannot"));
     }
 

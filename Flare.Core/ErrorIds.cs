@@ -31,6 +31,8 @@ public static class ErrorIds
     public const string Journal = "FLARE3001";
     /// <summary>The server refuses a site: it means something else than the server, or is there already.</summary>
     public const string SiteRefused = "FLARE3002";
+    /// <summary>A site's state cannot be read or kept.</summary>
+    public const string SiteState = "FLARE3003";
     /// <summary>A connection is gone, or the other end does not keep to Flare's frames.</summary>
     public const string Connection = "FLARE5001";
     /// <summary>Encryption, decryption or key handling failed.</summary>

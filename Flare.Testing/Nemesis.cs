@@ -37,6 +37,16 @@ internal sealed class Nemesis
             if (!_isOver && _random.Chance(_faults.CrashDuringWrite))
                 _loop.After(_random.Between(TimeSpan.Zero, time), CrashServer);
         };
+        foreach (var site in _federation.Sites)
+        {
+            if (site.Disk is not { } disk) continue;
+            disk.Faults = _faults.Disk;
+            disk.Writing = time =>
+            {
+                if (!_isOver && _random.Chance(_faults.CrashDuringWrite))
+                    _loop.After(_random.Between(TimeSpan.Zero, time), () => Crash(site));
+            };
+        }
         _loop.After(_until, Stop);
     }
 
@@ -48,6 +58,8 @@ internal sealed class Nemesis
         _loop.Trace("everything heals");
         if (!_network.Faults.IsReliable) _network.Faults = NetworkFaults.None;
         _disk.Faults = DiskFaults.None;
+        foreach (var site in _federation.Sites)
+            if (site.Disk is { } disk) disk.Faults = DiskFaults.None;
         foreach (var site in _federation.Sites) _network.Heal(site.Name);
     }
 
@@ -70,10 +82,11 @@ internal sealed class Nemesis
         _loop.After(_random.Between(TimeSpan.Zero, _faults.MaxDowntime), _federation.StartServer);
     }
 
-    private void CrashSite()
+    private void CrashSite() => Crash(AnySite());
+
+    private void Crash(SimulatedSite site)
     {
-        var site = AnySite();
-        if (!site.IsUp) return;
+        if (_isOver || !site.IsUp) return;
         SiteCrashes++;
         site.Crash();
         _loop.After(_random.Between(TimeSpan.Zero, _faults.MaxDowntime), site.Start);

@@ -15,6 +15,9 @@ internal sealed class SimulatedSite(
     private SiteRuntime? _runtime;
     private long _incarnation;
 
+    /// <summary>Where its states lie; null where they are in memory, and end with it.</summary>
+    public SimulatedDisk? Disk { get; } = plan.SitesHaveDisks ? new SimulatedDisk(loop) : null;
+
     public string Name => info.Name;
     public bool IsUp => _runtime is not null;
     public bool HasEnded => _runtime is { Ended.IsCompleted: true };
@@ -38,6 +41,7 @@ internal sealed class SimulatedSite(
             Limits = plan.Limits,
             Incarnation = _incarnation,
             Slots = slots,
+            State = Disk is { } disk ? () => Task.FromResult(disk.Open()) : null,
         });
         _runtime.Start();
         _ = StartAgainAsync(_runtime);
@@ -68,6 +72,7 @@ internal sealed class SimulatedSite(
         if (_runtime is null) return;
         loop.Trace("crashes", Name, _incarnation);
         network.DisconnectSite(Name);
+        Disk?.Crash();
         _runtime.Dispose();
         _runtime = null;
     }

@@ -55,6 +55,12 @@ public sealed record Simulation
     /// <summary>By when, after that, the job must be over. 2 min of virtual time unless set.</summary>
     public TimeSpan RecoveryTime { get; init; } = TimeSpan.FromMinutes(2);
 
+    /// <summary>
+    /// Whether sites keep their states (<see cref="SiteState"/>) on disks that fail and crash with them, as the
+    /// server's does; else they are in memory, and end with each crash. False unless set.
+    /// </summary>
+    public bool SitesHaveDisks { get; init; }
+
     /// <summary>Adds filters and components to a site, at every start of it; null for none.</summary>
     public Action<SiteDefinition, SiteInfo>? ConfigureSite { get; init; }
 

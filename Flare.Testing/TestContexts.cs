@@ -17,12 +17,16 @@ public static class TestContexts
     /// <param name="time">The clock; the system's if left out.</param>
     /// <param name="logger">Where to log; nowhere if left out.</param>
     /// <param name="components">What sees the events that the context fires, in order; none if left out.</param>
+    /// <param name="state">The site's state, which the test fills and looks at; an empty one if left out.</param>
     public static FLContext ForSite(
         string site, string task = TaskNames.Train, int round = 1, ulong seed = 0, FlareMap? peerProperties = null,
-        TimeProvider? time = null, ILogger? logger = null, IReadOnlyList<FLComponent>? components = null)
+        TimeProvider? time = null, ILogger? logger = null, IReadOnlyList<FLComponent>? components = null,
+        SiteState? state = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(site);
-        return New(site, FLContext.Server, task, round, seed, peerProperties, time, logger, components);
+        return New(
+            site, FLContext.Server, task, round, seed, peerProperties, time, logger, components,
+            state ?? new SiteState());
     }
 
     /// <summary>The context of a site's answer, or of a task for it, at the server.</summary>
@@ -44,7 +48,7 @@ public static class TestContexts
 
     private static FLContext New(
         string identity, string peer, string task, int round, ulong seed, FlareMap? peerProperties, TimeProvider? time,
-        ILogger? logger, IReadOnlyList<FLComponent>? components)
+        ILogger? logger, IReadOnlyList<FLComponent>? components, SiteState? state = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(task);
         ArgumentOutOfRangeException.ThrowIfNegative(round);
@@ -58,6 +62,9 @@ public static class TestContexts
             Compute = ComputeScheduler.ThreadPool,
             Components = components ?? [],
         };
-        return new FLContext(engine, peer, task, new TaskToken("test", 1, round, 1), peerProperties);
+        return new FLContext(engine, peer, task, new TaskToken("test", 1, round, 1), peerProperties)
+        {
+            StateAccess = state is null ? null : new SiteStateAccess(state),
+        };
     }
 }

@@ -43,6 +43,17 @@ public sealed class FLContext
     /// <summary>The round of the task at hand; 0 outside of rounds.</summary>
     public int Round => Token?.Round ?? 0;
 
+    /// <summary>
+    /// What the site keeps from task to task: it is as the site's last used answer left it, and what is changed is
+    /// written before the answer leaves. For executors and filters of a site, while they work on a task.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The context is none of a task at a site, or the task has
+    /// ended.</exception>
+    public SiteState SiteState => StateAccess?.State ?? throw new InvalidOperationException(
+        "There is no site's state here: executors and filters of a site have it, while they work on a task.");
+
+    internal SiteStateAccess? StateAccess { get; init; }
+
     /// <summary>The public properties that the peer sent with its message; read-only.</summary>
     public FlareMap PeerProperties { get; }
 

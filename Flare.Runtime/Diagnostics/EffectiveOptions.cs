@@ -45,6 +45,7 @@ internal static partial class EffectiveOptions
             ("filters in", Names(site.FiltersIn.Names)),
             ("filters out", Names(site.FiltersOut.Names)),
             ("policy", policy.Describe()),
+            ("state", options.State is null ? "in memory" : "kept"),
             ("layout fingerprint", options.LayoutFingerprint),
             ("policy fingerprint", options.PolicyFingerprint),
             .. Described(options.Descriptions),

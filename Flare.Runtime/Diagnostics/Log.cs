@@ -143,6 +143,13 @@ internal static partial class Log
         "{Site} refuses tensors: the server named them {Sha256}, and what came is {Found}. The task is answered so.")]
     public static partial void TensorsRefused(ILogger logger, string site, string sha256, string found);
 
+    [LoggerMessage(61, LogLevel.Warning, "{Site} has lost its state {Number}, which {Place} does not have: it begins "
+        + "with an empty one. In memory a state ends with its process; UseState(folder) keeps it.")]
+    public static partial void StateLost(ILogger logger, string site, long number, string place);
+
+    [LoggerMessage(62, LogLevel.Warning, "{Site}: the state {File}, which nobody needs any more, cannot be deleted")]
+    public static partial void StateNotDropped(ILogger logger, Exception exception, string site, string file);
+
     [LoggerMessage(70, LogLevel.Information, "The server of job {Job} runs with: {Options}")]
     public static partial void ServerOptions(ILogger logger, string job, string options);
 

@@ -15,6 +15,7 @@ public sealed class Federation : IAsyncDisposable
     private readonly ServerParts _parts;
     private readonly IReadOnlyList<SiteDefinition> _sites;
     private readonly int _parallelism;
+    private readonly SiteStateFolder? _state;
     private readonly CancellationTokenSource _stop = new();
     private readonly RoundHistory _rounds = new(OutcomesKept);
     private JobServer? _server;
@@ -26,8 +27,9 @@ public sealed class Federation : IAsyncDisposable
     private ILogger _logger = NullLogger.Instance;
 
     internal Federation(
-        JobSettings settings, ServerParts parts, IReadOnlyList<SiteDefinition> sites, int parallelism) =>
-        (_settings, _parts, _sites, _parallelism) = (settings, parts, sites, parallelism);
+        JobSettings settings, ServerParts parts, IReadOnlyList<SiteDefinition> sites, int parallelism,
+        SiteStateFolder? state) =>
+        (_settings, _parts, _sites, _parallelism, _state) = (settings, parts, sites, parallelism, state);
 
     /// <summary>Builds a federation whose server and sites live in this process.</summary>
     /// <param name="configure">Adds sites and a workflow; see <see cref="FederationBuilder"/>.</param>
@@ -286,6 +288,9 @@ public sealed class Federation : IAsyncDisposable
                 Slots = options.Slots,
                 IsInProcess = true,
                 Policy = SitePolicy.InProcess,
+                State = _state?.Of(site.Name) is { } state
+                    ? () => state.OpenAsync(_settings.JobId, site.Name, compute) : null,
+                StateStartsOver = _state is { StartsOver: true },
             })).ToArray();
             _atWork.AddRange(sites);
             var running = _server!.RunAsync(_stop.Token);

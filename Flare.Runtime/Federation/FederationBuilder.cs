@@ -13,6 +13,7 @@ public sealed class FederationBuilder : JobBuilder<FederationBuilder>
     private readonly HashSet<string> _names = new(StringComparer.Ordinal);
     private readonly List<Action<SiteDefinition, SiteInfo>> _siteParts = [];
     private int _parallelism = Environment.ProcessorCount;
+    private SiteStateFolder? _state;
 
     /// <summary>The workflows added so far.</summary>
     public IReadOnlyList<Controller> Controllers => _server.Controllers;
@@ -155,6 +156,21 @@ public sealed class FederationBuilder : JobBuilder<FederationBuilder>
         return this;
     }
 
+    /// <summary>
+    /// Keeps what executors put into <see cref="FLContext.SiteState"/> in a folder, each site in one of its own within
+    /// it, so that it outlives the process; in memory unless set. Written before the answer of its task leaves;
+    /// docs/site-state.md.
+    /// </summary>
+    /// <param name="folder">Created if it does not exist. One process a folder: a second one is refused.</param>
+    /// <param name="startsOver">Whether a site that has lost the state which the server names begins with an empty one,
+    /// rather than fail its tasks.</param>
+    public FederationBuilder UseSiteState(string folder, bool startsOver = false)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        _state = new(Path.GetFullPath(folder), startsOver);
+        return this;
+    }
+
     /// <summary>Builds the federation. Once.</summary>
     /// <exception cref="FlareException">The configuration is incomplete or contradicts itself; the message lists
     /// everything that is wrong. What the builder has taken over is disposed of.</exception>
@@ -162,7 +178,7 @@ public sealed class FederationBuilder : JobBuilder<FederationBuilder>
     public Federation Build() => Building(() =>
     {
         BeginBuild("federation");
-        return new Federation(Settings, _server.Copy(), SiteFactory.Make(_sites, _siteParts), _parallelism);
+        return new Federation(Settings, _server.Copy(), SiteFactory.Make(_sites, _siteParts), _parallelism, _state);
     });
 
     private protected override void Configure(IFederationExtension extension)

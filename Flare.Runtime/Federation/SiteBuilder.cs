@@ -15,6 +15,7 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
     private readonly SiteInfo _info;
     private readonly List<Action<SiteDefinition, SiteInfo>> _parts = [];
     private Func<Executor>? _executor;
+    private SiteStateFolder? _state;
 
     /// <summary>Begins a site.</summary>
     /// <param name="name">Its name, unique in the job.</param>
@@ -60,6 +61,21 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
         return Configure(site => site.UsePolicy(policy));
     }
 
+    /// <summary>
+    /// Keeps what executors put into <see cref="FLContext.SiteState"/> in a folder, so that it outlives the process; in
+    /// memory unless set. Written before the answer of its task leaves; docs/site-state.md.
+    /// </summary>
+    /// <param name="folder">Created if it does not exist; each job gets a folder of its own in it. One site a
+    /// folder: a second one, or a second process, is refused.</param>
+    /// <param name="startsOver">Whether a site that has lost the state which the server names begins with an empty one,
+    /// rather than fail its tasks.</param>
+    public SiteBuilder UseState(string folder, bool startsOver = false)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(folder);
+        _state = new(Path.GetFullPath(folder), startsOver);
+        return this;
+    }
+
     /// <summary>Adds executors by task, filters, components or a policy.</summary>
     /// <param name="part">Called once, when the site is built. What it adds is disposed of with the site.</param>
     public SiteBuilder Configure(Action<SiteDefinition> part)
@@ -77,7 +93,7 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
     {
         BeginBuild("site");
         Func<SiteInfo, Executor>? make = _executor is { } executor ? _ => executor() : null;
-        return new SitePlan(Settings, SiteFactory.Make([(_info, make)], _parts)[0]);
+        return new SitePlan(Settings, SiteFactory.Make([(_info, make)], _parts)[0], _state);
     });
 
     private protected override void Configure(IFederationExtension extension) =>

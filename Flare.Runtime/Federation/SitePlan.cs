@@ -12,11 +12,12 @@ public sealed class SitePlan : IAsyncDisposable
     private readonly JobSettings _settings;
     private readonly SiteDefinition _definition;
     private readonly ILogger _logger;
+    private readonly SiteStateFolder? _state;
     private SiteRuntime? _site;
     private bool _isDisposed;
 
-    internal SitePlan(JobSettings settings, SiteDefinition definition) =>
-        (_settings, _definition, _logger) = (settings, definition, settings.CreateLogger());
+    internal SitePlan(JobSettings settings, SiteDefinition definition, SiteStateFolder? state) =>
+        (_settings, _definition, _state, _logger) = (settings, definition, state, settings.CreateLogger());
 
     /// <summary>The site's name.</summary>
     public string Name => _definition.Name;
@@ -35,6 +36,7 @@ public sealed class SitePlan : IAsyncDisposable
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         if (_site is not null)
             throw new InvalidOperationException("A plan makes one site; build another for another one.");
+        var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
         return _site = new SiteRuntime(_definition, new()
         {
             JobId = _settings.JobId,
@@ -42,11 +44,13 @@ public sealed class SitePlan : IAsyncDisposable
             Loop = loop,
             Link = link,
             Time = _settings.Time,
-            Compute = new ThreadPoolScheduler(Environment.ProcessorCount),
+            Compute = compute,
             Logger = _logger,
             Descriptions = _settings.Descriptions,
             Limits = _settings.Limits,
             Incarnation = incarnation,
+            State = _state is { } state ? () => state.OpenAsync(_settings.JobId, Name, compute) : null,
+            StateStartsOver = _state is { StartsOver: true },
         });
     }
 

@@ -30,8 +30,10 @@ public sealed record ServerRefusal(int Epoch, long Incarnation, Guid Process, st
 /// <param name="Contents">
 /// What the site fetches, or has already; none where the link shares memory, and then <paramref name="Data"/> is whole.
 /// </param>
+/// <param name="State">The state of the site that it goes on from.</param>
 public sealed record TaskOffer(
-    TaskToken Token, string TaskName, Shareable Data, IReadOnlyList<TensorsRef> Contents) : ServerMessage(Token.Epoch);
+    TaskToken Token, string TaskName, Shareable Data, IReadOnlyList<TensorsRef> Contents, SiteStateRef State = default)
+    : ServerMessage(Token.Epoch);
 
 /// <summary>Answers <see cref="TensorsWanted"/>, once there is room among those that are on their way.</summary>
 /// <param name="Token">The assignment that they were asked for.</param>

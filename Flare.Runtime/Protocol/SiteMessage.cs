@@ -47,8 +47,14 @@ public sealed record ResultReady(string Site, long Incarnation, TaskToken Token,
     SiteMessage(Site, Incarnation);
 
 /// <summary>A result. Repeated until <see cref="ResultReceipt"/>.</summary>
-public sealed record TaskResult(string Site, long Incarnation, TaskToken Token, Shareable Result) :
-    SiteMessage(Site, Incarnation);
+/// <param name="Site">The sender.</param>
+/// <param name="Incarnation">How often it has started.</param>
+/// <param name="Token">The assignment.</param>
+/// <param name="Result">The answer.</param>
+/// <param name="State">What the task did to the site's state; null where it left it alone.</param>
+public sealed record TaskResult(
+    string Site, long Incarnation, TaskToken Token, Shareable Result, SiteStateChange? State = null)
+    : SiteMessage(Site, Incarnation);
 
 /// <summary>Answers <see cref="TaskCancel"/>: the task does not run at the site any more.</summary>
 public sealed record TaskStopped(string Site, long Incarnation, TaskToken Token) : SiteMessage(Site, Incarnation);

@@ -29,7 +29,7 @@ internal sealed partial class Dispatcher
     }
 
     /// <summary>A result is here.</summary>
-    public void OnResult(SiteSession session, TaskToken token, Shareable result)
+    public void OnResult(SiteSession session, TaskToken token, Shareable result, SiteStateChange? state)
     {
         if (session.Find(token) is not { IsOpen: true } assignment)
         {
@@ -46,7 +46,7 @@ internal sealed partial class Dispatcher
         }
         _downloads.Release(assignment);
         assignment.Arrive(result.TensorBytes());
-        _ = life.Detach(AdmitAsync(assignment, result));
+        _ = life.Detach(AdmitAsync(assignment, result, state));
     }
 
     /// <summary>A site does not work on a task any more.</summary>
@@ -74,13 +74,19 @@ internal sealed partial class Dispatcher
         if (assignment.Run is { IsStanding: true, IsComplete: false } run) Assign(run, assignment.Session);
     }
 
-    private async Task AdmitAsync(Assignment assignment, Shareable message)
+    private async Task AdmitAsync(Assignment assignment, Shareable message, SiteStateChange? state)
     {
         var context = new FLContext(
             life.Engine, assignment.Site, assignment.Task.Name, assignment.Token, message.PeerProperties);
         using var scope = context.Scoped.Enter();
         context.Set(ContextKeys.Message, message);
         var verdict = await admission.ExamineAsync(assignment, message, context, Reject);
+        if (state is { } change && verdict.Contribution is not null && !assignment.IsFinal
+            && rounds.SiteStates.Use(assignment.Site, change, rounds.Workflow, assignment.Task.Round) is { } refusal)
+        {
+            verdict.Contribution.Dispose();
+            verdict = new Verdict(SiteStatus.Rejected, Reason: refusal);
+        }
         if (assignment.IsFinal)
         {
             // The task ended while the answer was looked at.
@@ -108,6 +114,7 @@ internal sealed partial class Dispatcher
 
         void Reject(string reason)
         {
+            if (state is { } change) rounds.SiteStates.TakeBack(assignment.Site, change);
             End(assignment, SiteStatus.Rejected, reason, null);
             Judge(assignment.Run);
         }

@@ -247,7 +247,8 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
 
     private void Offer(Assignment assignment) => life.Say(assignment.Site, new TaskOffer(
         assignment.Token, assignment.Task.Name, assignment.Message!,
-        assignment.Contents.Count == 0 ? [] : [.. assignment.Contents.Select(c => c.Reference)]));
+        assignment.Contents.Count == 0 ? [] : [.. assignment.Contents.Select(c => c.Reference)],
+        rounds.SiteStates.Of(assignment.Site)));
 
     // Ends an assignment that has no result, and has its site told.
     private void Withdraw(Assignment assignment, SiteStatus status, string reason)

@@ -208,7 +208,9 @@ public sealed class JobServer : IDisposable
             case TensorsWanted wanted: _tasks.OnWanted(session, wanted.Token, wanted.Sha256); break;
             case TensorsReceived arrived: _tasks.OnReceived(session, arrived.Token, arrived.Sha256); break;
             case ResultReady ready: _tasks.OnReady(session, ready.Token); break;
-            case TaskResult result: _tasks.OnResult(session, result.Token, result.Result); break;
+            case TaskResult result:
+                _tasks.OnResult(session, result.Token, result.Result, result.State);
+                break;
             case TaskStopped stopped: _tasks.OnStopped(session, stopped.Token); break;
             case SiteEvent e: _events.Receive(session, e); break;
             case SiteEventReceipt receipt when receipt.Epoch == Epoch: session.Events.Confirm(receipt.Sequence); break;

@@ -37,6 +37,9 @@ internal sealed class RoundCommitter(JobLife life)
 
     public RoundReport? LastReport { get; private set; }
 
+    /// <summary>Which state each site is to go on from.</summary>
+    public SiteStateRefs SiteStates { get; } = new();
+
     /// <summary>The index of the workflow at hand.</summary>
     public int Workflow { get; private set; }
 
@@ -135,6 +138,7 @@ internal sealed class RoundCommitter(JobLife life)
         {
             var (workflow, _, map) = recovered.Reports[i];
             var report = RoundReport.FromMap(map);
+            SiteStates.Read(map);
             if (i == recovered.Reports.Count - 1) report = report.Of(Model, CommittedState); // the others' are gone
             if (workflow == Workflow) LastReport = report;
             Announce(report);
@@ -172,6 +176,7 @@ internal sealed class RoundCommitter(JobLife life)
         context.Set(ContextKeys.GlobalModel, model);
         life.Engine.Fire(EventTypes.BeforeLearnablePersist, context);
         var report = Report(round, result);
+        var siteStates = SiteStates.Committing(Workflow, round);
         if (_journal is not null)
         {
             report = report with { ModelSha256 = await life.Options.Compute.RunAsync(model.Sha256) };
@@ -180,13 +185,14 @@ internal sealed class RoundCommitter(JobLife life)
             var commit = new JournalCommit
             {
                 Workflow = Workflow, Round = round, Snapshots = snapshots, Values = state.Values,
-                    Report = report.ToMap(),
+                    Report = SiteStateRefs.Write(report.ToMap(), siteStates),
             };
             await _storage.AnswerAsync(_journal.CommitRoundAsync(commit), $"the commit of round {round}");
             // A crash while the commit was on its way to the disk: nothing is announced.
             if (life.IsDead) throw new OperationCanceledException();
         }
         report = report.Of(model, state);
+        SiteStates.Commit(siteStates);
         Numbers.Count(report);
         (Model, LastRound, LastReport, CommittedState) = (model, round, report, state);
         (_late, _duplicates) = (_late - report.LateResults, _duplicates - report.DuplicateResults);

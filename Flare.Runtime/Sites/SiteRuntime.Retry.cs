@@ -33,7 +33,8 @@ public sealed partial class SiteRuntime
                 or SiteTaskState.Running: Say(new TaskReceived(Name, _options.Incarnation, task.Token)); break;
             case SiteTaskState.Ready: Say(
                 new ResultReady(Name, _options.Incarnation, task.Token, task.Result!.ContentBytes())); break;
-            case SiteTaskState.Sent: Say(new TaskResult(Name, _options.Incarnation, task.Token, task.Result!)); break;
+            case SiteTaskState.Sent: Say(
+                new TaskResult(Name, _options.Incarnation, task.Token, task.Result!, task.StateChange)); break;
             case SiteTaskState.Done: Say(new TaskStopped(Name, _options.Incarnation, task.Token)); break;
         }
     }

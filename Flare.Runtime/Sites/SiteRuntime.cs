@@ -53,6 +53,7 @@ public sealed partial class SiteRuntime : IDisposable
         _engine.StopJob = StopJob;
         _events = new EventChannel(options.Limits.MaxPendingEvents);
         _worker = new SiteWorker(definition, _engine, _policy);
+        _state = new SiteStateStore(definition.Name, options, _engine.Scoped);
         _tensors = new SiteTensors(
             options.Limits.ModelsKeptAtSite,
             (token, sha256) => Say(new TensorsWanted(Name, options.Incarnation, token, sha256)));
@@ -97,6 +98,7 @@ public sealed partial class SiteRuntime : IDisposable
         _tensors.Clear();
         _heartbeat?.Dispose();
         foreach (var task in _tasks.Values) Stop(task);
+        _ = _state.CloseAsync();
         _ended.TrySetCanceled();
     }
 
@@ -171,7 +173,7 @@ public sealed partial class SiteRuntime : IDisposable
                 Say(new TensorsReceived(Name, _options.Incarnation, known.Token, sha256));
             return;
         }
-        var task = new SiteTask(offer.Token, offer.TaskName, offer.Data, offer.Contents);
+        var task = new SiteTask(offer.Token, offer.TaskName, offer.Data, offer.Contents, offer.State);
         _tasks.Add(offer.Token.Number, task);
         Say(new TaskReceived(Name, _options.Incarnation, task.Token));
         if (_tensors.TryFill(task)) Enqueue(task);
@@ -233,7 +235,7 @@ public sealed partial class SiteRuntime : IDisposable
         {
             if (task.State == SiteTaskState.Done) return;
             task.State = SiteTaskState.Running;
-            var result = await _worker.RunAsync(task, _options);
+            var result = await RunOnStateAsync(task);
             if (task.State == SiteTaskState.Done) return;
             if (task.StopRequested)
             {
@@ -256,12 +258,13 @@ public sealed partial class SiteRuntime : IDisposable
         if (task.State == SiteTaskState.Ready) _worker.Fire(EventTypes.BeforeSendTaskResult, task);
         task.State = SiteTaskState.Sent;
         task.Repetition.Restart();
-        Say(new TaskResult(Name, _options.Incarnation, token, task.Result!));
+        Say(new TaskResult(Name, _options.Incarnation, token, task.Result!, task.StateChange));
     }
 
     private void Settle(ResultReceipt receipt)
     {
         if (Find(receipt.Token) is not { } task || task.State == SiteTaskState.Done) return;
+        if (receipt.Refusal is null && task.StateChange is { } change) GoOnFrom(change);
         if (receipt.Refusal is { } refusal)
             Log.AnswerRefused(LoggerFor(task), Name, task.Name, task.Token.Round, refusal);
         if (task.State == SiteTaskState.Sent) _worker.Fire(EventTypes.AfterSendTaskResult, task);
@@ -328,6 +331,7 @@ public sealed partial class SiteRuntime : IDisposable
         foreach (var task in _tasks.Values) Stop(task);
         await _work; // until the executor has stopped or was abandoned: its end must not run beside its last task
         await _worker.EndRunAsync(_options.Limits.AbortGrace, _options);
+        await _state.CloseAsync();
         _heartbeat?.Dispose();
         if (isRefused)
         {

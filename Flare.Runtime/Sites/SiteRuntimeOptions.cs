@@ -51,6 +51,17 @@ public sealed record SiteRuntimeOptions
     /// </summary>
     public long Incarnation { get; init; } = 1;
 
+    /// <summary>
+    /// Opens where the site's states lie (<see cref="Flare.SiteState"/>), once its first task is there: the storage of
+    /// one site and one job, such as <see cref="DirectoryJournalStorage"/>, which the site disposes of. Null, for
+    /// memory, unless set.
+    /// </summary>
+    public Func<Task<IJournalStorage>>? State { get; init; }
+
+    /// <summary>Whether a site that has lost the state which the server names begins with an empty one, and says so in
+    /// its log, rather than fail its tasks. False unless set; in memory it always does.</summary>
+    public bool StateStartsOver { get; init; }
+
     /// <summary>What is wrong with the options, with the limits and the policy among them; nothing where all is
     /// well.</summary>
     public IEnumerable<string> Validate()

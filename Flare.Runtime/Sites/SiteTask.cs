@@ -19,7 +19,8 @@ internal enum SiteTaskState
 /// An assignment at its site. The result is kept until its receipt comes, so that a repeated request finds it again.
 /// </summary>
 internal sealed class SiteTask(
-    TaskToken token, string name, Shareable data, IReadOnlyList<TensorsRef> contents) : IDisposable
+    TaskToken token, string name, Shareable data, IReadOnlyList<TensorsRef> contents, SiteStateRef stateRef = default)
+    : IDisposable
 {
     public TaskToken Token => token;
     public string Name => name;
@@ -47,6 +48,15 @@ internal sealed class SiteTask(
 
     /// <summary>The hashes of what was to be fetched and is here.</summary>
     public IEnumerable<string> Present => contents.Select(c => c.Sha256).Distinct().Except(Missing);
+
+    /// <summary>The site's state that it goes on from.</summary>
+    public SiteStateRef StateRef { get; set; } = stateRef;
+
+    /// <summary>Its way to that state, while it runs.</summary>
+    public SiteStateAccess? StateAccess { get; set; }
+
+    /// <summary>What it did to the state; null where it left it alone.</summary>
+    public SiteStateChange? StateChange { get; set; }
 
     /// <summary>Why it cannot be worked on; null where it can.</summary>
     public string? Obstacle { get; set; }

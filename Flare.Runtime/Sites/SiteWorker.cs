@@ -58,6 +58,10 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
         }
     }
 
+    /// <summary>The answer to a task that something beside the executor kept from its end.</summary>
+    public Shareable Fail(ReturnCode code, Exception exception, SiteTask task) =>
+        Stamp(Failure(code, exception, task), task);
+
     public async Task EndRunAsync(TimeSpan patience, SiteRuntimeOptions options)
     {
         var context = new FLContext(engine, FLContext.Server);
@@ -101,7 +105,10 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
 
     private FLContext NewContext(SiteTask task)
     {
-        var context = new FLContext(engine, FLContext.Server, task.Name, task.Token, task.Data.PeerProperties);
+        var context = new FLContext(engine, FLContext.Server, task.Name, task.Token, task.Data.PeerProperties)
+        {
+            StateAccess = task.StateAccess,
+        };
         context.Set(ContextKeys.Message, task.Result ?? task.Data);
         return context;
     }

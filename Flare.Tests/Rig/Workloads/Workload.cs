@@ -20,6 +20,7 @@ internal sealed record Workload(string Name, Func<Simulation, Simulation> Config
         new("chain", ChainWorkload.Configure),
         new("events", EventsWorkload.Configure),
         new("calm", AveragingWorkload.ConfigureCalm),
+        new("state", StateWorkload.Configure),
         // What every federation in one process has: a network that loses nothing and so heals nothing, and executors
         // that share slots.
         Reliable("large", AveragingWorkload.ConfigureLarge),
@@ -28,6 +29,7 @@ internal sealed record Workload(string Name, Func<Simulation, Simulation> Config
         Reliable("crossing", CrossingWorkload.Configure),
         Reliable("chain", ChainWorkload.Configure),
         Reliable("events", EventsWorkload.Configure),
+        Reliable("state", StateWorkload.Configure),
     ];
 
     public static Workload Named(string name) =>

@@ -113,7 +113,8 @@ internal sealed class SimulatedFederation
             Model = _model ?? _plan.InitialModel(),
             Statistics = new(
                 _loop.Now, _loop.Steps, _nemesis.ServerCrashes, _nemesis.SiteCrashes, _nemesis.Partitions, _restarts,
-                Aborts, _disk.Torn + Sites.Sum(s => s.Disk?.Torn ?? 0), _network.Sent, _network.Dropped, _network.Duplicated, _uploads.Most),
+                Aborts, _disk.Torn + Sites.Sum(s => s.Disk?.Torn ?? 0), _network.Sent, _network.Dropped,
+                _network.Duplicated, _uploads.Most),
             Log = _loop.Log,
             Reproduction = _plan.Reproduction ?? $"the same simulation with Seed = {_plan.Seed}",
         };

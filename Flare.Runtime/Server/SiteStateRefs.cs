@@ -53,31 +53,31 @@ internal sealed class SiteStateRefs
     /// <summary>The round is durable.</summary>
     public void Commit(FlareMap? committing)
     {
-        if (committing is null) return;
-        foreach (var (site, state) in committing)
+        foreach (var chain in _sites.Values) chain.CommitNothing();
+        foreach (var (site, state) in committing ?? [])
         {
-            if (!_sites.TryGetValue(site, out var chain)) _sites.Add(site, chain = new Chain());
-            chain.Commit(state.AsInteger());
+            if (!_sites.TryGetValue(site, out var changed)) _sites.Add(site, changed = new Chain());
+            changed.Commit(state.AsInteger());
         }
     }
 
     /// <summary>Takes up what a report in the journal says.</summary>
-    public void Read(FlareMap report)
-    {
-        if (report.TryGet(Key, out var states)) Commit(states.AsMap());
-    }
+    public void Read(FlareMap report) => Commit(report.TryGet(Key, out var states) ? states.AsMap() : null);
 
     /// <summary>A site's states since the last commit, each made of the one before.</summary>
     private sealed class Chain
     {
-        private long _committed;
+        private long _committed, _before;
 
         public List<(int Workflow, int Round, SiteStateChange Change)> Pending { get; } = [];
 
-        public SiteStateRef Reference => new(Pending.Count > 0 ? Pending[^1].Change.To : _committed, _committed);
+        public SiteStateRef Reference =>
+            new(Pending.Count > 0 ? Pending[^1].Change.To : _committed, _committed, _before);
 
         public int Last(int workflow, int round) =>
             Pending.FindLastIndex(p => (p.Workflow, p.Round).CompareTo((workflow, round)) <= 0);
+
+        public void CommitNothing() => _before = _committed;
 
         public void Commit(long state)
         {

@@ -8,7 +8,8 @@ public sealed partial class SiteRuntime
     private async Task<Shareable> RunOnStateAsync(SiteTask task)
     {
         var result = await OpenStateAsync(task) ?? await _worker.RunAsync(task, _options);
-        var isWanted = result.ReturnCode == ReturnCode.Ok && task is { State: SiteTaskState.Running, StopRequested: false };
+        var isWanted = result.ReturnCode == ReturnCode.Ok
+            && task is { State: SiteTaskState.Running, StopRequested: false };
         try
         {
             // An executor that was abandoned may have the state in hand for long: nothing of it is used.

@@ -107,7 +107,7 @@ internal sealed class SiteStateFile(string job, string site)
             {
                 var read = stream.Read(buffer.AsSpan(0, (int)Math.Min(buffer.Length, length - at)));
                 if (read == 0) return false;
-                if (at == 0 && (read < Magic.Length || !buffer.AsSpan(0, Magic.Length).SequenceEqual(Magic))) return false;
+                if (at == 0 && !buffer.AsSpan(0, read).StartsWith(Magic)) return false;
                 crc.Append(buffer.AsSpan(0, read));
                 at += read;
             }

@@ -115,7 +115,8 @@ internal sealed class SiteStateStore(string site, SiteRuntimeOptions options, IL
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or InvalidDataException)
         {
-            throw Error($"cannot be read: the file {SiteStateFile.NameOf(number)} in {storage.Location}: {e.Message}", e);
+            throw Error(
+                $"cannot be read: the file {SiteStateFile.NameOf(number)} in {storage.Location}: {e.Message}", e);
         }
     }
 
@@ -137,8 +138,8 @@ internal sealed class SiteStateStore(string site, SiteRuntimeOptions options, IL
         var uncertain = _states.Keys.Where(n => n > from.Current).TakeLast(MostUncertain).ToArray();
         foreach (var number in _states.Keys.ToArray())
         {
-            if (number == from.Current || number == from.Committed || uncertain.Contains(number)
-                || needed.Contains(number)) continue;
+            if (number == from.Current || number == from.Committed || number == from.Before
+                || uncertain.Contains(number) || needed.Contains(number)) continue;
             try
             {
                 if (_storage is not null) await _storage.DeleteAsync(SiteStateFile.NameOf(number));

@@ -122,6 +122,34 @@ public class ErrorExamplesTests
             }, TimeSpan.FromMinutes(1));
             return await MessageOf(() => ended!);
         },
+        [ErrorIds.SiteState] = async () =>
+        {
+            async Task<Exception?> RunAsync(int leaveAfter)
+            {
+                try
+                {
+                    var training = Sites.Training(rounds: 3);
+                    await using var federation = Federation.InProcess(f => f
+                        .AddSite("site-1", _ => new Scripted((_, input, context, _) =>
+                        {
+                            context.SiteState.Values["round"] = context.Round;
+                            return ValueTask.FromResult(Sites.Diff(Dxo.From(input).Tensors, 1));
+                        }))
+                        .UseController(training).UseJobId("digits").UseJournal(InFolder("journal"))
+                        .UseSiteState(InFolder("states")));
+                    await foreach (var round in federation.RunAsync(Sites.Model(0)))
+                        if (round.Number == leaveAfter) break;
+                    return null;
+                }
+                catch (TooFewResponsesException e)
+                {
+                    return e.Sites[0].Error!.Exception;
+                }
+            }
+            await RunAsync(leaveAfter: 1);
+            Directory.Delete(InFolder("states"), recursive: true);
+            return (await RunAsync(leaveAfter: 0))!.Message;
+        },
         [ErrorIds.Crypto] = () =>
         {
             using var keys = new KeyRing(SecretKey.Generate());

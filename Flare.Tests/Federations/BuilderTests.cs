@@ -42,6 +42,7 @@ public class BuilderTests
         ["AddServerComponent"] = f => f.AddServerComponent(late),
         ["UseParallelism"] = f => f.UseParallelism(1),
         ["UseJournal"] = f => { f.UseJournal("late-journal"); f.UseJournal(new MemoryStorage()); },
+        ["UseSiteState"] = f => f.UseSiteState("late-states"),
         ["UseSeed"] = f => f.UseSeed(99),
         ["UseJobId"] = f => f.UseJobId("late"),
         ["UseLimits"] = f => f.UseLimits(new() { MaxConcurrentUploads = 0 }),
@@ -83,6 +84,7 @@ public class BuilderTests
                 .Select(s => Seeds.Derive(7, s, TaskNames.Train, r, "test"))).Order()));
         Assert.That(() => federation.Feature<Late>(), Throws.InvalidOperationException);
         Assert.That(Directory.Exists("late-journal"), Is.False);
+        Assert.That(Directory.Exists("late-states"), Is.False);
     }
 
     [Test]
@@ -109,6 +111,7 @@ public class BuilderTests
             ["UseExecutor"] = () => site.UseExecutor(LateExecutor),
             ["AddExecutor"] = () => site.AddExecutor(TaskNames.Train, LateExecutor),
             ["UsePolicy"] = () => site.UsePolicy(new() { Kinds = [DataKind.Metrics] }),
+            ["UseState"] = () => site.UseState("late-states"),
             ["Configure"] = () => site.Configure(d => d.AddComponent(late)),
         };
         var common = FederationVerbs(late).Keys.Intersect(VerbsOf(typeof(JobBuilder<SiteBuilder>))
@@ -123,6 +126,7 @@ public class BuilderTests
         var reports = await Hosts.RunAsync(serverPlan, sitePlan);
         Assert.That(reports.Single().Model.Values(), Is.EqualTo(new[] { 1f }));
         Assert.That(reports.Single().Targets, Is.EqualTo(1));
+        Assert.That(Directory.Exists("late-states"), Is.False);
         Assert.That(late.IsSeen, Is.False);
         Assert.That(() => serverPlan.Feature<Late>(), Throws.InvalidOperationException);
         Assert.That(() => sitePlan.Feature<Late>(), Throws.InvalidOperationException);

@@ -68,8 +68,8 @@ internal static class StateWorkload
                 $"{token.Number} {context.Time.GetTimestamp()}") >> 12);
             state.Values["chain"] = wrote;
             state.Tensors["chain"] = new StateDictBuilder().Add<double>("chain", [wrote]).Build();
-            return answer.WithMeta(MetaKey.InitialMetrics, new FlareMap { [Read] = (double)read, [Wrote] = (double)wrote })
-                .ToShareable();
+            var told = new FlareMap { [Read] = (double)read, [Wrote] = (double)wrote };
+            return answer.WithMeta(MetaKey.InitialMetrics, told).ToShareable();
         }
     }
 }

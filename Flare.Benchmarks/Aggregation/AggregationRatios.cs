@@ -56,6 +56,14 @@ public static unsafe class AggregationRatios
                 streaming.Complete(result);
             }),
             ("aggregation.float_one_by_one_gbps", () => FloatsOneByOne(scheduler, models, weights, floats, result)),
+            // As ExactAggregator folds sixteen that come one by one: eight wait, and the ninth has them folded.
+            ("aggregation.sixteen_arriving_gbps", () =>
+            {
+                streaming.Add(contributions);
+                streaming.Complete(contributions, result);
+            }),
+            ("aggregation.float_sixteen_gbps", () =>
+                FloatsOneByOne(scheduler, [.. models, .. models], [.. weights, .. weights], floats, result)),
         ];
 
         foreach (var (_, work) in contenders) for (var i = 0; i < 3; i++) work();
@@ -72,13 +80,28 @@ public static unsafe class AggregationRatios
                 if (key == "aggregation.fused_gbps") allocated = GC.GetTotalAllocatedBytes(precise: true) - bytes;
             }
         }
-        var figures = times.ToDictionary(t => t.Key, t => InputBytes / 1e9 / Median(t.Value));
+        // Of each turn, since the machine's speed varies from turn to turn; a round of eight is folded in one pass.
+        (string Key, double Ratio)[] ratios =
+        [
+            ("aggregation.eight_arriving_over_float",
+                Over("aggregation.fused_gbps", "aggregation.float_one_by_one_gbps")),
+            ("aggregation.sixteen_arriving_over_float",
+                Over("aggregation.sixteen_arriving_gbps", "aggregation.float_sixteen_gbps")),
+            ("aggregation.one_by_one_over_float",
+                Over("aggregation.one_by_one_gbps", "aggregation.float_one_by_one_gbps")),
+        ];
+        var figures = times.ToDictionary(
+            t => t.Key, t => (t.Key.Contains("sixteen", StringComparison.Ordinal) ? 2 : 1) * InputBytes / 1e9
+                / Median([.. t.Value]));
+        foreach (var (key, ratio) in ratios) figures[key] = ratio;
         figures["aggregation.ratio"] = figures["aggregation.fused_gbps"] / figures["aggregation.read_gbps"];
         figures["aggregation.allocated_bytes"] = allocated;
         figures["aggregation.extra_memory_mb"] = fusedMemory / 1e6;
         foreach (var (key, value) in SumsOfSums(scheduler, contributions, repetitions)) figures[key] = value;
         foreach (var model in models) model.Release();
         return figures;
+
+        double Over(string key, string other) => Median([.. times[other].Zip(times[key], (b, a) => b / a)]);
     }
 
     /// <summary>

@@ -62,6 +62,22 @@ internal abstract unsafe class BlockKernels
         double* coarse, double* fine, double bias, bool fresh, double** sources, double* weights, int sourceCount,
         int count);
 
+    /// <summary>
+    /// Adds weight times source to a block of one double an element, and scans the sources, in one pass: whether no bit
+    /// was lost is known afterwards, so the sums are written beside the old ones.
+    /// </summary>
+    /// <param name="sums">The block's sums; null where there are none yet.</param>
+    /// <param name="to">Takes the new sums.</param>
+    /// <param name="sources">What to add.</param>
+    /// <param name="weights">A weight for each.</param>
+    /// <param name="sourceCount">Number of sources.</param>
+    /// <param name="count">Number of elements.</param>
+    /// <param name="largest">As <see cref="Scan"/> says.</param>
+    /// <param name="smallest">As <see cref="Scan"/> says.</param>
+    public abstract void FoldAndScan(
+        double* sums, double* to, float** sources, double* weights, int sourceCount, int count, out uint largest,
+        out uint smallest);
+
     /// <summary>Moves a block's sums, which may have no fine part yet, to two doubles an element and another
     /// grid.</summary>
     public abstract void Regrid(double* coarse, double* fine, bool hasFine, double bias, double newBias, int count);
@@ -84,7 +100,7 @@ internal abstract unsafe class BlockKernels
 }
 
 /// <inheritdoc/>
-internal sealed unsafe class BlockKernels<TVectors, TDoubles, TBits> : BlockKernels
+internal sealed unsafe partial class BlockKernels<TVectors, TDoubles, TBits> : BlockKernels
     where TVectors : struct, IBlockVectors<TDoubles, TBits>
 {
     // Two vectors of doubles at a time: as many elements as one vector of floats has.
@@ -93,27 +109,6 @@ internal sealed unsafe class BlockKernels<TVectors, TDoubles, TBits> : BlockKern
     public override bool IsSupported => TVectors.IsSupported;
 
     public override bool TakesLongProducts => TVectors.Fuses;
-
-    public override void Scan(float** sources, int sourceCount, int count, out uint largest, out uint smallest)
-    {
-        var max = TVectors.Bits(0);
-        var min = TVectors.Bits(uint.MaxValue);
-        // One less than each magnitude: zero becomes the largest of all and never is the smallest. (A count is never
-        // negative, but the compiler does not know: it would make a constant anew in every turn.)
-        var minusOne = TVectors.Bits(uint.MaxValue + (uint)(count >> 31));
-        for (var k = 0; k < sourceCount; k++)
-        {
-            var x = sources[k];
-            for (var end = x + count; x < end; x += Stride)
-            {
-                var magnitudes = TVectors.Magnitudes(x);
-                max = TVectors.Max(max, magnitudes);
-                min = TVectors.Min(min, TVectors.Add(magnitudes, minusOne));
-            }
-        }
-        largest = TVectors.LargestOf(max);
-        smallest = TVectors.SmallestOf(min) + 1;
-    }
 
     public override void Fold(
         double* coarse, double* fine, double bias, bool fresh, float** sources, double* weights, int sourceCount,

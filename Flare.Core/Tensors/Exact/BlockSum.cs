@@ -111,6 +111,26 @@ internal struct BlockSum
         return form == BlockForm.Zero;
     }
 
+    /// <summary>
+    /// Takes terms into account that were added to one double an element already, if no bit can have been lost; else
+    /// says no and changes nothing.
+    /// </summary>
+    /// <inheritdoc cref="MakeRoom" path="/param"/>
+    public bool TryOne(ValueRange range, double weights, int weightLow)
+    {
+        if (Form > BlockForm.One) return false;
+        var (bound, lowest) = (_bound, _low);
+        _bound += Math.ScaleB(weights, Math.Max(range.Top + Scale, SmallestBound));
+        _low = Math.Min(_low, range.Low + weightLow);
+        if (Top <= 800 && _low >= -500 && Top - _low <= 53)
+        {
+            Form = BlockForm.One;
+            return true;
+        }
+        (_bound, _low) = (bound, lowest);
+        return false;
+    }
+
     /// <summary>Keeps the grid while it serves; else looks for one in the middle of those that would.</summary>
     private bool FindGrid(int top, int terms, out bool moves)
     {

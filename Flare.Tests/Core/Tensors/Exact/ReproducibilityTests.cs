@@ -85,6 +85,55 @@ public class ReproducibilityTests
     }
 
     [Test]
+    public void Where_among_blocks_and_contributions_one_double_ceases_to_suffice_does_not_show(
+        [Range(0, 5)] int seed, [Values(1, 2, 8)] int batch)
+    {
+        var random = new Random(seed);
+        var layout = ExactModels.Floats(40 * 512 + 17);
+        var weights = Enumerable.Range(0, 11).Select(_ => ExactModels.AnyWeight(random, "integer")).ToArray();
+        var models = weights.Select((_, k) =>
+        {
+            var model = new StateDict(layout);
+            var values = model[0].AsSpan<float>();
+            for (var first = 0; first < values.Length; first += 512)
+            {
+                // Most blocks fit, and a few elements of some contributions to others do not.
+                var block = values[first..Math.Min(first + 512, values.Length)];
+                foreach (ref var x in block) x = random.Next(-(1 << 20), 1 << 20) * MathF.ScaleB(1, -24);
+                if (random.Next(12) == 0)
+                    block[random.Next(block.Length)] = ExactModels.Sample(random, "any bits", 0, k);
+                if (first / 512 % 10 > 7) block[^1] = MathF.ScaleB(1 + random.NextSingle(), -60);
+            }
+            return model.Freeze();
+        }).ToArray();
+        var contributions = models.Zip(weights, (model, weight) => (Tensors: model, Weight: weight)).ToArray();
+
+        byte[] Sum(BlockKernels kernels, bool wide)
+        {
+            using var sum = new ExactSum(layout, [], null, kernels, wide);
+            for (var i = 0; i < contributions.Length; i += batch)
+                sum.Add(contributions.AsSpan(i, Math.Min(batch, contributions.Length - i)));
+            return WrittenSum.Bytes(sum);
+        }
+
+        var expected = WrittenSum.Expected(layout, contributions);
+        using var fused = new ExactSum(layout);
+        using var streamed = new ExactSum(layout);
+        foreach (var (model, weight) in contributions) streamed.Add(model, weight);
+        using StateDict inOnePass = new(layout), oneByOne = new(layout);
+        fused.Complete(contributions, inOnePass);
+        streamed.Complete(oneByOne);
+        Assert.That(ExactModels.Bytes(inOnePass).AsSpan().SequenceEqual(ExactModels.Bytes(oneByOne)));
+        foreach (var kernels in new[]
+            { BlockKernels.PortableKernels, BlockKernels.Vector256Kernels, BlockKernels.Vector512Kernels })
+        {
+            if (!kernels.IsSupported) continue;
+            Assert.That(Sum(kernels, wide: false).AsSpan().SequenceEqual(expected), kernels.GetType().Name);
+        }
+        Assert.That(Sum(BlockKernels.Best, wide: true).AsSpan().SequenceEqual(expected), "wide");
+    }
+
+    [Test]
     public void A_change_of_scale_between_contributions_does_not_show()
     {
         // Each contribution moves the block's grid, down, up, and finally out of what two doubles hold.

@@ -18,6 +18,15 @@ public sealed unsafe class Adam(
 
     private protected override void Start(TensorLayout layout) => (_mean, _square) = (Zeros(layout), Zeros(layout));
 
+    private protected override IEnumerable<(string Name, float[][] Values)> Gathered() =>
+        [("mean", _mean), ("square", _square)];
+
+    private protected override double[] GatheredNumbers
+    {
+        get => [_power1, _power2];
+        set => (_power1, _power2) = (value[0], value[1]);
+    }
+
     private protected override void Begin()
     {
         // The decays' powers by multiplication: Math.Pow may differ between platforms.

@@ -1,9 +1,10 @@
 namespace Flare.Learning;
 
 /// <summary>
-/// Changes parameters after each batch. Its state (momentum) belongs to one network and one run of training.
+/// Changes parameters after each batch. Its state (momentum) belongs to one network; <see cref="StateDict"/> and
+/// <see cref="Load"/> carry it to another optimizer.
 /// </summary>
-public abstract unsafe class Optimizer
+public abstract unsafe partial class Optimizer
 {
     private Sequential? _network;
 

@@ -17,6 +17,8 @@ public sealed unsafe class Sgd(double learningRate, double momentum = 0) : Optim
 
     private protected override void Start(TensorLayout layout) => _velocity = Zeros(layout);
 
+    private protected override IEnumerable<(string Name, float[][] Values)> Gathered() => [("velocity", _velocity)];
+
     private protected override void Update<T>(int index, float* values, float* gradients, int from, int to)
     {
         // A velocity of zero makes the first step's v equal to g.

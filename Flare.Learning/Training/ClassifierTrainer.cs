@@ -21,9 +21,21 @@ public sealed class ClassifierTrainer(Func<long, Sequential> model, Dataset data
     public int BatchSize { get; init; } = 16;
 
     /// <summary>
-    /// Makes a round's optimizer; momentum does not outlive a round. Default: SGD, learning rate 0.05, momentum 0.9.
+    /// Makes a round's optimizer; momentum does not outlive a round, unless <see cref="KeepOptimizer"/> is set.
+    /// Default: SGD, learning rate 0.05, momentum 0.9.
     /// </summary>
     public Func<Optimizer> Optimizer { get; init; } = LocalTrainer.DefaultOptimizer;
+
+    /// <summary>
+    /// Whether momentum and means go on from round to round, kept at the site in <see cref="FLContext.SiteState"/> as
+    /// <see cref="OptimizerState"/>: each round's optimizer takes over what the last one has gathered. They were
+    /// gathered on the way to the site's own weights, so with sites of unlike data they may point away from the global
+    /// model. Default false.
+    /// </summary>
+    public bool KeepOptimizer { get; init; }
+
+    /// <summary>The name under which <see cref="KeepOptimizer"/> keeps it in the site's state.</summary>
+    public const string OptimizerState = "optimizer";
 
     /// <summary>
     /// μ of FedProx (Li et al. 2020): adds μ/2·‖w − w_global‖² to the loss, which keeps sites with unlike data
@@ -53,10 +65,13 @@ public sealed class ClassifierTrainer(Func<long, Sequential> model, Dataset data
         {
             Epochs = LocalEpochs,
             BatchSize = BatchSize,
-            Optimizer = Optimizer,
             BeforeStep = ProximalTerm > 0 ? n => AddProximalTerm(n, global) : null,
         };
-        var result = trainer.Train(network, _data, unchecked((long)context.Seed("local training")), abort);
+        var optimizer = Optimizer();
+        if (KeepOptimizer && context.SiteState.Tensors.TryGetValue(OptimizerState, out var gathered))
+            optimizer.Load(network, gathered);
+        var result = trainer.Train(network, _data, unchecked((long)context.Seed("local training")), optimizer, abort);
+        if (KeepOptimizer) context.SiteState.Tensors[OptimizerState] = optimizer.StateDict()!;
         var difference = global.Clone();
         network.CopyTo(difference);
         difference.SubtractInPlace(global);

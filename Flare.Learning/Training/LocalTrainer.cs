@@ -45,12 +45,23 @@ public sealed class LocalTrainer
     /// <param name="seed">Decides the order of samples and dropout's draws.</param>
     /// <param name="abort">Looked at before each batch.</param>
     /// <exception cref="OperationCanceledException">Training was aborted; the network is left where it was.</exception>
-    public TrainingResult Train(Sequential network, Dataset data, long seed, CancellationToken abort = default)
+    public TrainingResult Train(Sequential network, Dataset data, long seed, CancellationToken abort = default) =>
+        Train(network, data, seed, Optimizer(), abort);
+
+    /// <summary>Trains in place with an optimizer of the caller's, which goes on with what it has gathered.</summary>
+    /// <param name="network">The network; load weights into it before.</param>
+    /// <param name="data">The site's data.</param>
+    /// <param name="seed">Decides the order of samples and dropout's draws.</param>
+    /// <param name="optimizer">Used in place of <see cref="Optimizer"/>.</param>
+    /// <param name="abort">Looked at before each batch.</param>
+    /// <exception cref="OperationCanceledException">Training was aborted; the network is left where it was.</exception>
+    public TrainingResult Train(
+        Sequential network, Dataset data, long seed, Optimizer optimizer, CancellationToken abort = default)
     {
+        ArgumentNullException.ThrowIfNull(optimizer);
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(data);
         if (data.Count == 0) throw new ArgumentException("There are no samples to train on.", nameof(data));
-        var optimizer = Optimizer();
         network.Reseed(seed);
         var random = new SeededRandom(unchecked((ulong)seed), stream: 0x5B0FF1E);
         var order = new int[data.Count];

@@ -254,13 +254,14 @@ internal sealed class SimulatedFederation
     /// <summary>Has the bound on uploads looked at after every message.</summary>
     private sealed class CheckedLink(IServerLink inner, Action check) : IServerLink
     {
-        public bool IsReliable => inner.IsReliable;
-        public void Send(string site, ServerMessage message) => inner.Send(site, message);
+        public LinkPromise Promise => inner.Promise;
+        public void Send(string site, LinkMessage message) => inner.Send(site, message);
 
-        public void Start(Action<SiteMessage> receive) => inner.Start(message =>
-        {
-            receive(message);
-            check();
-        });
+        public void Start(Action<string, LinkMessage> receive, Action<string, LinkState> change) => inner.Start(
+            (site, message) =>
+            {
+                receive(site, message);
+                check();
+            }, change);
     }
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Flare.Runtime;
 
 namespace Flare.Testing;
@@ -19,8 +20,8 @@ public enum LinkDirections
 /// <summary>
 /// The network between one server and its sites, on a <see cref="SimulationLoop"/>: it delays, loses, repeats and
 /// reorders messages, and links can be cut. Messages are delivered to whichever end is connected under the name when
-/// they arrive, so that a process that has started again hears what was meant for its predecessor. They travel without
-/// copies.
+/// they arrive, so that a process that has started again hears what was meant for its predecessor. They travel as
+/// bytes, some in parts, as over a connection; or over sessions that break (<see cref="NetworkFaults.HasSessions"/>).
 /// </summary>
 public sealed class SimulatedNetwork
 {
@@ -50,33 +51,51 @@ public sealed class SimulatedNetwork
     public long Duplicated { get; private set; }
 
     /// <summary>
-    /// Bytes of tensors that were sent over a site's link in a direction so far, whether or not they arrived.
+    /// Bytes of results and of models that were sent over a site's link in a direction so far, whether or not they
+    /// arrived.
     /// </summary>
     public long ContentBytes(string site, LinkDirections direction) =>
         _bytes.GetValueOrDefault((site, direction));
 
     // What the rig's checks see: messages as they are sent by the server, and as they arrive.
-    internal Action<string, ServerMessage> ServerSends { get; set; } = static (_, _) => { };
-    internal Action<string, ServerMessage> SiteReceives { get; set; } = static (_, _) => { };
-    internal Action<SiteMessage> SiteSends { get; set; } = static _ => { };
-    internal Action<SiteMessage> ServerReceives { get; set; } = static _ => { };
+    internal Action<string, LinkMessage> ServerSends { get; set; } = static (_, _) => { };
+    internal Action<string, LinkMessage> SiteReceives { get; set; } = static (_, _) => { };
+    internal Action<string, LinkMessage> SiteSends { get; set; } = static (_, _) => { };
+    internal Action<string, LinkMessage> ServerReceives { get; set; } = static (_, _) => { };
 
     /// <summary>A new end for the server. The one before it, if any, sends and hears nothing from now on.</summary>
-    public IServerLink ConnectServer() => _server = new ServerEnd(this);
+    public IServerLink ConnectServer()
+    {
+        DisconnectServer();
+        return _server = new ServerEnd(this);
+    }
 
     /// <summary>Takes the server off the network.</summary>
-    public void DisconnectServer() => _server = null;
+    public void DisconnectServer()
+    {
+        _server = null;
+        foreach (var site in _sites.Keys) Break(site);
+    }
 
     /// <summary>A new end for a site. The one before it, if any, sends and hears nothing from now on.</summary>
-    public ISiteLink ConnectSite(string site) => Side(site).End = new SiteEnd(this, site);
+    public ISiteLink ConnectSite(string site)
+    {
+        DisconnectSite(site);
+        return Side(site).End = new SiteEnd(this, site);
+    }
 
     /// <summary>Takes a site off the network.</summary>
-    public void DisconnectSite(string site) => Side(site).End = null;
+    public void DisconnectSite(string site)
+    {
+        Side(site).End = null;
+        Break(site);
+    }
 
     /// <summary>Cuts a site's link; what is on its way is lost too. Cuts add up.</summary>
     public void Cut(string site, LinkDirections directions)
     {
         Side(site).Cut |= directions;
+        if (directions != LinkDirections.None) Break(site);
         _loop.Trace("cut", site, (long)directions);
     }
 
@@ -84,6 +103,7 @@ public sealed class SimulatedNetwork
     public void Heal(string site)
     {
         Side(site).Cut = LinkDirections.None;
+        Connect(site);
         _loop.Trace("healed", site);
     }
 
@@ -93,43 +113,101 @@ public sealed class SimulatedNetwork
         return side;
     }
 
-    private void Carry(string site, LinkDirections direction, long bytes, Action deliver)
+    // A session begins where both ends are there and nothing is cut.
+    private void Connect(string site)
     {
+        var side = Side(site);
+        if (!Faults.HasSessions || side.IsConnecting) return;
+        side.IsConnecting = true;
+        _loop.After(_random.Between(Faults.MinDelay, Faults.MaxDelay), () =>
+        {
+            side.IsConnecting = false;
+            if (side.Session is not null || side.Cut != LinkDirections.None) return;
+            if (side.End is not { Change: { } tellSite } || _server is not { Change: { } tellServer }) return;
+            side.Session = new Session(() => tellServer(site, LinkState.Lost), () => tellSite(LinkState.Lost));
+            side.ToSite = side.ToServer = default;
+            _loop.Trace("connected", site);
+            tellServer(site, LinkState.Connected);
+            tellSite(LinkState.Connected);
+        });
+    }
+
+    // What is on its way is lost; the ends hear of it a little later, if they are still there.
+    private void Break(string site)
+    {
+        var side = Side(site);
+        if (side.Session is not { } session) return;
+        side.Session = null;
+        side.IsConnecting = true;
+        var (server, end) = (_server, side.End);
+        _loop.Trace("session lost", site);
+        _loop.After(_random.Between(TimeSpan.Zero, TimeSpan.FromSeconds(1)), () =>
+        {
+            if (_server == server && server is not null) session.TellServer();
+            if (side.End == end && end is not null) session.TellSite();
+            side.IsConnecting = false;
+            Connect(site);
+        });
+    }
+
+    private void Carry(string site, LinkDirections direction, LinkMessage message, Action<LinkMessage> deliver)
+    {
+        var faults = Faults;
+        var side = Side(site);
+        var session = side.Session;
+        var (head, bytes) = (message.Head, message.Bytes);
         Sent++;
-        _bytes[(site, direction)] = ContentBytes(site, direction) + bytes;
+        var content = head.IsBulk ? bytes.Length : 0;
+        if (head.IsBulk) _bytes[(site, direction)] = ContentBytes(site, direction) + bytes.Length;
+        if (faults.HasSessions && session is null)
+        {
+            Dropped++;
+            return;
+        }
         var copies = 1;
-        if (_random.Chance(Faults.Loss)) copies = 0;
-        else if (_random.Chance(Faults.Duplication)) copies = 2;
+        if (_random.Chance(faults.Loss))
+        {
+            copies = 0;
+            if (faults.HasSessions) Break(site);
+        }
+        else if (!faults.HasSessions && _random.Chance(faults.Duplication)) copies = 2;
         Duplicated += copies / 2;
         Dropped += copies == 0 ? 1 : 0;
-        var side = Side(site);
         ref var lane = ref direction == LinkDirections.ToSite ? ref side.ToSite : ref side.ToServer;
         for (var copy = 0; copy < copies; copy++)
         {
-            var arrival = _loop.Now + _random.Between(Faults.MinDelay, Faults.MaxDelay);
-            if (_random.Chance(Faults.Straggling)) arrival += _random.Between(TimeSpan.Zero, Faults.MaxStraggle);
-            if (Faults.BytesPerSecond > 0 && bytes > 0)
+            var arrival = _loop.Now + _random.Between(faults.MinDelay, faults.MaxDelay);
+            if (!faults.HasSessions && _random.Chance(faults.Straggling))
+                arrival += _random.Between(TimeSpan.Zero, faults.MaxStraggle);
+            if (faults.BytesPerSecond > 0 && content > 0)
             {
                 lane.Busy = (lane.Busy > _loop.Now ? lane.Busy : _loop.Now)
-                    + TimeSpan.FromSeconds((double)bytes / Faults.BytesPerSecond);
+                    + TimeSpan.FromSeconds((double)content / faults.BytesPerSecond);
                 arrival += lane.Busy - _loop.Now;
             }
-            if (Faults.IsReliable)
+            if (faults.IsReliable || faults.HasSessions)
                 lane.Last = arrival = arrival > lane.Last ? arrival : lane.Last + TimeSpan.FromTicks(1);
             _loop.After(arrival - _loop.Now, () =>
             {
-                if ((Side(site).Cut & direction) != 0) Dropped++;
-                else deliver();
+                if ((side.Cut & direction) != 0 || side.Session != session) Dropped++;
+                else deliver(message);
             });
         }
     }
 
-    private static long ContentOf(ServerMessage message) => message switch
+    // As frames of a connection bring it: in one part, or in several.
+    private void Deliver(FrameHead head, ReadOnlySequence<byte> bytes, Action<LinkMessage> receive)
     {
-        TaskOffer offer => offer.Data.TensorBytes(),
-        TensorsDelivery delivery => delivery.Tensors.Layout.ByteLength,
-        _ => 0,
-    };
+        var parts = bytes.Length > 1 && _random.Chance(0.25) ? 1 + _random.NextInt32(4) : 1;
+        long offset = 0;
+        for (var left = parts; left > 0; left--)
+        {
+            var length = left == 1 ? bytes.Length - offset : Math.Min(bytes.Length - offset, 1 + bytes.Length / parts);
+            if (length == 0 && offset > 0) return;
+            receive(new LinkMessage(head with { Offset = offset }, bytes.Slice(offset, length)));
+            offset += length;
+        }
+    }
 
     private sealed class SiteSide
     {
@@ -137,7 +215,11 @@ public sealed class SimulatedNetwork
         public LinkDirections Cut;
         public Lane ToServer;
         public Lane ToSite;
+        public Session? Session;
+        public bool IsConnecting;
     }
+
+    private sealed record Session(Action TellServer, Action TellSite);
 
     /// <summary>
     /// One direction of a link: until when it carries a large message, and when its last message arrives.
@@ -150,82 +232,61 @@ public sealed class SimulatedNetwork
 
     private sealed class ServerEnd(SimulatedNetwork network) : IServerLink
     {
-        public Action<SiteMessage>? Receive { get; private set; }
-        public bool IsReliable => network.Faults.IsReliable;
-        public void Start(Action<SiteMessage> receive) => Receive = receive;
+        public Action<string, LinkMessage>? Receive { get; private set; }
+        public Action<string, LinkState>? Change { get; private set; }
+        public LinkPromise Promise => network.Faults.Promise;
 
-        public void Send(string site, ServerMessage message)
+        public void Start(Action<string, LinkMessage> receive, Action<string, LinkState> change)
+        {
+            (Receive, Change) = (receive, change);
+            foreach (var site in network._sites.Keys) network.Connect(site);
+        }
+
+        public void Send(string site, LinkMessage message)
         {
             if (network._server != this) return;
             network.ServerSends(site, message);
-            network.Carry(site, LinkDirections.ToSite, ContentOf(message), () =>
+            network.Carry(site, LinkDirections.ToSite, message, m =>
             {
                 if (network.Side(site).End?.Receive is not { } receive)
                 {
                     network.Dropped++;
                     return;
                 }
-                network._loop.Trace(message.GetType().Name, site, message.Epoch, MessageNumbers.Of(message));
-                network.SiteReceives(site, message);
-                receive(message);
+                network._loop.Trace($"{m.Head.Kind}", site, m.Head.Epoch, m.Head.Number);
+                network.SiteReceives(site, m);
+                network.Deliver(m.Head, m.Bytes, receive);
             });
         }
     }
 
     private sealed class SiteEnd(SimulatedNetwork network, string site) : ISiteLink
     {
-        public Action<ServerMessage>? Receive { get; private set; }
-        public bool IsReliable => network.Faults.IsReliable;
-        public void Start(Action<ServerMessage> receive) => Receive = receive;
+        public Action<LinkMessage>? Receive { get; private set; }
+        public Action<LinkState>? Change { get; private set; }
+        public LinkPromise Promise => network.Faults.Promise;
 
-        public void Send(SiteMessage message)
+        public void Start(Action<LinkMessage> receive, Action<LinkState> change)
+        {
+            (Receive, Change) = (receive, change);
+            network.Connect(site);
+        }
+
+        public void Send(LinkMessage message)
         {
             if (network.Side(site).End != this) return;
-            network.SiteSends(message);
-            network.Carry(
-                site, LinkDirections.ToServer, message is TaskResult result ? result.Result.TensorBytes() : 0, () =>
+            network.SiteSends(site, message);
+            network.Carry(site, LinkDirections.ToServer, message, m =>
             {
                 if (network._server?.Receive is not { } receive)
                 {
                     network.Dropped++;
                     return;
                 }
-                network._loop.Trace(message.GetType().Name, message.Site, 0, MessageNumbers.Of(message));
-                network.ServerReceives(message);
-                receive(message);
+                network._loop.Trace($"{m.Head.Kind}", site, 0, m.Head.Number);
+                network.ServerReceives(site, m);
+                network.Deliver(m.Head, m.Bytes, part => receive(site, part));
             });
         }
     }
-}
-
-/// <summary>The number by which a message is told from others of its type, for the trace.</summary>
-internal static class MessageNumbers
-{
-    public static long Of(ServerMessage message) => message switch
-    {
-        TaskOffer m => m.Token.Number,
-        TensorsDelivery m => m.Token.Number,
-        UploadPermit m => m.Token.Number,
-        ResultReceipt m => m.Token.Number,
-        TaskCancel m => m.Token.Number,
-        ServerEvent m => m.Event.Sequence,
-        ServerEventReceipt m => m.Sequence,
-        ServerWelcome m => m.HelloNeeded ? 1 : 0,
-        _ => 0,
-    };
-
-    public static long Of(SiteMessage message) => message switch
-    {
-        SiteHello m => m.Incarnation,
-        SiteHeartbeat m => m.Incarnation,
-        TaskReceived m => m.Token.Number,
-        TensorsWanted m => m.Token.Number,
-        TensorsReceived m => m.Token.Number,
-        ResultReady m => m.Token.Number,
-        TaskResult m => m.Token.Number,
-        TaskStopped m => m.Token.Number,
-        SiteEvent m => m.Event.Sequence,
-        SiteEventReceipt m => m.Sequence,
-        _ => 0,
-    };
 }

@@ -18,7 +18,7 @@ public sealed class Shareable
     /// <param name="body">The body, shared, not copied; empty if left out.</param>
     public Shareable(FlareMap? body = null) : this(body ?? [], []) { }
 
-    private Shareable(FlareMap body, FlareMap headers) => (Body, Headers) = (body, headers);
+    internal Shareable(FlareMap body, FlareMap headers) => (Body, Headers) = (body, headers);
 
     /// <summary>The named values.</summary>
     public FlareMap Body { get; }

@@ -301,7 +301,7 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
                     + "Clone().");
     }
 
-    private void ClearPadding()
+    internal void ClearPadding()
     {
         for (var i = 0; i < Count; i++)
         {

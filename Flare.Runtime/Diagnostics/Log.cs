@@ -139,6 +139,18 @@ internal static partial class Log
     [LoggerMessage(49, LogLevel.Error, "{Message}")]
     public static partial void RefusedByServer(ILogger logger, string message);
 
+    [LoggerMessage(61, LogLevel.Warning, "A message of {Peer} is not read: {Reason}")]
+    public static partial void MalformedMessage(ILogger logger, string peer, string reason);
+
+    [LoggerMessage(62, LogLevel.Warning, "{Site} is cut off. It keeps its tasks for {Seconds} s")]
+    public static partial void SiteCutOff(ILogger logger, string site, double seconds);
+
+    [LoggerMessage(63, LogLevel.Error, "The event {EventType} cannot be sent, and is not: {Reason}")]
+    public static partial void EventUnsendable(ILogger logger, string eventType, string reason);
+
+    [LoggerMessage(64, LogLevel.Warning, "{Site}: the link to the server is lost; its tasks go on")]
+    public static partial void ServerCutOff(ILogger logger, string site);
+
     [LoggerMessage(60, LogLevel.Error,
         "{Site} refuses tensors: the server named them {Sha256}, and what came is {Found}. The task is answered so.")]
     public static partial void TensorsRefused(ILogger logger, string site, string sha256, string found);

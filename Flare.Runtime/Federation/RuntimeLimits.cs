@@ -31,6 +31,12 @@ public sealed record RuntimeLimits
     public int ModelsKeptAtSite { get; init; } = 2;
 
     /// <summary>
+    /// The longest message that is taken from a link, in bytes, tensors included; at least 32 MiB. Whoever is at the
+    /// other end cannot make a process allocate more for one. 16 GiB unless set.
+    /// </summary>
+    public long MaxMessageBytes { get; init; } = 16L << 30;
+
+    /// <summary>
     /// How many federated events may wait for one peer to confirm them; at least 1. When so many do, further ones are
     /// dropped, with a warning in the log: events are for watching, and must not take the memory of a job whose peer is
     /// away. 10,000 unless set.
@@ -76,6 +82,9 @@ public sealed record RuntimeLimits
             yield return $"{nameof(ModelsKeptAtSite)} is {ModelsKeptAtSite}; it must not be negative";
         if (MaxConcurrentUploads < 1)
             yield return $"{nameof(MaxConcurrentUploads)} is {MaxConcurrentUploads}; it must be at least 1";
+        if (MaxMessageBytes < Runtime.MessageInbox.MostSmall)
+            yield return $"{nameof(MaxMessageBytes)} is {MaxMessageBytes}; it must be at least "
+                + $"{Runtime.MessageInbox.MostSmall}";
         if (MaxPendingEvents < 1)
             yield return $"{nameof(MaxPendingEvents)} is {MaxPendingEvents}; it must be at least 1";
         if (SmallResultBytes < 0)

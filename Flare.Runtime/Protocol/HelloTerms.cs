@@ -16,13 +16,13 @@ public static class FlareProtocol
 /// <param name="Version">The site's <see cref="FlareProtocol.Version"/>.</param>
 /// <param name="Layout">The fingerprint of the model's layout that the site is built for; empty for any.</param>
 /// <param name="Policy">The fingerprint of the policy that the site holds; empty for none.</param>
-public sealed record HelloTerms(string JobId, ulong Seed, int Version, string Layout, string Policy)
+internal sealed record HelloTerms(string JobId, ulong Seed, int Version, string Layout, string Policy)
 {
     /// <summary>What differs from the server's own terms, for the operator; null where nothing does.</summary>
     /// <param name="server">
     /// The server's terms: an empty <see cref="Policy"/> takes any. Its seed is not told to who does not know it.
     /// </param>
-    internal string? DifferenceFrom(HelloTerms server)
+    public string? DifferenceFrom(HelloTerms server)
     {
         var differences = new List<string>();
         if (Version != server.Version)

@@ -4,27 +4,27 @@ namespace Flare.Runtime;
 public sealed class InProcessLink : IServerLink
 {
     private readonly SynchronizationContext _loop;
-    private readonly Dictionary<string, Action<ServerMessage>> _sites = new(StringComparer.Ordinal);
-    private Action<SiteMessage>? _server;
+    private readonly Dictionary<string, Action<LinkMessage>> _sites = new(StringComparer.Ordinal);
+    private Action<string, LinkMessage>? _server;
 
     /// <summary>Creates the transport of one job.</summary>
     /// <param name="loop">The loop of the server and of all sites.</param>
     public InProcessLink(SynchronizationContext loop) => _loop = loop;
 
     /// <inheritdoc/>
-    public bool IsReliable => true;
+    public LinkPromise Promise => LinkPromise.Always;
 
     /// <inheritdoc/>
     public bool SharesMemory => true;
 
     /// <inheritdoc/>
-    public void Start(Action<SiteMessage> receive) => _server = receive;
+    public void Start(Action<string, LinkMessage> receive, Action<string, LinkState> change) => _server = receive;
 
     /// <inheritdoc/>
-    public void Send(string site, ServerMessage message)
+    public void Send(string site, LinkMessage message)
     {
         if (_sites.TryGetValue(site, out var receive))
-            _loop.Post(static s => ((Delivery<ServerMessage>)s!).Run(), new Delivery<ServerMessage>(receive, message));
+            _loop.Post(static s => ((ToSite)s!).Run(), new ToSite(receive, message));
     }
 
     /// <summary>The end of a site.</summary>
@@ -32,20 +32,26 @@ public sealed class InProcessLink : IServerLink
 
     private sealed class SiteEnd(InProcessLink link, string site) : ISiteLink
     {
-        public bool IsReliable => true;
+        public LinkPromise Promise => LinkPromise.Always;
 
-        public void Start(Action<ServerMessage> receive) => link._sites[site] = receive;
+        public bool SharesMemory => true;
 
-        public void Send(SiteMessage message)
+        public void Start(Action<LinkMessage> receive, Action<LinkState> change) => link._sites[site] = receive;
+
+        public void Send(LinkMessage message)
         {
             if (link._server is { } receive)
-                link._loop.Post(
-                    static s => ((Delivery<SiteMessage>)s!).Run(), new Delivery<SiteMessage>(receive, message));
+                link._loop.Post(static s => ((ToServer)s!).Run(), new ToServer(receive, site, message));
         }
     }
 
-    private sealed class Delivery<T>(Action<T> receive, T message)
+    private sealed class ToSite(Action<LinkMessage> receive, LinkMessage message)
     {
         public void Run() => receive(message);
+    }
+
+    private sealed class ToServer(Action<string, LinkMessage> receive, string site, LinkMessage message)
+    {
+        public void Run() => receive(site, message);
     }
 }

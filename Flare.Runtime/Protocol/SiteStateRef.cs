@@ -8,9 +8,9 @@ namespace Flare.Runtime;
 /// <param name="Committed">What it was as of the last committed round.</param>
 /// <param name="Before">What it was as of the commit before, which a journal whose last snapshot is damaged goes back
 /// to; older ones are not asked for again.</param>
-public readonly record struct SiteStateRef(long Current, long Committed, long Before);
+internal readonly record struct SiteStateRef(long Current, long Committed, long Before);
 
 /// <summary>What a task did to its site's state; said with its answer.</summary>
 /// <param name="From">The state that the task found; 0 for none.</param>
 /// <param name="To">The state that it left.</param>
-public readonly record struct SiteStateChange(long From, long To);
+internal readonly record struct SiteStateChange(long From, long To);

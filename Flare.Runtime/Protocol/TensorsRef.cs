@@ -7,10 +7,10 @@ namespace Flare.Runtime;
 /// <param name="Path">The names that lead to them in the body.</param>
 /// <param name="Sha256">Their content's hash, as <see cref="StateDict.Sha256"/> forms it.</param>
 /// <param name="Bytes">How large they are.</param>
-public sealed record TensorsRef(IReadOnlyList<string> Path, string Sha256, long Bytes)
+internal sealed record TensorsRef(IReadOnlyList<string> Path, string Sha256, long Bytes)
 {
     /// <summary>The body with another value where the path leads.</summary>
-    internal FlareMap Put(FlareMap body, FlareValue value, int depth = 0)
+    public FlareMap Put(FlareMap body, FlareValue value, int depth = 0)
     {
         var copy = new FlareMap(body);
         var name = Path[depth];
@@ -28,7 +28,7 @@ public sealed record TensorsRef(IReadOnlyList<string> Path, string Sha256, long 
     /// All tensors above a size in maps within each other; a map that is held twice is looked at once. Those in lists
     /// travel with the body.
     /// </summary>
-    internal static IEnumerable<(IReadOnlyList<string> Path, StateDict Tensors)> LargeIn(FlareMap body, long above)
+    public static IEnumerable<(IReadOnlyList<string> Path, StateDict Tensors)> LargeIn(FlareMap body, long above)
     {
         HashSet<FlareMap> seen = new(ReferenceEqualityComparer.Instance) { body };
         var pending = new Queue<(FlareMap Map, string[] Path)>();

@@ -2,6 +2,9 @@ namespace Flare.Runtime;
 
 internal sealed partial class Dispatcher
 {
+    // Names of tensors, headers and the like beside a small result's content.
+    private const long SmallHeaders = 64 * 1024;
+
     /// <summary>A site lacks tensors of its task.</summary>
     public void OnWanted(SiteSession session, TaskToken token, string sha256)
     {
@@ -26,6 +29,48 @@ internal sealed partial class Dispatcher
         }
         assignment.Take();
         _gate.Request(assignment);
+    }
+
+    /// <summary>
+    /// Whether a result that begins to arrive is taken: it is wanted, and small, or has its permit.
+    /// </summary>
+    public bool TakesResult(SiteSession session, TaskToken token, in FrameHead head)
+    {
+        if (session.Find(token) is not { IsOpen: true } assignment)
+        {
+            if (head.Offset == 0) Refuse(session, token, session.Find(token));
+            return false;
+        }
+        if (head.Length > life.Limits.MaxMessageBytes)
+        {
+            if (head.Offset == 0)
+            {
+                OnUnusable(
+                    assignment, $"the result of {head.Length} bytes is above {nameof(RuntimeLimits.MaxMessageBytes)}, "
+                        + $"{life.Limits.MaxMessageBytes}", ErrorIds.MalformedMessage);
+            }
+            return false;
+        }
+        // What is small by its content has little else to say.
+        if (head.Length <= 4 * life.Limits.SmallResultBytes + SmallHeaders || _gate.TryTake(assignment)) return true;
+        if (head.Offset == 0) _gate.Request(assignment);
+        return false;
+    }
+
+    /// <summary>A result has arrived, and is none.</summary>
+    public void OnMalformed(SiteSession session, TaskToken token, FlareException error)
+    {
+        if (session.Find(token) is { IsOpen: true } assignment) OnUnusable(assignment, error.Message, error.ErrorId);
+    }
+
+    private void OnUnusable(Assignment assignment, string reason, string errorId)
+    {
+        End(assignment, SiteStatus.Rejected, reason, new ErrorRecord { Type = errorId, Message = reason });
+        life.Say(assignment.Session, new ResultReceipt(assignment.Token, assignment.Reason));
+        if (!life.LosesNothing)
+            assignment.Session.RememberAnswer(assignment.Token.Number, assignment.Reason);
+        Close(assignment);
+        Judge(assignment.Run);
     }
 
     /// <summary>A result is here.</summary>
@@ -106,8 +151,8 @@ internal sealed partial class Dispatcher
             End(assignment, verdict.Status, verdict.Reason, verdict.Error);
             _gate.Release(assignment);
         }
-        life.Say(assignment.Site, new ResultReceipt(life.Epoch, assignment.Token, assignment.Reason));
-        if (!life.IsReliable) assignment.Session.RememberAnswer(assignment.Token.Number, assignment.Reason);
+        life.Say(assignment.Session, new ResultReceipt(assignment.Token, assignment.Reason));
+        if (!life.LosesNothing) assignment.Session.RememberAnswer(assignment.Token.Number, assignment.Reason);
         Close(assignment);
         Judge(assignment.Run);
         life.Engine.Announce(EventTypes.AfterProcessSubmission, context);
@@ -134,14 +179,21 @@ internal sealed partial class Dispatcher
         if (session.TryGetAnswer(token, life.Epoch, out var refusal))
         {
             rounds.CountDuplicate();
-            life.Say(session.Name, new ResultReceipt(life.Epoch, token, refusal)); // the first receipt was lost
+            life.Say(session, new ResultReceipt(token, refusal)); // the first receipt was lost
             return;
         }
         rounds.CountLate();
+        if (token.Epoch != life.Epoch)
+        {
+            // The task of an earlier start of the server: numbers are only of one start, and the site hears of this
+            // one, which drops it.
+            life.Say(session, new ServerWelcome());
+            return;
+        }
         if (assignment is not null) Close(assignment);
-        refusal = token.Epoch != life.Epoch ? "the task is of an earlier start of the server" : "the task has ended";
+        refusal = "the task has ended";
         // Its repetitions are no further late results.
-        if (token.Epoch == life.Epoch && !life.IsReliable) session.RememberAnswer(token.Number, refusal);
-        life.Say(session.Name, new ResultReceipt(life.Epoch, token, refusal));
+        if (!life.LosesNothing) session.RememberAnswer(token.Number, refusal);
+        life.Say(session, new ResultReceipt(token, refusal));
     }
 }

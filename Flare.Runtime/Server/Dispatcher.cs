@@ -15,7 +15,7 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
     // Who uploads: a permit is held from its grant until the controller has had the contribution, or the assignment has
     // ended without.
     private readonly FairGate<TaskRun, Assignment> _gate = new(
-        life.Limits.MaxConcurrentUploads, a => life.Say(a.Site, new UploadPermit(a.Token)), a => a.Run,
+        life.Limits.MaxConcurrentUploads, a => life.Say(a.Session, new UploadPermit(a.Token)), a => a.Run,
         a => a.Contribution is not null);
     private long _lastAssignment;
     private long _lastTask;
@@ -115,6 +115,24 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
         }
     }
 
+    /// <summary>
+    /// A site's session is lost: what was on its way may not have arrived, and its places are for others.
+    /// </summary>
+    public void OnCutOff(SiteSession session)
+    {
+        foreach (var assignment in session.Open.Values)
+        {
+            if (assignment.State != AssignmentState.Arrived) _gate.Release(assignment);
+            _downloads.Release(assignment);
+        }
+    }
+
+    /// <summary>A site is there again, with all that it held: it is told what it may not have heard.</summary>
+    public void OnResumed(SiteSession session)
+    {
+        foreach (var assignment in session.Open.Values.ToArray()) Say(assignment);
+    }
+
     /// <summary>A site counts as lost, and with it what it holds.</summary>
     public void OnLost(SiteSession session)
     {
@@ -200,12 +218,7 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
             catch (Exception e)
             {
                 // Fails closed: what a filter did not pass is not sent, and the report says so.
-                if (!assignment.IsFinal)
-                    End(assignment, SiteStatus.Failed,
-                        $"a filter failed on the task's data, and nothing was sent: {e.Message}",
-                        Admission.ErrorOf(e, assignment));
-                Close(assignment);
-                Judge(assignment.Run);
+                Fail("a filter failed on the task's data, and nothing was sent", e);
                 return;
             }
         }
@@ -218,7 +231,24 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
         }
         life.Engine.Announce(EventTypes.AfterTaskDataFilter, context);
         assignment.Offer(Stamp(message, assignment, context), contents);
+        try
+        {
+            if (!life.Options.Link.SharesMemory) new LinkMessage(0, 0, OfferOf(assignment)).Encode();
+        }
+        catch (FlareException e)
+        {
+            Fail("the task's data cannot be sent", e);
+            return;
+        }
         if (assignment.Session.Connected) Say(assignment);
+
+        void Fail(string what, Exception e)
+        {
+            if (!assignment.IsFinal)
+                End(assignment, SiteStatus.Failed, $"{what}: {e.Message}", Admission.ErrorOf(e, assignment));
+            Close(assignment);
+            Judge(assignment.Run);
+        }
     }
 
     private static Shareable Stamp(Shareable message, Assignment assignment, FLContext context)
@@ -240,15 +270,17 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
             // Once the site has it, the offer is not made again, unless the site starts again: it carries a model.
             case AssignmentState.Offered: Offer(assignment); break;
             case AssignmentState.Stopping:
-                life.Say(assignment.Site, new TaskCancel(assignment.Token, assignment.Reason ?? ""));
+                life.Say(assignment.Session, new TaskCancel(assignment.Token, assignment.Reason ?? ""));
                 break;
         }
     }
 
-    private void Offer(Assignment assignment) => life.Say(assignment.Site, new TaskOffer(
+    private void Offer(Assignment assignment) => life.Say(assignment.Session, OfferOf(assignment));
+
+    private TaskOffer OfferOf(Assignment assignment) => new(
         assignment.Token, assignment.Task.Name, assignment.Message!,
         assignment.Contents.Count == 0 ? [] : [.. assignment.Contents.Select(c => c.Reference)],
-        rounds.SiteStates.Of(assignment.Site)));
+        rounds.SiteStates.Of(assignment.Site));
 
     // Ends an assignment that has no result, and has its site told.
     private void Withdraw(Assignment assignment, SiteStatus status, string reason)

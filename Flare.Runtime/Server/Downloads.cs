@@ -21,7 +21,7 @@ internal sealed class Downloads(JobLife life)
 
     private readonly FairGate<TaskRun, Download> _gate = new(
         life.Limits.MaxConcurrentDownloads,
-        d => life.Say(d.Assignment.Site, new TensorsDelivery(d.Assignment.Token, d.Reference.Sha256, d.Tensors)),
+        d => life.Say(d.Assignment.Session, new TensorsDelivery(d.Assignment.Token, d.Reference.Sha256, d.Tensors)),
         d => d.Assignment.Run, _ => false);
 
     /// <summary>Whether a message holds something to fetch: nothing is where link and sites share memory.</summary>

@@ -21,8 +21,11 @@ internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDis
     /// <summary>How often the job's server has started, this start included.</summary>
     public int Epoch { get; set; } = 1;
 
-    /// <summary>Whether messages are lost and repeated, or arrive once and in order.</summary>
-    public bool IsReliable => options.Link.IsReliable;
+    /// <summary>Whether no message is ever lost, nor a session.</summary>
+    public bool LosesNothing => options.Link.Promise == LinkPromise.Always;
+
+    /// <summary>Whether single messages are lost, so that everything is said again and again.</summary>
+    public bool LosesMessages => options.Link.Promise == LinkPromise.None;
 
     /// <summary>The server is gone as after a crash: nothing more is sent, nothing more is written.</summary>
     public bool IsDead { get; private set; }
@@ -95,9 +98,14 @@ internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDis
     public LoopTimer After(TimeSpan due, Action callback) =>
         new(options.Loop, options.Time, due, () => { if (!IsDead) callback(); });
 
-    public void Say(string site, ServerMessage message)
+    public void Say(SiteSession session, ServerMessage message) => Say(session.Name, session.Incarnation, message);
+
+    public void Say(string site, long incarnation, ServerMessage message)
     {
-        if (!IsDead) options.Link.Send(site, message);
+        if (IsDead) return;
+        var envelope = new LinkMessage(incarnation, Epoch, message);
+        if (!options.Link.SharesMemory) envelope.Encode();
+        options.Link.Send(site, envelope);
     }
 
     /// <summary>Refuses calls that are not made on the job's loop.</summary>

@@ -8,7 +8,7 @@ namespace Flare.Runtime;
 /// parts do the work: <see cref="SiteRegistry"/>,
 /// <see cref="Dispatcher"/>, <see cref="Admission"/>, <see cref="RoundCommitter"/>, <see cref="WorkflowRunner"/>.
 /// </summary>
-public sealed class JobServer : IDisposable
+public sealed partial class JobServer : IDisposable
 {
     private readonly JobServerOptions _options;
     private readonly JobLife _life;
@@ -17,9 +17,6 @@ public sealed class JobServer : IDisposable
     private readonly RoundCommitter _rounds;
     private readonly Dispatcher _tasks;
     private readonly WorkflowRunner _workflows;
-    private readonly Queue<SiteMessage> _early = new();
-    private bool _isReceiving;
-    private LoopTimer? _sweep;
 
     /// <summary>Creates a server that does nothing until <see cref="RunAsync"/>.</summary>
     /// <exception cref="FlareException">The options cannot be (<see cref="JobServerOptions.Validate()"/>); the message
@@ -115,7 +112,7 @@ public sealed class JobServer : IDisposable
         var reason = "the job is done";
         try
         {
-            _options.Link.Start(Receive);
+            _options.Link.Start(Receive, Change);
             await _rounds.OpenAsync();
             Log.JobStarts(
                 _life.Logger, _options.JobId, Epoch, _options.Seed, _sites.Count,
@@ -177,80 +174,5 @@ public sealed class JobServer : IDisposable
         _sweep?.Dispose();
         _life.Dispose();
         _sites.Abandon();
-    }
-
-    private void BeginReceiving()
-    {
-        _sites.Inherit();
-        _isReceiving = true;
-        while (_early.TryDequeue(out var message)) Receive(message);
-        if (!_life.IsReliable) Sweep();
-    }
-
-    private void Receive(SiteMessage message)
-    {
-        if (_life.IsDead) return;
-        if (!_isReceiving)
-        {
-            // The journal is being opened. On a reliable link nothing comes twice: it is kept.
-            if (_life.IsReliable) _early.Enqueue(message);
-            return;
-        }
-        if (message is SiteHello hello) Welcome(hello);
-        else if (_sites.Hear(message) is { } session) Receive(session, message);
-    }
-
-    private void Receive(SiteSession session, SiteMessage message)
-    {
-        switch (message)
-        {
-            case TaskReceived received: session.Find(received.Token)?.Take(); break;
-            case TensorsWanted wanted: _tasks.OnWanted(session, wanted.Token, wanted.Sha256); break;
-            case TensorsReceived arrived: _tasks.OnReceived(session, arrived.Token, arrived.Sha256); break;
-            case ResultReady ready: _tasks.OnReady(session, ready.Token); break;
-            case TaskResult result:
-                _tasks.OnResult(session, result.Token, result.Result, result.State);
-                break;
-            case TaskStopped stopped: _tasks.OnStopped(session, stopped.Token); break;
-            case SiteEvent e: _events.Receive(session, e); break;
-            case SiteEventReceipt receipt when receipt.Epoch == Epoch: session.Events.Confirm(receipt.Sequence); break;
-            case JobEndReceived: _sites.ConfirmEnd(session); break;
-        }
-    }
-
-    private void Welcome(SiteHello hello)
-    {
-        if (_sites.Welcome(hello, out var isNew, out var isFresh) is not { } session) return;
-        // What was fired before the site was there; a reliable link repeats nothing, so this is its one chance.
-        if (isFresh) _events.Repeat(session);
-        if (_sites.IsEnding)
-        {
-            _sites.SayEnd(session);
-            return;
-        }
-        if (isFresh) _tasks.OnRestarted(session);
-        if (isNew) _tasks.OnNewcomer(session);
-    }
-
-    /// <summary>
-    /// On a link that loses messages: says again what has not been answered, and finds the sites that are lost.
-    /// </summary>
-    private void Sweep()
-    {
-        if (_life.IsDead) return;
-        foreach (var session in _sites.All)
-        {
-            if (!session.Connected) continue;
-            _sites.RepeatEnd(session);
-            if (_sites.IsSilent(session))
-            {
-                _sites.Lose(session);
-                _tasks.OnLost(session);
-                continue;
-            }
-            _tasks.Repeat(session);
-            _events.Repeat(session);
-        }
-        _sweep = _life.After(_options.Limits.RetryInterval, Sweep);
     }
 }

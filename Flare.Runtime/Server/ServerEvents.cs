@@ -10,6 +10,18 @@ internal sealed class ServerEvents(JobLife life, SiteRegistry sites)
 
     public void Send(string type, Shareable data)
     {
+        if (!life.Options.Link.SharesMemory)
+        {
+            try
+            {
+                new LinkMessage(0, 0, new ServerEvent(new FederatedEvent(1, type, data))).Encode();
+            }
+            catch (FlareException e)
+            {
+                Log.EventUnsendable(life.Logger, type, e.Message);
+                return;
+            }
+        }
         foreach (var session in sites.All)
         {
             if (!session.Events.HasRoom)
@@ -17,24 +29,29 @@ internal sealed class ServerEvents(JobLife life, SiteRegistry sites)
                 session.Drops.Note(life.Logger.With(session.Name), session.Name, type);
                 continue;
             }
-            var e = session.Events.Add(type, data);
-            if (session.Connected) Say(session, e);
+            if (session.Events.Add(type, data) is { } e && session.Connected) Say(session, e);
         }
     }
 
-    public void Receive(SiteSession session, SiteEvent e)
+    public void Receive(SiteSession session, int epoch, FederatedEvent e)
     {
-        // Numbers of an earlier epoch mean other events. A reliable link has only one, and may deliver before the site
-        // has heard of it.
-        if (e.Epoch != life.Epoch && !life.IsReliable) return;
-        if (session.Events.TrySee(e.Event)) Announce(session, e.Event);
-        life.Say(session.Name, new ServerEventReceipt(life.Epoch, session.Incarnation, session.Events.Seen));
+        // Numbers of an earlier epoch mean other events. Where nothing is lost there is only one, and the site may not
+        // have heard of it yet.
+        if (epoch != life.Epoch && !life.LosesNothing) return;
+        if (session.Events.TrySee(e)) Announce(session, e);
+        life.Say(session, new ServerEventReceipt(session.Events.Seen));
+    }
+
+    public void Confirm(SiteSession session, int epoch, long sequence)
+    {
+        if (epoch != life.Epoch) return;
+        foreach (var e in session.Events.Confirm(sequence)) Say(session, e);
     }
 
     /// <summary>Says again what a site has not confirmed.</summary>
     public void Repeat(SiteSession session)
     {
-        foreach (var e in session.Events.Pending) Say(session, e);
+        foreach (var e in session.Events.Again()) Say(session, e);
     }
 
     private void Announce(SiteSession session, FederatedEvent e)
@@ -55,5 +72,5 @@ internal sealed class ServerEvents(JobLife life, SiteRegistry sites)
     }
 
     private void Say(SiteSession session, FederatedEvent e) =>
-        life.Say(session.Name, new ServerEvent(life.Epoch, session.Incarnation, e));
+        life.Say(session, new ServerEvent(e));
 }

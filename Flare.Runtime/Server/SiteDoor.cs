@@ -18,22 +18,23 @@ internal sealed class SiteDoor(JobLife life)
     /// <param name="hello">What it said.</param>
     /// <param name="session">The session of its name, if there is one.</param>
     /// <param name="names">The names of the job's sites.</param>
-    public bool LetsIn(SiteHello hello, SiteSession? session, IReadOnlyList<string> names)
+    public bool LetsIn(in Heard hello, SiteSession? session, IReadOnlyList<string> names)
     {
-        if (hello.Terms.DifferenceFrom(_terms) is { } difference) return Refuse(hello, difference);
+        var said = (SiteHello)hello.Message;
+        if (said.Terms.DifferenceFrom(_terms) is { } difference) return Refuse(hello, difference);
         if (session is null) return LetsStrangerIn(hello, names);
-        if (hello.Incarnation != session.Incarnation || hello.Process == session.Process) return true;
+        if (hello.Incarnation != session.Incarnation || said.Process == session.Process) return true;
         return Refuse(hello, $"another process is, or was, this site with the same incarnation {hello.Incarnation}: "
             + "stop one of them, or, where it was started again, give it a higher incarnation at each start");
     }
 
     /// <summary>A process speaks although a later start of its site is known: it is told, should it be alive.</summary>
-    public void Supersede(SiteMessage message, SiteSession session) => life.Say(
-        message.Site, new ServerRefusal(life.Epoch, message.Incarnation, Guid.Empty,
+    public void Supersede(string site, long incarnation, SiteSession session) => life.Say(
+        site, incarnation, new ServerRefusal(Guid.Empty,
             $"another process has started as this site since, with incarnation {session.Incarnation} where this one "
-            + $"has {message.Incarnation}: only one may run"));
+            + $"has {incarnation}: only one may run"));
 
-    private bool LetsStrangerIn(SiteHello hello, IReadOnlyList<string> names)
+    private bool LetsStrangerIn(in Heard hello, IReadOnlyList<string> names)
     {
         if (life.Options.IsRosterClosed)
             return Refuse(hello, "the job's roster is closed and does not name the site: check the spelling, or add it",
@@ -52,15 +53,16 @@ internal sealed class SiteDoor(JobLife life)
     /// <param name="hello">What is refused.</param>
     /// <param name="reason">Why; both ends are told.</param>
     /// <param name="hint">For the server's log alone: a stranger is not told the names of others.</param>
-    private bool Refuse(SiteHello hello, string reason, string hint = "")
+    private bool Refuse(in Heard hello, string reason, string hint = "")
     {
+        var process = ((SiteHello)hello.Message).Process;
         if (_refused.Count == Remembered) _refused.Clear();
-        if (_refused.Add((hello.Site, hello.Incarnation, hello.Process)))
+        if (_refused.Add((hello.Site, hello.Incarnation, process)))
         {
             var site = PlainText.Of(hello.Site, 200);
             Log.SiteRefused(life.Logger.With(site), site, hello.Incarnation, reason + hint);
         }
-        life.Say(hello.Site, new ServerRefusal(life.Epoch, hello.Incarnation, hello.Process, reason));
+        life.Say(hello.Site, hello.Incarnation, new ServerRefusal(process, reason));
         return false;
     }
 }

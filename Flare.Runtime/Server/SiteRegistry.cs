@@ -3,6 +3,8 @@ namespace Flare.Runtime;
 /// <summary>The sites of a job: who is known, who is there, who was lost, who has heard of the end.</summary>
 internal sealed class SiteRegistry(JobLife life)
 {
+    private const int MostReason = 8 * 1024;
+
     private readonly SiteDoor _door = new(life);
     private readonly Dictionary<string, SiteSession> _sessions = new(StringComparer.Ordinal);
     private readonly List<string> _names = [];
@@ -24,7 +26,10 @@ internal sealed class SiteRegistry(JobLife life)
 
     public SiteSession Add(string name)
     {
-        var session = new SiteSession(name, life.Limits.MaxPendingEvents) { LastHeard = life.Time.GetTimestamp() };
+        var session = new SiteSession(name, life)
+        {
+            LastHeard = life.Time.GetTimestamp(),
+        };
         _sessions.Add(name, session);
         _names.Add(name);
         _snapshot = null;
@@ -36,7 +41,7 @@ internal sealed class SiteRegistry(JobLife life)
     /// </summary>
     public void Inherit()
     {
-        if (life.IsReliable || life.Epoch == 1) return;
+        if (life.LosesNothing || life.Epoch == 1) return;
         foreach (var session in All) session.IsInherited = true;
     }
 
@@ -44,16 +49,17 @@ internal sealed class SiteRegistry(JobLife life)
     /// The session that a message is of; null, with an answer where one is due, where the message is not to be acted
     /// on.
     /// </summary>
-    public SiteSession? Hear(SiteMessage message)
+    public SiteSession? Hear(string site, long incarnation)
     {
-        if (Find(message.Site) is not { } session || message.Incarnation > session.Incarnation)
+        if (Find(site) is not { } session || incarnation > session.Incarnation)
         {
-            life.Say(message.Site, new ServerWelcome(life.Epoch, HelloNeeded: true));
+            life.Say(site, incarnation, new ServerWelcome(HelloNeeded: true));
             return null;
         }
-        if (message.Incarnation < session.Incarnation)
+        if (incarnation < session.Incarnation)
         {
-            _door.Supersede(message, session); // a straggler, which nobody hears any more, or a second process
+            // A straggler, which nobody hears any more, or a second process.
+            _door.Supersede(site, incarnation, session);
             return null;
         }
         Touch(session);
@@ -61,14 +67,14 @@ internal sealed class SiteRegistry(JobLife life)
     }
 
     /// <summary>A site says hello. Null where it is a straggler, or refused.</summary>
-    public SiteSession? Welcome(SiteHello hello, out bool isNew, out bool isFresh)
+    public SiteSession? Welcome(in Heard hello, out bool isNew, out bool isFresh)
     {
         isFresh = false;
         var session = Find(hello.Site);
         isNew = session is null;
         if (session is not null && hello.Incarnation < session.Incarnation)
         {
-            _door.Supersede(hello, session);
+            _door.Supersede(hello.Site, hello.Incarnation, session);
             return null;
         }
         if (!_door.LetsIn(hello, session, Names)) return null;
@@ -77,11 +83,12 @@ internal sealed class SiteRegistry(JobLife life)
         Touch(session);
         if (isFresh)
         {
-            (session.Incarnation, session.Process) = (hello.Incarnation, hello.Process);
+            (session.Incarnation, session.Process) = (hello.Incarnation, ((SiteHello)hello.Message).Process);
             session.Events.Restart();
+            session.Inbox.Clear();
             Log.SiteJoined(life.Logger.With(hello.Site), hello.Site, hello.Incarnation);
         }
-        life.Say(hello.Site, new ServerWelcome(life.Epoch));
+        life.Say(session, new ServerWelcome());
         return session;
     }
 
@@ -111,7 +118,7 @@ internal sealed class SiteRegistry(JobLife life)
     }
 
     public void SayEnd(SiteSession session) =>
-        life.Say(session.Name, new JobEnd(life.Epoch, session.Incarnation, "the job is over"));
+        life.Say(session, new JobEnd("the job is over"));
 
     /// <summary>Tells all sites that the job is over, and waits, within a bound, until they have heard.</summary>
     public async Task DrainAsync(string reason)
@@ -119,7 +126,7 @@ internal sealed class SiteRegistry(JobLife life)
         _ending = true;
         foreach (var session in All)
             if (session is { IsAwaited: true, Connected: true })
-                life.Say(session.Name, new JobEnd(life.Epoch, session.Incarnation, reason));
+                life.Say(session, new JobEnd(PlainText.Of(reason, MostReason)));
         CheckDrained();
         using (life.After(life.Limits.DrainTimeout, () => _drained.TrySetResult())) await _drained.Task;
         var silent = All.Count(s => s.IsAwaited);

@@ -1,7 +1,7 @@
 namespace Flare.Runtime;
 
 /// <summary>A site, as the server sees it.</summary>
-internal sealed class SiteSession(string name, int maxPendingEvents)
+internal sealed class SiteSession(string name, JobLife life)
 {
     // On a link that loses messages a receipt may be lost, and the result comes again: so many of the newest answers
     // are remembered.
@@ -33,10 +33,19 @@ internal sealed class SiteSession(string name, int maxPendingEvents)
     /// <summary>Assignments that are not closed.</summary>
     public Dictionary<long, Assignment> Open { get; } = [];
 
-    public EventChannel Events { get; } = new(maxPendingEvents);
+    public EventChannel Events { get; } = new(life.Limits.MaxPendingEvents, isBounded: !life.LosesNothing);
+
+    /// <summary>What has begun to arrive.</summary>
+    public MessageInbox Inbox { get; } = new(life.Options.JobId, fromServer: false);
+
+    /// <summary>How often its link was lost; a lease that began with an earlier loss is void.</summary>
+    public int Losses { get; set; }
+
+    /// <summary>Whether its link has no session now.</summary>
+    public bool IsCutOff { get; set; }
 
     /// <summary>Events for the site that found no room.</summary>
-    public EventDrops Drops { get; } = new(maxPendingEvents);
+    public EventDrops Drops { get; } = new(life.Limits.MaxPendingEvents);
 
     public Assignment? Find(TaskToken token) =>
         Open.TryGetValue(token.Number, out var assignment) && assignment.Token == token ? assignment : null;

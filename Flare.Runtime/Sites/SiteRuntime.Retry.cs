@@ -19,9 +19,9 @@ public sealed partial class SiteRuntime
             if (task.State == SiteTaskState.Ready
                 || (task.State == SiteTaskState.Sent && task.Repetition.Tick(IsLarge(task.Result!)))) Repeat(task);
         _tensors.Repeat();
-        foreach (var e in _events.Pending) Say(new SiteEvent(Name, _options.Incarnation, _epoch, e));
+        foreach (var e in _events.Again()) Say(new SiteEvent(e));
         var beatsPerHeartbeat = Math.Max(1, _options.Limits.HeartbeatInterval / _options.Limits.RetryInterval);
-        if (_beats % (long)beatsPerHeartbeat == 0) Say(new SiteHeartbeat(Name, _options.Incarnation));
+        if (_beats % (long)beatsPerHeartbeat == 0) Say(new SiteHeartbeat());
         Forget();
     }
 
@@ -30,13 +30,27 @@ public sealed partial class SiteRuntime
         switch (task.State)
         {
             case SiteTaskState.Fetching or SiteTaskState.Queued
-                or SiteTaskState.Running: Say(new TaskReceived(Name, _options.Incarnation, task.Token)); break;
+                or SiteTaskState.Running: Say(new TaskReceived(task.Token)); break;
             case SiteTaskState.Ready: Say(
-                new ResultReady(Name, _options.Incarnation, task.Token, task.Result!.ContentBytes())); break;
-            case SiteTaskState.Sent: Say(
-                new TaskResult(Name, _options.Incarnation, task.Token, task.Result!, task.StateChange)); break;
-            case SiteTaskState.Done: Say(new TaskStopped(Name, _options.Incarnation, task.Token)); break;
+                new ResultReady(task.Token, task.Result!.ContentBytes())); break;
+            case SiteTaskState.Sent:
+                Say(new TaskResult(task.Token, task.Result!, task.StateChange));
+                break;
+            case SiteTaskState.Done: Say(new TaskStopped(task.Token)); break;
         }
+    }
+
+    /// <summary>A session has begun: says what is unanswered, once.</summary>
+    private void SayAgain()
+    {
+        foreach (var task in _tasks.Values)
+        {
+            // The place that a large result had is others' by now.
+            if (task.State == SiteTaskState.Sent && IsLarge(task.Result!)) task.State = SiteTaskState.Ready;
+            if (task.State is SiteTaskState.Ready or SiteTaskState.Sent) Repeat(task);
+        }
+        _tensors.AskAgain();
+        foreach (var e in _events.Again()) Say(new SiteEvent(e));
     }
 
     private void SendEvent(string type, Shareable data)
@@ -51,8 +65,12 @@ public sealed partial class SiteRuntime
             DropEvent(type);
             return;
         }
-        var e = _events.Add(type, data);
-        Say(new SiteEvent(Name, _options.Incarnation, _epoch, e));
+        if (ObstacleTo(new SiteEvent(new FederatedEvent(1, type, data))) is { } obstacle)
+        {
+            Log.EventUnsendable(_engine.Scoped, type, obstacle);
+            return;
+        }
+        if (_events.Add(type, data) is { } e) Say(new SiteEvent(e));
     }
 
     private void DropEvent(string type) => _drops.Note(_engine.Scoped, Name, type);
@@ -60,7 +78,7 @@ public sealed partial class SiteRuntime
     private void ReceiveEvent(FederatedEvent e)
     {
         if (_events.TrySee(e)) _engine.AnnounceFederated(e.EventType, e.Data, e.Sequence, FLContext.Server);
-        Say(new SiteEventReceipt(Name, _options.Incarnation, _epoch, _events.Seen));
+        Say(new SiteEventReceipt(_events.Seen));
     }
 
     /// <summary>
@@ -69,7 +87,7 @@ public sealed partial class SiteRuntime
     /// </summary>
     private void Forget()
     {
-        var keep = _options.Link.IsReliable ? 0 : 32;
+        var keep = _options.Link.Promise == LinkPromise.Always ? 0 : 32;
         if (_tasks.Count <= keep * 2) return;
         if (keep == 0)
         {

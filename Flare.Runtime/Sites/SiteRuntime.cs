@@ -16,6 +16,7 @@ public sealed partial class SiteRuntime : IDisposable
     private readonly EventChannel _events;
     private readonly EventDrops _drops;
     private readonly SiteTensors _tensors;
+    private readonly MessageInbox _inbox;
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 #pragma warning disable RS0030 // no randomness of the job's: it is compared and nothing else, so a run stays its seed's
     private readonly Guid _process = Guid.NewGuid();
@@ -51,12 +52,14 @@ public sealed partial class SiteRuntime : IDisposable
         _policy = definition.Policy ?? options.Policy;
         _policy.ThrowIfInvalid();
         _engine.StopJob = StopJob;
-        _events = new EventChannel(options.Limits.MaxPendingEvents);
+        _events = new EventChannel(
+            options.Limits.MaxPendingEvents, isBounded: options.Link.Promise != LinkPromise.Always);
+        _inbox = new MessageInbox(options.JobId, fromServer: true);
         _worker = new SiteWorker(definition, _engine, _policy);
         _state = new SiteStateStore(definition.Name, options, _engine.Scoped);
         _tensors = new SiteTensors(
             options.Limits.ModelsKeptAtSite,
-            (token, sha256) => Say(new TensorsWanted(Name, options.Incarnation, token, sha256)));
+            (token, sha256) => Say(new TensorsWanted(token, sha256)));
     }
 
     /// <summary>The site's name.</summary>
@@ -75,11 +78,12 @@ public sealed partial class SiteRuntime : IDisposable
     public void Start()
     {
         EffectiveOptions.Log(_definition, _policy, _options, _engine.Scoped);
-        _options.Link.Start(Receive);
+        _options.Link.Start(Receive, Change);
         _worker.Fire(EventTypes.AboutToStartRun);
         _worker.Fire(EventTypes.StartRun);
+        if (_options.Link.Promise == LinkPromise.Session) return; // it says when there is somebody to hear it
         SayHello();
-        if (!_options.Link.IsReliable) Beat();
+        if (_options.Link.Promise == LinkPromise.None) Beat();
     }
 
     /// <summary>Completes when no executor is at work any more: one that was abandoned may be, after the end.</summary>
@@ -115,73 +119,24 @@ public sealed partial class SiteRuntime : IDisposable
         _engine.SendFederated(EventTypes.SitePanic, Shareable.Reply(ReturnCode.Error, reason).Freeze());
     }
 
-    private void Receive(ServerMessage message)
-    {
-        if (_stopped || message.Epoch < _epoch) return; // a straggler of a server that is no more
-        if (_ending)
-        {
-            // For this site the job is over, whoever offers tasks: a straggler, or a server that resumes a job that
-            // failed.
-            // the first confirmation was lost
-            if (message is JobEnd again && again.Incarnation == _options.Incarnation && _ended.Task.IsCompleted)
-                Say(new JobEndReceived(Name, _options.Incarnation));
-            return;
-        }
-        if (message.Epoch > _epoch) EnterEpoch(message.Epoch);
-        switch (message)
-        {
-            case ServerWelcome welcome:
-                if (welcome.HelloNeeded) SayHello();
-                else _welcomed = true;
-                break;
-            case ServerRefusal refusal when refusal.Incarnation == _options.Incarnation
-                && (refusal.Process == Guid.Empty || refusal.Process == _process):
-                _ = EndAsync(refusal.Reason, isRefused: true);
-                break;
-            case TaskOffer offer: Take(offer); break;
-            case TensorsDelivery delivery: _ = ReceiveAsync(delivery); break;
-            case UploadPermit permit: Upload(permit.Token); break;
-            case ResultReceipt receipt: Settle(receipt); break;
-            case TaskCancel cancel: Cancel(cancel); break;
-            case ServerEvent e when e.Incarnation == _options.Incarnation: ReceiveEvent(e.Event); break;
-            case ServerEventReceipt receipt
-                when receipt.Incarnation == _options.Incarnation: _events.Confirm(receipt.Sequence); break;
-            case JobEnd end when end.Incarnation == _options.Incarnation: _ = EndAsync(end.Reason); break;
-        }
-    }
-
-    // A server that has started again knows nothing of the tasks that its predecessor gave out.
-    private void EnterEpoch(int epoch)
-    {
-        var restarted = _epoch != 0;
-        _epoch = epoch;
-        if (!restarted) return; // the first contact: events that were sent before it keep their numbers
-        _welcomed = false;
-        _events.Restart();
-        _tensors.Restart();
-        foreach (var task in _tasks.Values) Stop(task);
-        _tasks.Clear();
-        SayHello();
-    }
-
     private void Take(TaskOffer offer)
     {
         if (_tasks.TryGetValue(offer.Token.Number, out var known))
         {
             Repeat(known);
             foreach (var sha256 in known.Present) // its confirmation may have been lost
-                Say(new TensorsReceived(Name, _options.Incarnation, known.Token, sha256));
+                Say(new TensorsReceived(known.Token, sha256));
             return;
         }
         var task = new SiteTask(offer.Token, offer.TaskName, offer.Data, offer.Contents, offer.State);
         _tasks.Add(offer.Token.Number, task);
-        Say(new TaskReceived(Name, _options.Incarnation, task.Token));
+        Say(new TaskReceived(task.Token));
         if (_tensors.TryFill(task)) Enqueue(task);
     }
 
     private async Task ReceiveAsync(TensorsDelivery delivery)
     {
-        Say(new TensorsReceived(Name, _options.Incarnation, delivery.Token, delivery.Sha256));
+        Say(new TensorsReceived(delivery.Token, delivery.Sha256));
         if (!_tensors.IsAwaited(delivery.Sha256)) return; // it has come already, or is not needed any more
         var sha256 = await _options.Compute.RunAsync(delivery.Tensors.Sha256);
         // What waits now may wait for another server's: by its content it is the same model.
@@ -240,9 +195,11 @@ public sealed partial class SiteRuntime : IDisposable
             if (task.StopRequested)
             {
                 task.Settle();
-                Say(new TaskStopped(Name, _options.Incarnation, task.Token));
+                Say(new TaskStopped(task.Token));
                 return;
             }
+            if (ObstacleTo(new TaskResult(task.Token, result)) is { } obstacle)
+                (result, task.StateChange) = (_worker.Unsendable(task, obstacle), null);
             task.Result = result;
             task.State = SiteTaskState.Ready;
             if (IsLarge(result)) Repeat(task);
@@ -258,7 +215,7 @@ public sealed partial class SiteRuntime : IDisposable
         if (task.State == SiteTaskState.Ready) _worker.Fire(EventTypes.BeforeSendTaskResult, task);
         task.State = SiteTaskState.Sent;
         task.Repetition.Restart();
-        Say(new TaskResult(Name, _options.Incarnation, token, task.Result!, task.StateChange));
+        Say(new TaskResult(token, task.Result!, task.StateChange));
     }
 
     private void Settle(ResultReceipt receipt)
@@ -277,7 +234,7 @@ public sealed partial class SiteRuntime : IDisposable
         var token = cancel.Token;
         if (Find(token) is not { } task)
         {
-            Say(new TaskStopped(Name, _options.Incarnation, token));
+            Say(new TaskStopped(token));
             return;
         }
         if (task.State == SiteTaskState.Running)
@@ -292,7 +249,7 @@ public sealed partial class SiteRuntime : IDisposable
             return; // TaskStopped follows when the executor has stopped
         }
         Stop(task);
-        Say(new TaskStopped(Name, _options.Incarnation, token));
+        Say(new TaskStopped(token));
     }
 
     /// <summary>Ends a task without an answer.</summary>
@@ -347,18 +304,6 @@ public sealed partial class SiteRuntime : IDisposable
         // In one process the server ends with it, for all sites at once.
         if (!_options.IsInProcess && FilterOversight.Of(never) is { } oversight) _ended.TrySetException(oversight);
         else _ended.TrySetResult(reason);
-        Say(new JobEndReceived(Name, _options.Incarnation));
-    }
-
-    private void SayHello() => Say(new SiteHello(Name, _options.Incarnation, _process, new HelloTerms(
-        _options.JobId, _options.Seed, FlareProtocol.Version, _options.LayoutFingerprint, _options.PolicyFingerprint)));
-
-    private ScopedLogger LoggerFor(SiteTask task) => _engine.Scoped.With(task: task.Name, round: task.Token.Round);
-
-    private bool IsLarge(Shareable result) => result.ContentBytes() > _options.Limits.SmallResultBytes;
-
-    private void Say(SiteMessage message)
-    {
-        if (!_stopped) _options.Link.Send(message);
+        Say(new JobEndReceived());
     }
 }

@@ -24,6 +24,15 @@ internal sealed class SiteTensors(int most, Action<TaskToken, string> ask)
     /// <summary>Whether tensors were asked for that have not come.</summary>
     public bool IsAwaited(string sha256) => _asked.ContainsKey(sha256);
 
+    /// <summary>Whether any were.</summary>
+    public bool AreAwaited => _asked.Count > 0;
+
+    /// <summary>Asks once more for all that has not come.</summary>
+    public void AskAgain()
+    {
+        foreach (var (sha256, asked) in _asked) ask(asked.Token, sha256);
+    }
+
     /// <summary>
     /// What came in the name of a hash is something else: the tasks that wait for it, which answer so.
     /// </summary>

@@ -62,6 +62,10 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
     public Shareable Fail(ReturnCode code, Exception exception, SiteTask task) =>
         Stamp(Failure(code, exception, task), task);
 
+    /// <summary>The answer in place of one that no link can carry.</summary>
+    public Shareable Unsendable(SiteTask task, string obstacle) =>
+        Stamp(Shareable.Reply(ReturnCode.ExecutionResultError, obstacle), task);
+
     public async Task EndRunAsync(TimeSpan patience, SiteRuntimeOptions options)
     {
         var context = new FLContext(engine, FLContext.Server);

@@ -28,29 +28,30 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
 
     public void SiteStarts(string site) => _permitted.RemoveWhere(p => p.Site == site);
 
-    public void OnSiteReceives(string site, ServerMessage message)
+    public void OnSiteReceives(string site, LinkMessage message)
     {
-        if (message is UploadPermit permit) _permitted.Add((site, permit.Token.Epoch, permit.Token.Number));
+        var head = message.Head;
+        if (head.Kind == FrameKind.UploadPermit) _permitted.Add((site, head.Epoch, head.Number));
     }
 
-    public void OnSiteSends(SiteMessage message)
+    public void OnSiteSends(string site, LinkMessage message)
     {
-        if (message is TaskResult result && IsLarge(result)
-            && !_permitted.Contains((result.Site, result.Token.Epoch, result.Token.Number)))
-            fail($"{result.Site} sent the large result of task {result.Token.Number} without a permit");
+        if (message.Record is TaskResult result && IsLarge(result)
+            && !_permitted.Contains((site, result.Token.Epoch, result.Token.Number)))
+            fail($"{site} sent the large result of task {result.Token.Number} without a permit");
     }
 
-    public void OnServerReceives(SiteMessage message)
+    public void OnServerReceives(string site, LinkMessage message)
     {
-        if (message is TaskResult result && IsLarge(result) && result.Token.Epoch == _epoch
+        if (message.Record is TaskResult result && IsLarge(result) && result.Token.Epoch == _epoch
             && _arrived.Add(result.Token.Number))
             _tasks[result.Token.Number] = result.Result.Headers[HeaderNames.TaskId].AsText();
     }
 
-    public void OnServerSends(string site, ServerMessage message)
+    public void OnServerSends(string site, LinkMessage message)
     {
-        _epoch = message.Epoch;
-        if (message is not ResultReceipt { Refusal: not null } receipt || receipt.Token.Epoch != _epoch) return;
+        _epoch = message.Head.Epoch;
+        if (message.Record is not ResultReceipt { Refusal: not null } receipt || receipt.Token.Epoch != _epoch) return;
         _held.Remove(receipt.Token.Number);
     }
 

@@ -1,3 +1,5 @@
+using Flare.Runtime;
+
 namespace Flare.Testing;
 
 /// <summary>How bad a <see cref="SimulatedNetwork"/> is. Probabilities are per message, from 0 to 1.</summary>
@@ -11,6 +13,16 @@ public sealed record NetworkFaults
     /// say so, and the runtime repeats nothing. No other fault goes with it. False unless set.
     /// </summary>
     public bool IsReliable { get; init; }
+
+    /// <summary>
+    /// Whether each site has a session, as over a connection: messages keep their order and none is lost while it
+    /// lives; it breaks with a lost message, a cut and the end of either process, and begins again when it can. Then
+    /// nothing arrives twice and nothing straggles. False unless set.
+    /// </summary>
+    public bool HasSessions { get; init; }
+
+    internal LinkPromise Promise => IsReliable ? LinkPromise.Always
+        : HasSessions ? LinkPromise.Session : LinkPromise.None;
 
     /// <summary>How likely a message is lost.</summary>
     public double Loss { get; init; }
@@ -33,8 +45,8 @@ public sealed record NetworkFaults
     public TimeSpan MaxStraggle { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>
-    /// Bytes of tensors that a site's link carries a second, in each direction, one message after the other; 0 for no
-    /// limit. Messages without tensors pass by.
+    /// Bytes of results and models that a site's link carries a second, in each direction, one message after the other;
+    /// 0 for no limit. Other messages pass by.
     /// </summary>
     public long BytesPerSecond { get; init; }
 }

@@ -243,7 +243,9 @@ public class AggregationTraps
         }, "a");
         var offer = await bench.JoinAsync("a");
         await bench.SayAsync(ServerBench.Answer("a", offer with { Token = offer.Token with { Epoch = 7 } }, 9));
-        Assert.That((await bench.NextAsync<Flare.Runtime.ResultReceipt>("a")).Refusal, Does.Contain("earlier start"));
+        // The number may be another task's in this epoch: the site is told of the epoch, not of the number.
+        Assert.That((await bench.NextAsync<Flare.Runtime.ServerWelcome>("a")).HelloNeeded, Is.False);
+        Assert.That(bench.Unread("a"), Has.None.InstanceOf<Flare.Runtime.ResultReceipt>());
         await bench.SayAsync(ServerBench.Answer("a", offer with { Token = offer.Token with { Job = "another" } }, 9));
         Assert.That((await bench.NextAsync<Flare.Runtime.ResultReceipt>("a")).Refusal, Is.Not.Null);
         await bench.SayAsync(ServerBench.Answer("a", offer, 1));

@@ -94,11 +94,11 @@ public class HelloTests
         await bench.NextAsync<ServerWelcome>("a");
         await bench.SayAsync(Hello.Of("a", 2, process: Guid.NewGuid()));
         await bench.NextAsync<ServerWelcome>("a");
-        await bench.SayAsync(new SiteHeartbeat("a", 1));
+        await bench.SayAsync(new("a", 1, 1, new SiteHeartbeat()));
         var refusal = await bench.NextAsync<ServerRefusal>("a");
-        Assert.That(refusal.Incarnation, Is.EqualTo(1));
+        Assert.That(bench.LastIncarnation, Is.EqualTo(1));
         Assert.That(refusal.Reason, Does.Contain("with incarnation 2 where this one has 1"));
-        await bench.SayAsync(new SiteHeartbeat("a", 2));
+        await bench.SayAsync(new("a", 2, 1, new SiteHeartbeat()));
         await bench.SettleAsync();
         Assert.That(bench.Unread("a"), Is.Empty);
     }

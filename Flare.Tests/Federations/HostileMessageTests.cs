@@ -123,7 +123,7 @@ public class HostileMessageTests
         foreach (var site in sites)
         {
             var answer = new Shareable(new() { ["v"] = large }).Freeze();
-            await bench.SayAsync(new TaskResult(site, 1, offers[site].Token, answer));
+            await bench.SayAsync(new(site, 1, 1, new TaskResult(offers[site].Token, answer)));
         }
         await bench.SettleAsync();
         var taken = bench.Events.Types.Count(t => t == EventTypes.BeforeProcessSubmission);
@@ -133,8 +133,8 @@ public class HostileMessageTests
         foreach (var site in sites.Skip(8))
         {
             await bench.NextAsync<UploadPermit>(site);
-            await bench.SayAsync(
-                new TaskResult(site, 1, offers[site].Token, new Shareable(new() { ["v"] = large }).Freeze()));
+            var answer = new Shareable(new() { ["v"] = large }).Freeze();
+            await bench.SayAsync(new(site, 1, 1, new TaskResult(offers[site].Token, answer)));
         }
         await bench.EndAsync();
         Assert.That(bench.Events.Types.Count(t => t == EventTypes.BeforeProcessSubmission), Is.EqualTo(12));
@@ -187,8 +187,10 @@ public class HostileMessageTests
         var before = bench.Events.Types.Count();
         long sequence = 0;
         foreach (var name in RuntimesEvents.Append("mine"))
-            await bench.SayAsync(
-                new SiteEvent("site-1", 1, 1, new FederatedEvent(++sequence, name, new Shareable().Freeze())));
+        {
+            var e = new FederatedEvent(++sequence, name, new Shareable().Freeze());
+            await bench.SayAsync(new("site-1", 1, 1, new SiteEvent(e)));
+        }
         await bench.SettleAsync();
         Assert.That(
             bench.Events.Types.Skip(before), Is.EqualTo(new[] { "mine" }),

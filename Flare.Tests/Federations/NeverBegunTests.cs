@@ -38,7 +38,7 @@ public class NeverBegunTests
             "taker", "deaf", "absent");
         await bench.SayAsync(Hello.Of("deaf", 1));
         var offer = await bench.JoinAsync("taker");
-        await bench.SayAsync(new Flare.Runtime.TaskReceived("taker", 1, offer.Token));
+        await bench.SayAsync(new("taker", 1, 1, new Flare.Runtime.TaskReceived(offer.Token)));
         await bench.SettleAsync();
         bench.Time.Advance(TimeSpan.FromSeconds(3));
         await bench.EndAsync();

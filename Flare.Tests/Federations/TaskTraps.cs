@@ -114,7 +114,7 @@ public class TaskTraps
         await bench.NextAsync<TaskCancel>("a");
         var offer = await bench.NextAsync<TaskOffer>("b");
         bench.Time.Advance(TimeSpan.FromSeconds(9));
-        await bench.SayAsync(new TaskReceived("b", 1, offer.Token));
+        await bench.SayAsync(new("b", 1, 1, new TaskReceived(offer.Token)));
         await bench.Time.TimerAsync(TimeSpan.FromSeconds(40));
         bench.Time.Advance(TimeSpan.FromSeconds(39));
         await bench.SettleAsync();
@@ -139,7 +139,7 @@ public class TaskTraps
                 values.Add(c.Tensors.Values()[0]);
         }, "a", "b");
         var first = await bench.JoinAsync("a", incarnation: 1);
-        await bench.SayAsync(new TaskReceived("a", 1, first.Token));
+        await bench.SayAsync(new("a", 1, 1, new TaskReceived(first.Token)));
         var second = await bench.JoinAsync("a", incarnation: 2);
         Assert.That(second.Token, Is.EqualTo(first.Token));
         Assert.That(second.Data.Headers[HeaderNames.TaskId], Is.EqualTo(first.Data.Headers[HeaderNames.TaskId]));
@@ -171,7 +171,7 @@ public class TaskTraps
             }
         }, "a");
         var offer = await bench.JoinAsync("a");
-        await bench.SayAsync(new TaskReceived("a", 1, offer.Token));
+        await bench.SayAsync(new("a", 1, 1, new TaskReceived(offer.Token)));
         await bench.SettleAsync();
         while (!bench.Ended.IsCompleted)
         {
@@ -201,7 +201,7 @@ public class TaskTraps
             var offer = await bench.JoinAsync(site);
             var message = Sites.Diff(Sites.Model(1, 2), 666);
             spoil(message);
-            await bench.SayAsync(new TaskResult(site, 1, offer.Token, message.Freeze()));
+            await bench.SayAsync(new(site, 1, 1, new TaskResult(offer.Token, message.Freeze())));
             await bench.NextAsync<ResultReceipt>(site);
         }
         await AnswerAsync(
@@ -212,7 +212,8 @@ public class TaskTraps
         await AnswerAsync("code", m => m.Headers[HeaderNames.ReturnCode] = "OK");
         await AnswerAsync("kind", m => m.Body["kind"] = 1234567);
         await AnswerAsync("metrics", m => m.Body["meta"] = new FlareMap { [MetaKey.InitialMetrics.Name] = 1 });
-        await bench.SayAsync(new SiteEvent("good", 1, 1, new(1, EventTypes.RoundStarted, new Shareable().Freeze())));
+        await bench.SayAsync(new(
+            "good", 1, 1, new SiteEvent(new(1, EventTypes.RoundStarted, new Shareable().Freeze()))));
         await bench.SayAsync(ServerBench.Answer("good", await bench.JoinAsync("good"), 3));
         await bench.EndAsync();
         Assert.That(values, Is.EqualTo(new[] { 3f }));
@@ -232,14 +233,14 @@ public class TaskTraps
         await bench.SayAsync(Hello.Of("a", 1));
         FederatedEvent Event(int number) => new(number, $"event {number}", new Shareable().Freeze());
         foreach (var number in new[] { 2, 1, 1, 3, 2, 3, 4 })
-            await bench.SayAsync(new SiteEvent("a", 1, 1, Event(number)));
-        await bench.SayAsync(new SiteEvent("a", 0, 1, Event(5))); // of an earlier start of the site
+            await bench.SayAsync(new("a", 1, 1, new SiteEvent(Event(number))));
+        await bench.SayAsync(new("a", 0, 1, new SiteEvent(Event(5)))); // of an earlier start of the site
         await bench.SettleAsync();
         Assert.That(
             bench.Events.Types.Where(t => t.StartsWith("event", StringComparison.Ordinal)),
             Is.EqualTo(new[] { "event 1", "event 2", "event 3", "event 4" }),
             "what came before its turn waits for its repetition");
-        foreach (var number in new[] { 6, 5 }) await bench.SayAsync(new SiteEvent("a", 1, 1, Event(number)));
+        foreach (var number in new[] { 6, 5 }) await bench.SayAsync(new("a", 1, 1, new SiteEvent(Event(number))));
         ready.SetResult();
         await bench.EndAsync();
         Assert.That(

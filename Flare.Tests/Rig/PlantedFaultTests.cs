@@ -31,7 +31,8 @@ public class PlantedFaultTests
     public void The_rig_finds_a_task_that_never_reaches_its_site() => RequireFound(
         seed =>
         Planted(
-            "large", seed, o => o with { Link = new Swallowing(o.Link, m => m is TaskOffer { Token.Number: > 6 }) }),
+            "large", seed, o =>
+            o with { Link = new Swallowing(o.Link, m => m is { Kind: FrameKind.TaskOffer, Number: > 6 }) }),
             "the job is not over");
 
     [Test]
@@ -39,7 +40,7 @@ public class PlantedFaultTests
         seed =>
         Planted(
             "large", seed, o =>
-            o with { Link = new Swallowing(o.Link, m => m is UploadPermit { Token.Number: > 5 }) }),
+            o with { Link = new Swallowing(o.Link, m => m is { Kind: FrameKind.UploadPermit, Number: > 5 }) }),
             "the job is not over");
 
     [Test]
@@ -149,15 +150,16 @@ public class PlantedFaultTests
             forgets() ? Task.CompletedTask : inner.AppendAsync(name, bytes);
     }
 
-    private sealed class Swallowing(IServerLink inner, Func<ServerMessage, bool> isSwallowed) : IServerLink
+    private sealed class Swallowing(IServerLink inner, Func<FrameHead, bool> isSwallowed) : IServerLink
     {
-        public bool IsReliable => inner.IsReliable;
+        public LinkPromise Promise => inner.Promise;
 
-        public void Start(Action<SiteMessage> receive) => inner.Start(receive);
+        public void Start(Action<string, LinkMessage> receive, Action<string, LinkState> change) =>
+            inner.Start(receive, change);
 
-        public void Send(string site, ServerMessage message)
+        public void Send(string site, LinkMessage message)
         {
-            if (!isSwallowed(message)) inner.Send(site, message);
+            if (!isSwallowed(message.Head)) inner.Send(site, message);
         }
     }
 

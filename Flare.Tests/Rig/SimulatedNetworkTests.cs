@@ -1,6 +1,6 @@
+using System.Buffers;
 using Flare.Runtime;
 using Flare.Testing;
-using Flare.Tests.Federations;
 
 namespace Flare.Tests.Rig;
 
@@ -37,16 +37,16 @@ public class SimulatedNetworkTests
         List<string> heard = [];
         loop.Run(async () =>
         {
-            network.ConnectServer().Start(m => heard.Add($"first: {((SiteHello)m).Incarnation}"));
+            network.ConnectServer().Start((_, m) => heard.Add($"first: {m.Head.Incarnation}"), Ignore);
             var old = network.ConnectSite("site");
-            old.Send(Hello.Of("site", 1));
-            network.ConnectServer().Start(m => heard.Add($"second: {((SiteHello)m).Incarnation}"));
+            old.Send(Message(FrameKind.Hello, 1));
+            network.ConnectServer().Start((_, m) => heard.Add($"second: {m.Head.Incarnation}"), Ignore);
             var current = network.ConnectSite("site");
-            old.Send(Hello.Of("site", 2));
-            current.Send(Hello.Of("site", 3));
+            old.Send(Message(FrameKind.Hello, 2));
+            current.Send(Message(FrameKind.Hello, 3));
             await Task.Delay(TimeSpan.FromSeconds(1), loop.Time);
             network.DisconnectServer();
-            current.Send(Hello.Of("site", 4));
+            current.Send(Message(FrameKind.Hello, 4));
             await Task.Delay(TimeSpan.FromSeconds(1), loop.Time);
         }, TimeSpan.FromMinutes(1));
         // The straggler of the old end reaches the server that is there now.
@@ -58,22 +58,29 @@ public class SimulatedNetworkTests
     public void A_slow_link_carries_one_large_message_after_the_other_and_lets_small_ones_pass()
     {
         var loop = new SimulationLoop(1);
-        var model = StateDict.Create(("w", new float[50]));
-        var network = new SimulatedNetwork(loop) { Faults = new() { BytesPerSecond = model.Layout.ByteLength / 2 } };
-        List<(string Message, double Seconds)> heard = [];
+        var network = new SimulatedNetwork(loop) { Faults = new() { BytesPerSecond = 50 } };
+        List<(FrameKind Message, double Seconds)> heard = [];
         loop.Run(async () =>
         {
-            network.ConnectServer().Start(m => heard.Add((m.GetType().Name, Math.Round(loop.Now.TotalSeconds))));
+            network.ConnectServer().Start(
+                (_, m) => heard.Add((m.Head.Kind, Math.Round(loop.Now.TotalSeconds))), Ignore);
             var site = network.ConnectSite("site");
             for (var i = 1; i <= 2; i++)
-                site.Send(new TaskResult("site", 1, new TaskToken("job", 1, 1, i), Dxo.Weights(model).ToShareable()));
-            site.Send(new SiteHeartbeat("site", 1));
+                site.Send(Message(FrameKind.TaskResult, 1, bytes: 100));
+            site.Send(Message(FrameKind.Heartbeat, 1));
             await Task.Delay(TimeSpan.FromSeconds(20), loop.Time);
         }, TimeSpan.FromMinutes(1));
         Assert.That(
             heard, Is.EqualTo(
-                new[] { (nameof(SiteHeartbeat), 0.0), (nameof(TaskResult), 2.0), (nameof(TaskResult), 4.0) }));
+                new[] { (FrameKind.Heartbeat, 0.0), (FrameKind.TaskResult, 2.0), (FrameKind.TaskResult, 4.0) }));
     }
+
+    private static void Ignore(string site, LinkState state)
+    {
+    }
+
+    private static LinkMessage Message(FrameKind kind, long incarnation, int bytes = 0) =>
+        new(new FrameHead(kind, incarnation, 1, 0, 0, 0, bytes), new ReadOnlySequence<byte>(new byte[bytes]));
 
     private static List<int> Exchange(NetworkFaults faults, int messages, Action<SimulatedNetwork> onceSent)
     {
@@ -82,9 +89,9 @@ public class SimulatedNetworkTests
         List<int> heard = [];
         loop.Run(async () =>
         {
-            network.ConnectServer().Start(m => heard.Add((int)((SiteHello)m).Incarnation));
+            network.ConnectServer().Start((_, m) => heard.Add((int)m.Head.Incarnation), Ignore);
             var site = network.ConnectSite("site");
-            for (var i = 1; i <= messages; i++) site.Send(Hello.Of("site", i));
+            for (var i = 1; i <= messages; i++) site.Send(Message(FrameKind.Hello, i));
             onceSent(network);
             await Task.Delay(TimeSpan.FromMinutes(1), loop.Time);
         }, TimeSpan.FromHours(1));

@@ -21,8 +21,12 @@ public class SlowLinkTests
             Executor = site => new Steady(site.Name),
             Controllers = () => [new FedAvg { Rounds = rounds, MinSites = 2, Validation = ValidationMode.None }],
             InitialModel = Fold.InitialModel,
-            // A model takes two seconds, ten times the retry interval, and the link stays as it is.
-            Faults = new() { Network = new() { BytesPerSecond = Fold.InitialModel().Layout.ByteLength / 2 } },
+            // A model, with a little around it, takes two seconds, ten times the retry interval, and the link stays as
+            // it is.
+            Faults = new()
+            {
+                Network = new() { BytesPerSecond = (Fold.InitialModel().Layout.ByteLength + 400) / 2 },
+            },
             AttackTime = TimeSpan.FromHours(1),
             Limits = Simulation.ShortLimits with { SmallResultBytes = 16 },
             Check = run => Fold.Check(run, rounds, Fold.Average),

@@ -139,24 +139,29 @@ internal sealed class TappedFederation
     /// <summary>Looks at what crosses. Tensors are copied: the runtime may give them back once they are used.</summary>
     private sealed class Tap(InProcessLink inner, List<Shareable> sent) : IServerLink
     {
-        public bool IsReliable => inner.IsReliable;
+        public LinkPromise Promise => inner.Promise;
 
-        public void Start(Action<SiteMessage> receive) => inner.Start(receive);
+        public bool SharesMemory => inner.SharesMemory;
 
-        public void Send(string site, ServerMessage message) => inner.Send(site, message);
+        public void Start(Action<string, LinkMessage> receive, Action<string, LinkState> change) =>
+            inner.Start(receive, change);
+
+        public void Send(string site, LinkMessage message) => inner.Send(site, message);
 
         public SiteTap ConnectSite(string site) => new(inner.ConnectSite(site), sent);
     }
 
     private sealed class SiteTap(ISiteLink inner, List<Shareable> sent) : ISiteLink
     {
-        public bool IsReliable => inner.IsReliable;
+        public LinkPromise Promise => inner.Promise;
 
-        public void Start(Action<ServerMessage> receive) => inner.Start(receive);
+        public bool SharesMemory => inner.SharesMemory;
 
-        public void Send(SiteMessage message)
+        public void Start(Action<LinkMessage> receive, Action<LinkState> change) => inner.Start(receive, change);
+
+        public void Send(LinkMessage message)
         {
-            if (message is TaskResult result)
+            if (message.Record is TaskResult result)
             {
                 var copy = result.Result;
                 if (copy.ContentType == ContentTypes.Dxo && Dxo.From(copy) is { HasTensors: true } data)

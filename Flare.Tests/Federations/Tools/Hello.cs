@@ -8,6 +8,6 @@ internal static class Hello
     /// <summary>The terms of <see cref="ServerBench"/>.</summary>
     public static HelloTerms Terms { get; } = new("job", 0, FlareProtocol.Version, "", "");
 
-    public static SiteHello Of(string site, long incarnation, HelloTerms? terms = null, Guid process = default) =>
-        new(site, incarnation, process, terms ?? Terms);
+    public static Heard Of(string site, long incarnation, HelloTerms? terms = null, Guid process = default) =>
+        new(site, incarnation, 0, new SiteHello(process, terms ?? Terms));
 }

@@ -10,14 +10,14 @@ namespace Flare.Tests.Federations;
 /// </summary>
 internal sealed class ServerBench : IServerLink, IAsyncDisposable
 {
-    private readonly Dictionary<string, Channel<ServerMessage>> _said = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, Channel<LinkMessage>> _said = new(StringComparer.Ordinal);
     private readonly JobLoop _loop = new(e => TestContext.Error.WriteLine(e));
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskCompletionSource _started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly JobServer _server;
     private readonly string[] _sites;
     private readonly Dictionary<string, long> _incarnations = new(StringComparer.Ordinal);
-    private Action<SiteMessage>? _receive;
+    private Action<string, LinkMessage>? _receive;
 
     public ServerBench(Func<ControllerContext, CancellationToken, Task> workflow, params string[] sites)
         : this(TimeSpan.FromDays(1), workflow, sites) { }
@@ -47,38 +47,46 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
     /// <summary>The reports; throws what ended the job.</summary>
     public Task<List<RoundReport>> Ended { get; }
 
-    public bool IsReliable => false;
+    public LinkPromise Promise => LinkPromise.None;
 
-    void IServerLink.Start(Action<SiteMessage> receive)
+    /// <summary>The start of the site that the message of <see cref="NextAsync"/> was for.</summary>
+    public long LastIncarnation { get; private set; }
+
+    void IServerLink.Start(Action<string, LinkMessage> receive, Action<string, LinkState> change)
     {
         _receive = receive;
         _started.TrySetResult();
     }
 
-    void IServerLink.Send(string site, ServerMessage message) => Box(site).Writer.TryWrite(message);
+    void IServerLink.Send(string site, LinkMessage message) => Box(site).Writer.TryWrite(message);
 
     /// <summary>A site says something.</summary>
-    public async Task SayAsync(SiteMessage message)
+    public async Task SayAsync(Heard said)
     {
         await _started.Task;
-        if (message is SiteHello hello) _incarnations[hello.Site] = hello.Incarnation;
-        _loop.Post(_ => _receive!(message), null);
+        if (said.Message is SiteHello) _incarnations[said.Site] = said.Incarnation;
+        _loop.Post(
+            _ => _receive!(said.Site, new LinkMessage(said.Incarnation, said.Epoch, said.Message)), null);
     }
 
     /// <summary>The next message of a kind to a site; others before it are passed over.</summary>
-    public async Task<T> NextAsync<T>(string site) where T : ServerMessage
+    public async Task<T> NextAsync<T>(string site) where T : class
     {
         using var patience = new CancellationTokenSource(Patience.Long);
         await foreach (var message in Box(site).Reader.ReadAllAsync(patience.Token))
-            if (message is T wanted) return wanted;
+        {
+            if (message.Record is not T wanted) continue;
+            LastIncarnation = message.Incarnation;
+            return wanted;
+        }
         throw new InvalidOperationException("The server was disposed of.");
     }
 
     /// <summary>Everything said to a site so far that was not read.</summary>
-    public IReadOnlyList<ServerMessage> Unread(string site)
+    public IReadOnlyList<object> Unread(string site)
     {
-        var messages = new List<ServerMessage>();
-        while (Box(site).Reader.TryRead(out var message)) messages.Add(message);
+        var messages = new List<object>();
+        while (Box(site).Reader.TryRead(out var message)) messages.Add(message.Record!);
         return messages;
     }
 
@@ -100,12 +108,12 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
     }
 
     /// <summary>An answer as a site's runtime would send it.</summary>
-    public static TaskResult Answer(string site, TaskOffer offer, float value, long steps = 1, long incarnation = 1)
+    public static Heard Answer(string site, TaskOffer offer, float value, long steps = 1, long incarnation = 1)
     {
         var result = Dxo.WeightDiff(Sites.Model(value, value)).WithMeta(MetaKey.NumStepsCurrentRound, steps)
             .ToShareable();
         result.Headers[HeaderNames.TaskName] = offer.TaskName;
-        return new(site, incarnation, offer.Token, result.Freeze());
+        return new(site, incarnation, offer.Token.Epoch, new TaskResult(offer.Token, result.Freeze()));
     }
 
     /// <summary>The sites confirm the job's end.</summary>
@@ -117,7 +125,7 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
         {
             patience.Token.ThrowIfCancellationRequested();
             foreach (var site in _sites.Concat(extra))
-                await SayAsync(new JobEndReceived(site, _incarnations.GetValueOrDefault(site)));
+                await SayAsync(new(site, _incarnations.GetValueOrDefault(site), 1, new JobEndReceived()));
             await SettleAsync();
             await Task.Delay(1, CancellationToken.None); // nothing is waited for in a spin
         }
@@ -132,11 +140,11 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
         _stop.Dispose();
     }
 
-    private Channel<ServerMessage> Box(string site)
+    private Channel<LinkMessage> Box(string site)
     {
         lock (_said)
         {
-            if (!_said.TryGetValue(site, out var box)) _said[site] = box = Channel.CreateUnbounded<ServerMessage>();
+            if (!_said.TryGetValue(site, out var box)) _said[site] = box = Channel.CreateUnbounded<LinkMessage>();
             return box;
         }
     }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Flare.Runtime;
 using Flare.Testing;
 
@@ -22,8 +23,8 @@ internal sealed class Wire
     /// <summary>A site's executor at its first start, its second and so on.</summary>
     public Func<string, int, Executor> Executor { get; init; } = (_, _) => Federations.Sites.Adding(1);
 
-    /// <summary>What is sent in place of a model; null for the model.</summary>
-    public StateDict? Exchange { get; init; }
+    /// <summary>Whether a bit of every model is turned over on its way.</summary>
+    public bool Spoils { get; init; }
 
     /// <summary>A site that is cut off once it has asked for its first model; null for none.</summary>
     public string? Cut { get; init; }
@@ -42,6 +43,9 @@ internal sealed class Wire
 
     public List<string> Sites { get; } = [];
     public int Rounds { get; private set; }
+
+    /// <summary>Bytes of models that were sent to a site.</summary>
+    public long BytesTo(string site) => Network.ContentBytes(site, LinkDirections.ToSite);
 
     /// <summary>Runs a workflow to its end; where a time is given, each site starts again once, after it.</summary>
     public void Run(Controller workflow, int sites, TimeSpan? startAgain = null)
@@ -96,37 +100,45 @@ internal sealed class Wire
     {
         private bool _hasLost;
 
-        public bool IsReliable => inner.IsReliable;
+        public LinkPromise Promise => inner.Promise;
 
-        public void Start(Action<SiteMessage> receive) => inner.Start(message =>
-        {
-            if (message is TensorsWanted)
+        public void Start(Action<string, LinkMessage> receive, Action<string, LinkState> change) => inner.Start(
+            (site, message) =>
             {
-                if (!wire.Asked.Contains(message.Site)) wire.Asked.Add(message.Site);
-                if (message.Site == wire.Cut) wire.Network.Cut(message.Site, LinkDirections.Both);
-            }
-            if (message is TensorsReceived)
-            {
-                if (message.Site == wire.Loses && !_hasLost)
+                if (message.Head is { Kind: FrameKind.TensorsWanted, Offset: 0 })
                 {
-                    _hasLost = true;
-                    return;
+                    if (!wire.Asked.Contains(site)) wire.Asked.Add(site);
+                    if (site == wire.Cut) wire.Network.Cut(site, LinkDirections.Both);
                 }
-                wire._onTheirWay.Remove(message.Site);
-            }
-            receive(message);
-        });
+                if (message.Head is { Kind: FrameKind.TensorsReceived, Offset: 0 })
+                {
+                    if (site == wire.Loses && !_hasLost)
+                    {
+                        _hasLost = true;
+                        return;
+                    }
+                    wire._onTheirWay.Remove(site);
+                }
+                receive(site, message);
+            }, change);
 
-        public void Send(string site, ServerMessage message)
+        public void Send(string site, LinkMessage message)
         {
-            if (message is TensorsDelivery delivery)
+            if (message.Head.Kind == FrameKind.TensorsDelivery)
             {
                 if (!wire.Served.Contains(site)) wire.Served.Add(site);
                 wire._onTheirWay.Add(site);
                 wire.MostDownloads = Math.Max(wire.MostDownloads, wire._onTheirWay.Count);
-                if (wire.Exchange is { } other) message = delivery with { Tensors = other };
+                if (wire.Spoils) message = Spoilt(message);
             }
             inner.Send(site, message);
+        }
+
+        private static LinkMessage Spoilt(LinkMessage message)
+        {
+            var bytes = message.Bytes.ToArray();
+            bytes[^100] ^= 1;
+            return new(message.Head, new ReadOnlySequence<byte>(bytes));
         }
     }
 }

@@ -30,6 +30,16 @@ internal sealed record Workload(string Name, Func<Simulation, Simulation> Config
         Reliable("chain", ChainWorkload.Configure),
         Reliable("events", EventsWorkload.Configure),
         Reliable("state", StateWorkload.Configure),
+        // What a federation over connections has: sessions that lose nothing while they live, and break.
+        InSessions("large", AveragingWorkload.ConfigureLarge),
+        InSessions("sampling", AveragingWorkload.ConfigureSampling),
+        InSessions("relay", RelayWorkload.Configure),
+        InSessions("flights", FlightsWorkload.Configure),
+        InSessions("windows", WindowsWorkload.Configure),
+        InSessions("crossing", CrossingWorkload.Configure),
+        InSessions("chain", ChainWorkload.Configure),
+        InSessions("events", EventsWorkload.Configure),
+        InSessions("state", StateWorkload.Configure),
     ];
 
     public static Workload Named(string name) =>
@@ -43,6 +53,20 @@ internal sealed record Workload(string Name, Func<Simulation, Simulation> Config
         Faults = FaultProfile.Calm,
         ExecutorsAtOnce = plan.Seed % 3 == 0 ? null : (int)(plan.Seed % 3),
     });
+
+    private static Workload InSessions(string name, Func<Simulation, Simulation> configure) =>
+        new($"session-{name}", plan =>
+        {
+            plan = configure(plan);
+            var faults = plan.Faults ?? FaultProfile.Mixed(plan.Seed);
+            return plan with
+            {
+                Faults = faults with
+                {
+                    Network = faults.Network with { HasSessions = true, Loss = faults.Network.Loss / 20 },
+                },
+            };
+        });
 
     public Simulation Create(ulong seed, bool keepLog = false) => Configure(new Simulation
     {

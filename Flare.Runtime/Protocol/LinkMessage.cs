@@ -1,0 +1,67 @@
+using System.Buffers;
+
+namespace Flare.Runtime;
+
+/// <summary>
+/// A message on its way: a <see cref="Head"/> that links may read, and <see cref="Bytes"/> that they need not
+/// understand. A link within one process hands the object over as it is (<see cref="IServerLink.SharesMemory"/>), and
+/// then neither is ever made.
+/// </summary>
+public sealed class LinkMessage
+{
+    private readonly long _incarnation;
+    private readonly int _epoch;
+    private FrameHead? _head;
+    private ReadOnlySequence<byte> _bytes;
+
+    internal LinkMessage(long incarnation, int epoch, object record) =>
+        (_incarnation, _epoch, Record) = (incarnation, epoch, record);
+
+    /// <summary>A message as it arrived over a link: whole, or a part of it.</summary>
+    /// <param name="head">Its head; of a part, with the part's offset.</param>
+    /// <param name="bytes">The message's bytes from the offset on. They are read before the receiver returns, and not
+    /// kept.</param>
+    public LinkMessage(FrameHead head, ReadOnlySequence<byte> bytes)
+    {
+        (_incarnation, _epoch, _head, _bytes) = (head.Incarnation, head.Epoch, head, bytes);
+    }
+
+    /// <summary>The head.</summary>
+    public FrameHead Head
+    {
+        get
+        {
+            Encode();
+            return _head!.Value;
+        }
+    }
+
+    /// <summary>
+    /// The message's bytes. Tensors in it are the model's own memory, not copies, and stay as they are for as long as
+    /// the sequence is held; any thread may read them.
+    /// </summary>
+    public ReadOnlySequence<byte> Bytes
+    {
+        get
+        {
+            Encode();
+            return _bytes;
+        }
+    }
+
+    /// <summary>What the message says; null for one that arrived as bytes.</summary>
+    internal object? Record { get; }
+
+    internal long Incarnation => _incarnation;
+    internal int Epoch => _epoch;
+
+    /// <summary>Makes head and bytes. The runtime does so before a link that needs them has the message.</summary>
+    /// <exception cref="FlareException">The message holds what cannot be sent, or is above a limit.</exception>
+    internal void Encode()
+    {
+        if (_head is not null) return;
+        var (kind, round, number) = MessageCodec.Address(Record!);
+        _bytes = WireFormat.Write(MessageCodec.ToMap(Record!));
+        _head = new FrameHead(kind, _incarnation, _epoch, round, number, 0, _bytes.Length);
+    }
+}

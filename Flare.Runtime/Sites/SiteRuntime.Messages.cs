@@ -1,0 +1,127 @@
+namespace Flare.Runtime;
+
+public sealed partial class SiteRuntime
+{
+    private void Receive(LinkMessage message)
+    {
+        if (_stopped || message.Epoch < _epoch) return; // a straggler of a server that is no more
+        try
+        {
+            if (Open(message) is { } said) Receive(message.Incarnation, message.Epoch, said);
+        }
+        catch (FlareException e) when (e.ErrorId == ErrorIds.MalformedBytes)
+        {
+            Log.MalformedMessage(_engine.Scoped, FLContext.Server, e.Message);
+        }
+    }
+
+    // From bytes of anybody's making: only what was asked for may be large.
+    private ServerMessage? Open(LinkMessage message)
+    {
+        if (message.Record is ServerMessage shared) return shared;
+        var head = message.Head;
+        if (head.Incarnation != _options.Incarnation && head.Epoch == _epoch) return null;
+        if (head.Kind == FrameKind.TensorsDelivery
+            ? !_tensors.AreAwaited || head.Length > _options.Limits.MaxMessageBytes
+            : head.Length > MessageInbox.MostSmall) return null;
+        return _inbox.Receive(message) as ServerMessage;
+    }
+
+    private void Receive(long incarnation, int epoch, ServerMessage message)
+    {
+        var isForThisStart = incarnation == _options.Incarnation;
+        if (_ending)
+        {
+            // For this site the job is over, whoever offers tasks: a straggler, or a server that resumes a job that
+            // failed. The first confirmation was lost.
+            if (message is JobEnd && isForThisStart && _ended.Task.IsCompleted) Say(new JobEndReceived());
+            return;
+        }
+        if (epoch > _epoch) EnterEpoch(epoch);
+        if (!isForThisStart) return; // what the server says to this one, it says again once it knows it
+        switch (message)
+        {
+            case ServerWelcome { HelloNeeded: true }: SayHello(); break;
+            case ServerWelcome: OnWelcome(); break;
+            case ServerRefusal refusal when refusal.Process == Guid.Empty || refusal.Process == _process:
+                _ = EndAsync(refusal.Reason, isRefused: true);
+                break;
+            case TaskOffer offer: Take(offer); break;
+            case TensorsDelivery delivery: _ = ReceiveAsync(delivery); break;
+            case UploadPermit permit: Upload(permit.Token); break;
+            case ResultReceipt receipt: Settle(receipt); break;
+            case TaskCancel cancel: Cancel(cancel); break;
+            case ServerEvent e: ReceiveEvent(e.Event); break;
+            case ServerEventReceipt receipt:
+                foreach (var e in _events.Confirm(receipt.Sequence)) Say(new SiteEvent(e));
+                break;
+            case JobEnd end: _ = EndAsync(end.Reason); break;
+        }
+    }
+
+    // A server that has started again knows nothing of the tasks that its predecessor gave out.
+    private void EnterEpoch(int epoch)
+    {
+        var restarted = _epoch != 0;
+        _epoch = epoch;
+        if (!restarted) return; // the first contact: events that were sent before it keep their numbers
+        _welcomed = false;
+        _inbox.Clear();
+        _events.Restart();
+        _tensors.Restart();
+        foreach (var task in _tasks.Values) Stop(task);
+        _tasks.Clear();
+        SayHello();
+    }
+
+    private void OnWelcome()
+    {
+        var isFirst = !_welcomed;
+        _welcomed = true;
+        if (isFirst && _options.Link.Promise == LinkPromise.Session) SayAgain();
+    }
+
+    // A link with sessions: what the last one may have lost is said again in the next, after the hello.
+    private void Change(LinkState state)
+    {
+        if (_stopped) return;
+        _inbox.Clear();
+        _welcomed = false;
+        if (state == LinkState.Lost)
+        {
+            if (!_ending) Log.ServerCutOff(_engine.Scoped, Name);
+        }
+        else if (!_ending) SayHello();
+        else if (_ended.Task.IsCompleted) Say(new JobEndReceived());
+    }
+
+    private void SayHello() => Say(new SiteHello(_process, new HelloTerms(
+        _options.JobId, _options.Seed, FlareProtocol.Version, _options.LayoutFingerprint, _options.PolicyFingerprint)));
+
+    private ScopedLogger LoggerFor(SiteTask task) => _engine.Scoped.With(task: task.Name, round: task.Token.Round);
+
+    private bool IsLarge(Shareable result) => result.ContentBytes() > _options.Limits.SmallResultBytes;
+
+    private void Say(SiteMessage message)
+    {
+        if (_stopped) return;
+        var envelope = new LinkMessage(_options.Incarnation, _epoch, message);
+        if (!_options.Link.SharesMemory) envelope.Encode();
+        _options.Link.Send(envelope);
+    }
+
+    /// <summary>Why a message cannot be sent over this link; null where it can.</summary>
+    private string? ObstacleTo(SiteMessage message)
+    {
+        if (_options.Link.SharesMemory) return null;
+        try
+        {
+            new LinkMessage(0, 0, message).Encode();
+            return null;
+        }
+        catch (FlareException e)
+        {
+            return e.Message;
+        }
+    }
+}

@@ -35,6 +35,8 @@ public static class ErrorIds
     public const string SiteState = "FLARE3003";
     /// <summary>A connection is gone, or the other end does not keep to Flare's frames.</summary>
     public const string Connection = "FLARE5001";
+    /// <summary>A startup kit, a roster, a certificate or its key cannot be used.</summary>
+    public const string Identity = "FLARE5002";
     /// <summary>Encryption, decryption or key handling failed.</summary>
     public const string Crypto = "FLARE4001";
     /// <summary>A workflow needs plaintext that encryption would hide.</summary>

@@ -4,9 +4,10 @@ using System.Text;
 namespace Flare;
 
 /// <summary>
-/// What may be the name of a site or a job: it goes into journals, ciphertexts, log lines and reports.
+/// What may be the name of a site, a job or a project: at most 200 bytes of Unicode without what cannot be seen. It
+/// goes into journals, certificates, ciphertexts, log lines and reports.
 /// </summary>
-internal static class SiteName
+public static class SiteName
 {
     private const int MaxBytes = 200;
 
@@ -25,6 +26,9 @@ internal static class SiteName
         }
     }
 
+    /// <summary>Refuses what cannot be a name.</summary>
+    /// <param name="name">The name.</param>
+    /// <param name="parameter">What the exception calls it.</param>
     /// <exception cref="ArgumentException">The name cannot be.</exception>
     public static void Check(string name, string parameter)
     {

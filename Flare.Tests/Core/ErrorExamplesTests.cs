@@ -1,9 +1,12 @@
 using System.Buffers.Binary;
+using System.Text;
 using System.Text.RegularExpressions;
 using Flare.Crypto;
 using Flare.Runtime;
 using Flare.Testing;
 using Flare.Tests.Federations;
+using Flare.Tests.Transport.Identity;
+using Flare.Transport;
 using Flare.Workflows;
 
 namespace Flare.Tests.Core;
@@ -150,6 +153,15 @@ public class ErrorExamplesTests
             Directory.Delete(InFolder("states"), recursive: true);
             return (await RunAsync(leaveAfter: 0))!.Message;
         },
+        [ErrorIds.Identity] = () => MessageOf(async () =>
+        {
+            using var authority = new TestAuthority();
+            var kit = Encoding.UTF8.GetString(authority.Kit(new(FlareRole.Site, "hospital-1")).Write());
+            await File.WriteAllTextAsync(
+                InFolder("hospital-1.json"),
+                kit.Replace("localhost:8002", "example.org:8002", StringComparison.Ordinal));
+            StartupKit.Load(InFolder("hospital-1.json"));
+        }),
         [ErrorIds.Crypto] = () =>
         {
             using var keys = new KeyRing(SecretKey.Generate());

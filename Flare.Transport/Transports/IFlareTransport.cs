@@ -3,17 +3,21 @@ using System.IO.Pipelines;
 namespace Flare.Transport;
 
 /// <summary>
-/// A way between sites and their server. Each further one is a few lines: whatever gives a duplex pipe and says who is
-/// at its other end.
+/// A site's way to its server. Each further one is a few lines: whatever gives a duplex pipe and says who is at its
+/// other end.
 /// </summary>
-public interface IFlareTransport
+public interface IFlareConnector
 {
     /// <summary>Connects to a server.</summary>
     /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="FrameException">It cannot be reached, or is not who it should be; says whether to try again
     /// helps.</exception>
     ValueTask<FlareConnection> ConnectAsync(CancellationToken cancellationToken);
+}
 
+/// <summary>A way between sites and their server that has both ends.</summary>
+public interface IFlareTransport : IFlareConnector
+{
     /// <summary>Listens for sites.</summary>
     /// <exception cref="FrameException">The address cannot be listened on.</exception>
     IFlareListener Listen();

@@ -8,9 +8,11 @@ internal static class StreamPipes
     // Records of TLS are 16 KiB: several are read at once where they are there, and no less than one is asked for.
     private static readonly StreamPipeReaderOptions Reading = new(
         bufferSize: 128 * 1024, minimumReadSize: 16 * 1024, leaveOpen: true);
+
     private static readonly StreamPipeWriterOptions Writing = new(minimumBufferSize: 16 * 1024, leaveOpen: true);
 
-    public static PipeReader Reader(Stream stream) => PipeReader.Create(stream, Reading);
-
-    public static PipeWriter Writer(Stream stream) => PipeWriter.Create(stream, Writing);
+    public static FlareConnection Connection(
+        Stream stream, string? peerName, string peerAddress, bool boundsUnsent) => new(
+            PipeReader.Create(stream, Reading), PipeWriter.Create(stream, Writing), peerName, peerAddress,
+            boundsUnsent, stream.DisposeAsync);
 }

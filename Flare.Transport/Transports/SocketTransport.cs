@@ -1,0 +1,176 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Flare.Transport;
+
+/// <summary>TCP, with or without TLS, and Unix sockets.</summary>
+public sealed class SocketTransport : IFlareTransport
+{
+    private readonly string _host;
+    private readonly int _port;
+    private readonly string? _path;
+    private readonly TlsEnd? _tls;
+
+    private SocketTransport(string host, int port, string? path, TlsEnd? tls) =>
+        (_host, _port, _path, _tls) = (host, port, path, tls);
+
+    /// <summary>
+    /// TCP without TLS. It proves nobody's name and hides nothing: for one machine, for tests, and inside a tunnel that
+    /// does both.
+    /// </summary>
+    /// <param name="host">A name or an address; at a server, what to listen on: <c>0.0.0.0</c> and <c>::</c> for
+    /// all.</param>
+    /// <param name="port">The port; 0 at a server for any that is free.</param>
+    public static SocketTransport PlainTcp(string host, int port)
+    {
+        CheckAddress(host, port);
+        return new(host, port, null, null);
+    }
+
+    /// <summary>A Unix socket, for processes of one machine; who may open the file may connect.</summary>
+    /// <param name="path">The socket's file; a server makes it, for its own user alone, and deletes it.</param>
+    public static SocketTransport Unix(string path)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        return new("", 0, path, null);
+    }
+
+    internal static SocketTransport Tls(string host, int port, TlsEnd tls)
+    {
+        CheckAddress(host, port);
+        return new(host, port, null, tls);
+    }
+
+    /// <summary>What may be spent on connections that have not proven who they are.</summary>
+    public ListenLimits Limits { get; init; } = new();
+
+    /// <summary>How long connecting may take in all; 15 s unless set.</summary>
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>The clock; the system's unless set.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Where to log; nowhere unless set.</summary>
+    public ILoggerFactory Logging { get; init; } = NullLoggerFactory.Instance;
+
+    /// <inheritdoc/>
+    public async ValueTask<FlareConnection> ConnectAsync(CancellationToken cancellationToken)
+    {
+        using var timeout = new CancellationTokenSource(ConnectTimeout, Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
+        var socket = NewSocket(out var endPoint);
+        try
+        {
+            if (endPoint is null) await socket.ConnectAsync(_host, _port, either.Token);
+            else await socket.ConnectAsync(endPoint, either.Token);
+            var bounded = SocketTuning.Apply(socket);
+            return await ProveAsync(socket, _host, bounded, either.Token);
+        }
+        catch (Exception e) when (e is SocketException or IOException or OperationCanceledException)
+        {
+            socket.Dispose();
+            cancellationToken.ThrowIfCancellationRequested();
+            var why = timeout.IsCancellationRequested
+                ? Invariant($"it did not answer within {ConnectTimeout.TotalSeconds} s") : e.Message;
+            throw new FrameException(ErrorIds.Connection, $"{Shown()} cannot be reached: {why}", isTransient: true, e);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public IFlareListener Listen()
+    {
+        var errors = string.Join("; ", Limits.Validate());
+        if (errors.Length > 0) throw new FlareException(ErrorIds.Configuration, $"Limits of a listener: {errors}.");
+        var socket = NewSocket(out var endPoint);
+        try
+        {
+            if (_path is not null) TakeFile(_path);
+            endPoint ??= new IPEndPoint(Dns.GetHostAddresses(_host)[0], _port);
+            if (endPoint is IPEndPoint { AddressFamily: AddressFamily.InterNetwork } && socket.AddressFamily
+                == AddressFamily.InterNetworkV6)
+            {
+                socket.Dispose();
+                socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            }
+            socket.Bind(endPoint);
+            if (_path is not null && !OperatingSystem.IsWindows())
+                File.SetUnixFileMode(_path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            var shown = socket.LocalEndPoint is IPEndPoint bound
+                ? $"{(_tls is null ? "tcp" : "flare")}://{bound}" : Shown();
+            return new SocketListener(
+                socket, shown, AcceptAsync, Limits, Time, Logging.CreateLogger("Flare.Transport"),
+                () => { if (_path is not null) File.Delete(_path); });
+        }
+        catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException)
+        {
+            socket.Dispose();
+            throw new FrameException(
+                ErrorIds.Connection, $"{Shown()} cannot be listened on: {e.Message}", isTransient: false, e);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    private async Task<FlareConnection> AcceptAsync(Socket socket, CancellationToken cancellationToken)
+    {
+        var bounded = SocketTuning.Apply(socket);
+        return await ProveAsync(socket, null, bounded, cancellationToken);
+    }
+
+    private async Task<FlareConnection> ProveAsync(
+        Socket socket, string? host, bool bounded, CancellationToken cancellationToken)
+    {
+        var from = socket.RemoteEndPoint?.ToString() is { Length: > 0 } address ? address : Shown();
+        var stream = new NetworkStream(socket, ownsSocket: true);
+        if (_tls is null) return StreamPipes.Connection(stream, null, from, bounded);
+        var (tls, name) = await _tls.AuthenticateAsync(stream, host, cancellationToken);
+        return StreamPipes.Connection(tls, name, from, bounded);
+    }
+
+    private Socket NewSocket(out EndPoint? endPoint)
+    {
+        endPoint = _path is not null ? new UnixDomainSocketEndPoint(_path)
+            : IPAddress.TryParse(_host, out var address) ? new IPEndPoint(address, _port) : null;
+        return endPoint is null
+            ? new(SocketType.Stream, ProtocolType.Tcp)
+            : new(
+                endPoint.AddressFamily, SocketType.Stream, _path is null ? ProtocolType.Tcp : ProtocolType.Unspecified);
+    }
+
+    // A file that a dead server left is in the way; one of a server that lives is not.
+    private static void TakeFile(string path)
+    {
+        if (!File.Exists(path)) return;
+        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            probe.Connect(new UnixDomainSocketEndPoint(path));
+        }
+        catch (SocketException)
+        {
+            File.Delete(path);
+            return;
+        }
+        throw new IOException($"another process listens on {path}");
+    }
+
+    private string Shown() =>
+        _path is not null ? $"unix:{_path}" : $"{(_tls is null ? "tcp" : "flare")}://{_host}:{_port}";
+
+    private static void CheckAddress(string host, int port)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(host);
+        ArgumentOutOfRangeException.ThrowIfNegative(port);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(port, ushort.MaxValue);
+    }
+}

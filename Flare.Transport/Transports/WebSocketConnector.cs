@@ -1,0 +1,79 @@
+using System.Net;
+using System.Net.WebSockets;
+
+namespace Flare.Transport;
+
+/// <summary>
+/// A site's way to its server as a WebSocket: the same frames through whatever lets browsers through. Where a proxy on
+/// the way opens TLS, the certificate that the site sees is the proxy's, and the server sees none of the site: the site
+/// then proves its name inside the connection.
+/// </summary>
+public sealed class WebSocketConnector : IFlareConnector
+{
+    /// <summary>The sub-protocol that is asked for.</summary>
+    public const string SubProtocol = "flare.1";
+
+    private readonly Uri _address;
+
+    /// <summary>Creates a connector.</summary>
+    /// <param name="address">Such as <c>wss://host/flare</c>; <c>ws</c> hides nothing and is for tests.</param>
+    public WebSocketConnector(Uri address)
+    {
+        ArgumentNullException.ThrowIfNull(address);
+        if (address.Scheme is not ("ws" or "wss"))
+            throw new ArgumentException($"The address {address} is not one of ws or wss.", nameof(address));
+        _address = address;
+    }
+
+    /// <summary>
+    /// The proxy, with its credentials where it asks for some; the system's unless set. TLS goes through it by CONNECT.
+    /// </summary>
+    public IWebProxy? Proxy { get; init; }
+
+    /// <summary>What else the connection needs: client certificates, headers, the check of the server's
+    /// certificate.</summary>
+    public Action<ClientWebSocketOptions>? Configure { get; init; }
+
+    /// <summary>How long connecting may take in all; 30 s unless set.</summary>
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <inheritdoc/>
+    public async ValueTask<FlareConnection> ConnectAsync(CancellationToken cancellationToken)
+    {
+        var socket = new ClientWebSocket();
+        socket.Options.AddSubProtocol(SubProtocol);
+        socket.Options.KeepAliveInterval = TimeSpan.Zero; // the frames' own say more
+        if (Proxy is not null) socket.Options.Proxy = Proxy;
+        Configure?.Invoke(socket.Options);
+        using var timeout = new CancellationTokenSource(ConnectTimeout);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
+        try
+        {
+            await socket.ConnectAsync(_address, either.Token);
+            if (socket.SubProtocol != SubProtocol)
+            {
+                throw new FrameException(
+                    ErrorIds.Connection, $"{_address} is a WebSocket, and not of Flare: it does not speak the "
+                    + $"sub-protocol {SubProtocol}.", isTransient: false);
+            }
+            var stream = WebSocketStream.Create(socket, WebSocketMessageType.Binary, ownsWebSocket: true);
+            return StreamPipes.Connection(stream, null, _address.ToString(), boundsUnsent: false);
+        }
+        catch (Exception e) when (e is WebSocketException or OperationCanceledException or HttpRequestException)
+        {
+            socket.Dispose();
+            cancellationToken.ThrowIfCancellationRequested();
+            var why = timeout.IsCancellationRequested
+                ? Invariant($"it did not answer within {ConnectTimeout.TotalSeconds} s") : Innermost(e).Message;
+            throw new FrameException(ErrorIds.Connection, $"{_address} cannot be reached: {why}", isTransient: true, e);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    // A WebSocket's own message says that it failed; why is further in.
+    private static Exception Innermost(Exception e) => e.InnerException is { } inner ? Innermost(inner) : e;
+}

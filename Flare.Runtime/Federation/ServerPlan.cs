@@ -17,6 +17,9 @@ public sealed class ServerPlan : IAsyncDisposable
     internal ServerPlan(JobSettings settings, ServerParts parts, IReadOnlyList<string> sites, StateDict initialModel) =>
         (_settings, _parts, _sites, _initialModel) = (settings, parts, sites, initialModel);
 
+    /// <summary>The job's id.</summary>
+    public string JobId => _settings.JobId;
+
     /// <summary>Makes the server, which does nothing until <see cref="JobServer.RunAsync"/>. Once.</summary>
     /// <param name="loop">The loop that the job's state belongs to; a <see cref="JobLoop"/>.</param>
     /// <param name="link">The server's end of the transport.</param>

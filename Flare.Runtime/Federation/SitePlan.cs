@@ -19,6 +19,9 @@ public sealed class SitePlan : IAsyncDisposable
     internal SitePlan(JobSettings settings, SiteDefinition definition, SiteStateFolder? state) =>
         (_settings, _definition, _state, _logger) = (settings, definition, state, settings.CreateLogger());
 
+    /// <summary>The job's id.</summary>
+    public string JobId => _settings.JobId;
+
     /// <summary>The site's name.</summary>
     public string Name => _definition.Name;
 

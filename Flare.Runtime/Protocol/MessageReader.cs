@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Security.Cryptography;
 
 namespace Flare.Runtime;
 
@@ -31,9 +32,14 @@ internal sealed class MessageReader(FrameHead head)
     /// <exception cref="FlareException">They are malformed.</exception>
     public void Append(in ReadOnlySequence<byte> bytes)
     {
-        if (Received + bytes.Length > head.Length) throw WireFormat.Malformed("more bytes than its head says");
         foreach (var part in bytes) Append(part.Span);
-        if (Received < head.Length) return;
+        if (Received == head.Length) Finish();
+    }
+
+    /// <summary>Looks at the whole of it, once it is there.</summary>
+    /// <exception cref="FlareException">It is malformed.</exception>
+    public void Finish()
+    {
         if (_map is null) throw WireFormat.Malformed("it ends before its values do");
         foreach (var dict in _tensors!)
         {
@@ -43,8 +49,11 @@ internal sealed class MessageReader(FrameHead head)
         }
     }
 
-    private void Append(ReadOnlySpan<byte> bytes)
+    /// <summary>Takes the next bytes.</summary>
+    /// <exception cref="FlareException">They are malformed.</exception>
+    public void Append(ReadOnlySpan<byte> bytes)
     {
+        if (Received + bytes.Length > head.Length) throw WireFormat.Malformed("more bytes than its head says");
         Received += bytes.Length;
         if (_map is null)
         {
@@ -64,6 +73,19 @@ internal sealed class MessageReader(FrameHead head)
             bytes = bytes[count..];
             _filled += count;
             SkipFull();
+        }
+    }
+
+    /// <summary>Adds all bytes that have come, in their order, to a hash.</summary>
+    public void Feed(IncrementalHash hash)
+    {
+        const int step = 1 << 20;
+        hash.AppendData(_start.WrittenSpan);
+        for (var i = 0; _tensors is not null && i <= _tensor && i < _tensors.Length; i++)
+        {
+            var filled = i < _tensor ? _tensors[i].Layout.ByteLength : _filled;
+            for (long at = 0; at < filled; at += step)
+                hash.AppendData(_tensors[i].RunBytes(at, (int)Math.Min(step, filled - at)));
         }
     }
 

@@ -50,7 +50,7 @@ public sealed partial class FrameConnection
                 return;
             }
         }
-        catch (FrameException e)
+        catch (FlareException e)
         {
             Tell(e.Message);
             End(new(ConnectionEndKind.ProtocolError, e.Message, e));

@@ -70,6 +70,10 @@ public sealed partial class FrameConnection : IAsyncDisposable
     /// <exception cref="InvalidOperationException">The other end has said nothing yet.</exception>
     public int MaxMessageBytes => Peer.MaxMessageBytes;
 
+    /// <summary>Streams that the other end takes at once; known once <see cref="Ready"/>.</summary>
+    /// <exception cref="InvalidOperationException">The other end has said nothing yet.</exception>
+    public int MaxStreams => Peer.MaxStreams;
+
     private Hello Peer =>
         _peer ?? throw new InvalidOperationException("Wait for Ready: the other end states its limits.");
 

@@ -5,7 +5,8 @@ namespace Flare.Transport;
 /// <summary>
 /// What stands behind a connection. It is called by one thread at a time, in the order in which things arrive, and
 /// must not wait: while it works, the connection reads nothing. A <see cref="FlareException"/> that it throws at a
-/// stream ends that stream; any other exception ends the connection.
+/// stream ends that stream; at a message it ends the connection, as the other end's fault, who is told; any other
+/// exception ends it as this end's.
 /// </summary>
 public interface IFrameReceiver
 {

@@ -20,9 +20,11 @@ internal static class Readable
         return bytes[..end];
     }
 
-    public static string Decode(in ReadOnlySequence<byte> bytes)
+    public static string Decode(in ReadOnlySequence<byte> bytes) => Shown(Encoding.UTF8.GetString(bytes));
+
+    /// <summary>Cut, and without what cannot be seen.</summary>
+    public static string Shown(string text)
     {
-        var text = Encoding.UTF8.GetString(bytes);
         var shown = new StringBuilder(Math.Min(text.Length, MostCharacters));
         foreach (var c in text)
         {

@@ -10,4 +10,28 @@ internal static partial class Log
 
     [LoggerMessage(5001, LogLevel.Warning, "A connection from {From} was dropped before it proved who it is: {Reason}")]
     public static partial void DroppedUnproven(ILogger logger, string from, string reason);
+
+    [LoggerMessage(5002, LogLevel.Error, "The other end does not take a message of kind {Kind} of job {Job}: {Error}")]
+    public static partial void LargeRefused(ILogger logger, string kind, string job, string error);
+
+    [LoggerMessage(5003, LogLevel.Information, "{Site} is connected to job {Job} from {From}")]
+    public static partial void Attached(ILogger logger, string site, string job, string from);
+
+    [LoggerMessage(5004, LogLevel.Warning, "{Site} may not take part in job {Job} over this connection: {Reason}")]
+    public static partial void AttachRefused(ILogger logger, string site, string job, string reason);
+
+    [LoggerMessage(5005, LogLevel.Information, "The connection of {Site} has ended: {End}")]
+    public static partial void ConnectionEnded(ILogger logger, string site, string end);
+
+    [LoggerMessage(5006, LogLevel.Warning, "{Site} has no connection to its server and tries again in {Delay}: {Reason}")]
+    public static partial void WillRetry(ILogger logger, string site, TimeSpan delay, string reason);
+
+    [LoggerMessage(5007, LogLevel.Error, "{Site} cannot take part, and does not try again: {Reason}")]
+    public static partial void GivesUp(ILogger logger, string site, string reason);
+
+    [LoggerMessage(5008, LogLevel.Error, "The connection of {Site} has ended by an error at this end")]
+    public static partial void ConnectionFailed(ILogger logger, string site, Exception error);
+
+    [LoggerMessage(5009, LogLevel.Error, "A callback on the loop of job {Job} threw; the job goes on")]
+    public static partial void LoopFailed(ILogger logger, string job, Exception error);
 }

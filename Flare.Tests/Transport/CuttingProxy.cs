@@ -1,0 +1,91 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Flare.Tests.Transport;
+
+/// <summary>
+/// Stands between sites and a server, and cuts each connection after so many bytes of either direction.
+/// </summary>
+internal sealed class CuttingProxy : IAsyncDisposable
+{
+    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
+    private readonly CancellationTokenSource _stop = new();
+    private readonly int _port;
+    private readonly long _cutAfter;
+    private readonly Task _accepting;
+    private int _cuts;
+
+    public CuttingProxy(int port, long cutAfter)
+    {
+        (_port, _cutAfter) = (port, cutAfter);
+        _listener.Start();
+        _accepting = AcceptAsync();
+    }
+
+    public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
+
+    public int Cuts => Volatile.Read(ref _cuts);
+
+    private async Task AcceptAsync()
+    {
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                _ = CarryAsync(await _listener.AcceptTcpClientAsync(_stop.Token));
+            }
+            catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
+            {
+                return;
+            }
+        }
+    }
+
+    private async Task CarryAsync(TcpClient site)
+    {
+        using (site)
+        using (var server = new TcpClient())
+        {
+            try
+            {
+                await server.ConnectAsync(IPAddress.Loopback, _port, _stop.Token);
+                var either = await Task.WhenAny(CopyAsync(site, server), CopyAsync(server, site));
+                if (await either) Interlocked.Increment(ref _cuts);
+            }
+            catch (Exception e) when (e is OperationCanceledException or SocketException or IOException
+                or ObjectDisposedException)
+            {
+                // One of both has hung up.
+            }
+        }
+    }
+
+    private async Task<bool> CopyAsync(TcpClient from, TcpClient to)
+    {
+        var buffer = new byte[16 * 1024];
+        long carried = 0;
+        try
+        {
+            while (true)
+            {
+                var count = await from.GetStream().ReadAsync(buffer, _stop.Token);
+                if (count == 0) return false;
+                await to.GetStream().WriteAsync(buffer.AsMemory(0, count), _stop.Token);
+                carried += count;
+                if (carried >= _cutAfter) return true;
+            }
+        }
+        catch (Exception e) when (e is OperationCanceledException or SocketException or IOException
+            or ObjectDisposedException or InvalidOperationException)
+        {
+            return false;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        _listener.Stop();
+        await _accepting;
+    }
+}

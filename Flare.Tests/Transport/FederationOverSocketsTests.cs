@@ -1,0 +1,111 @@
+using Flare.Runtime;
+using Flare.Tests.Federations;
+using Flare.Transport;
+using Flare.Workflows;
+
+namespace Flare.Tests.Transport;
+
+/// <summary>What ran in one process runs over connections, to the same bits.</summary>
+public class FederationOverSocketsTests
+{
+    private const int Count = 500_000; // two megabytes: streams of many chunks
+    private static readonly string[] Names = ["hospital-1", "hospital-2", "hospital-3"];
+
+    private static StateDict Initial()
+    {
+        var values = new float[Count];
+        for (var i = 0; i < Count; i++) values[i] = MathF.Sin(i);
+        return StateDict.Create(("w", values));
+    }
+
+    private static FedAvg Workflow(int rounds = 3) =>
+        new() { Rounds = rounds, Validation = ValidationMode.AfterAggregation, Grace = TimeSpan.FromMinutes(5) };
+
+    /// <summary>Trains to what depends on site, round and model.</summary>
+    private static Scripted Trainer(string site) => new Scripted((task, input, context, _) =>
+    {
+        var model = Dxo.From(input).Tensors;
+        var weights = model[0].AsReadOnlySpan<float>();
+        if (task == TaskNames.Validate)
+            return ValueTask.FromResult(Dxo.Metrics(("accuracy", weights[17] + site.Length)).ToShareable());
+        var diff = new StateDict(model.Layout);
+        var to = diff[0].AsSpan<float>();
+        var round = context.Round;
+        for (var i = 0; i < to.Length; i++) to[i] = weights[i] * 0.1f + MathF.Cos(i + site[^1] + round);
+        return ValueTask.FromResult(
+            Dxo.WeightDiff(diff).WithMeta(MetaKey.NumStepsCurrentRound, site[^1]).ToShareable());
+    });
+
+    private static async Task<string> InProcessAsync(int rounds = 3)
+    {
+        await using var federation = Federation.InProcess(f =>
+        {
+            foreach (var name in Names) f.AddSite(name, _ => Trainer(name));
+            f.UseController(Workflow(rounds));
+        });
+        await federation.RunToEndAsync(Initial());
+        return federation.Model.Sha256();
+    }
+
+    private static IEnumerable<TestCaseData> Transports()
+    {
+        yield return new TestCaseData(() => SocketTransport.PlainTcp("127.0.0.1", 0)).SetArgDisplayNames("TCP");
+        yield return new TestCaseData(() => SocketTransport.Unix(
+            Path.Combine(Path.GetTempPath(), $"flare-{Guid.NewGuid():N}.sock"))).SetArgDisplayNames("a Unix socket");
+    }
+
+    [TestCaseSource(nameof(Transports))]
+    public async Task The_same_federation_gives_the_same_model(Func<SocketTransport> make)
+    {
+        var transport = make();
+        await using var server = FederationServer.Start(transport);
+        Assert.That(await RunAsync(server, _ => Connector(transport, server)), Is.EqualTo(await InProcessAsync()));
+    }
+
+    [Test]
+    public async Task A_connection_that_is_cut_again_and_again_gives_the_same_model()
+    {
+        await using var server = FederationServer.Start(SocketTransport.PlainTcp("127.0.0.1", 0));
+        // Each connection lives for a megabyte or so: no result or model arrives in one.
+        await using var proxy = new CuttingProxy(PortOf(server), cutAfter: 1_300_000);
+        var limits = new LinkLimits { FirstPause = TimeSpan.FromMilliseconds(20) };
+        var sha = await RunAsync(server, _ => SocketTransport.PlainTcp("127.0.0.1", proxy.Port), limits);
+        Assert.That(sha, Is.EqualTo(await InProcessAsync()));
+        Assert.That(proxy.Cuts, Is.GreaterThan(10));
+    }
+
+    internal static int PortOf(FederationServer server) => new Uri(server.Address).Port;
+
+    private static SocketTransport Connector(SocketTransport transport, FederationServer server) =>
+        server.Address.StartsWith("unix:", StringComparison.Ordinal)
+        ? transport : SocketTransport.PlainTcp("127.0.0.1", PortOf(server));
+
+    private static async Task<string> RunAsync(
+        FederationServer server, Func<string, IFlareConnector> connector, LinkLimits? limits = null)
+    {
+        await using var plan = new ServerBuilder().AddSites(Names).UseController(Workflow())
+            .UseInitialModel(Initial()).Build();
+        var job = server.Run(plan);
+        var sites = new List<(FederationSite Site, SitePlan Plan, JoinedJob Job)>();
+        foreach (var name in Names)
+        {
+            var site = FederationSite.Connect(connector(name), name, limits: limits);
+            var sitePlan = new SiteBuilder(name).UseExecutor(() => Trainer(name)).Build();
+            sites.Add((site, sitePlan, site.Join(sitePlan)));
+        }
+        var rounds = 0;
+        await foreach (var round in job.ReadRoundsAsync())
+        {
+            Assert.That(round.Accepted, Is.EqualTo(3), round.ToString());
+            rounds++;
+        }
+        Assert.That(rounds, Is.EqualTo(3));
+        foreach (var (site, sitePlan, joined) in sites)
+        {
+            Assert.That(await joined.Ended.WaitAsync(Patience.Long), Is.Not.Empty);
+            await site.DisposeAsync();
+            await sitePlan.DisposeAsync();
+        }
+        return job.Model.Sha256();
+    }
+}

@@ -1,0 +1,160 @@
+using System.Collections.Concurrent;
+using Flare.Runtime;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Flare.Transport;
+
+/// <summary>
+/// A server that sites of other machines connect to, in whatever process the application has. It runs any number of
+/// jobs at once over one address.
+/// </summary>
+/// <example><code>
+/// await using var server = FederationServer.Start(transport);
+/// await using var plan = new ServerBuilder().AddSites("hospital-1", "hospital-2")
+///     .UseController(new FedAvg { Rounds = 20 }).UseInitialModel(model).Build();
+/// await foreach (var round in server.Run(plan).ReadRoundsAsync()) Console.WriteLine(round);
+/// </code></example>
+public sealed class FederationServer : IAsyncDisposable
+{
+    private readonly ServerHub _hub;
+    private readonly ILogger _logger;
+    private readonly ConcurrentDictionary<ServedJob, byte> _jobs = [];
+    private readonly CancellationTokenSource _stop = new();
+
+    private FederationServer(ServerHub hub, ILogger logger) => (_hub, _logger) = (hub, logger);
+
+    /// <summary>Listens for sites.</summary>
+    /// <param name="transport">Where and how.</param>
+    /// <param name="limits">What is taken at most; the defaults if left out.</param>
+    /// <param name="logging">Where to log; nowhere if left out.</param>
+    /// <param name="time">The clock; the system's if left out.</param>
+    /// <exception cref="FrameException">The address cannot be listened on.</exception>
+    /// <exception cref="FlareException">The limits contradict themselves.</exception>
+    public static FederationServer Start(
+        IFlareTransport transport, LinkLimits? limits = null, ILoggerFactory? logging = null, TimeProvider? time = null)
+    {
+        ArgumentNullException.ThrowIfNull(transport);
+        limits ??= new();
+        LinkSettings.Require(limits);
+        var logger = (logging ?? NullLoggerFactory.Instance).CreateLogger("Flare.Transport");
+        return new(new(transport.Listen(), limits, time ?? TimeProvider.System, logger), logger);
+    }
+
+    /// <summary>Where it listens, with the port that the system chose.</summary>
+    public string Address => _hub.Address;
+
+    /// <summary>Runs a job. Sites may come before and after it starts.</summary>
+    /// <param name="plan">The job; it stays the caller's, who disposes of it once the job has ended.</param>
+    /// <param name="abort">Aborts the job; sites are told.</param>
+    /// <exception cref="InvalidOperationException">This server runs a job of the id already, or the plan has made a
+    /// server.</exception>
+    public ServedJob Run(ServerPlan plan, CancellationToken abort = default)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        ObjectDisposedException.ThrowIf(_stop.IsCancellationRequested, this);
+        var loop = new JobLoop(e => Log.LoopFailed(_logger, plan.JobId, e));
+        var link = _hub.Open(plan.JobId, loop);
+        try
+        {
+            var job = new ServedJob(plan, plan.CreateServer(loop, link), loop);
+            _jobs.TryAdd(job, 0);
+            _ = RunAsync(job, link, CancellationTokenSource.CreateLinkedTokenSource(abort, _stop.Token));
+            return job;
+        }
+        catch
+        {
+            _hub.Close(link);
+            throw;
+        }
+    }
+
+    /// <summary>Aborts all jobs, tells the sites, and closes.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        foreach (var job in _jobs.Keys) await ((Task)job.Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await _hub.DisposeAsync();
+    }
+
+    private async Task RunAsync(ServedJob job, ServerHub.JobLink link, CancellationTokenSource abort)
+    {
+        using (abort)
+        {
+            await job.RunAsync(abort.Token);
+            _hub.Close(link);
+            _jobs.TryRemove(job, out _);
+        }
+    }
+}
+
+/// <summary>A job that a <see cref="FederationServer"/> runs.</summary>
+public sealed class ServedJob
+{
+    private readonly JobServer _server;
+    private readonly JobLoop _loop;
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    internal ServedJob(ServerPlan plan, JobServer server, JobLoop loop) =>
+        (JobId, _server, _loop) = (plan.JobId, server, loop);
+
+    /// <summary>The job's id.</summary>
+    public string JobId { get; }
+
+    /// <summary>Ends with the job; fails as it does.</summary>
+    public Task Ended => _ended.Task;
+
+    /// <summary>The global model as it was committed last.</summary>
+    public StateDict Model => _server.Model;
+
+    /// <summary>What the workflow kept beside the model.</summary>
+    public RunState State => _server.CommittedState;
+
+    /// <summary>
+    /// The reports of the rounds from here on, each once it is committed; for one reader. The job does not wait for
+    /// it. Ends with the job, and fails as it does.
+    /// </summary>
+    public async IAsyncEnumerable<RoundReport> ReadRoundsAsync()
+    {
+        await foreach (var report in _server.Reports.ReadAllAsync()) yield return report;
+        await Ended;
+    }
+
+    /// <summary>
+    /// Lets the round at hand go on without some sites; see <see cref="Federation.GoOnWithoutAsync"/>.
+    /// </summary>
+    /// <param name="sites">The sites' names.</param>
+    /// <returns>How many answers are waited for no longer.</returns>
+    public Task<int> GoOnWithoutAsync(params IReadOnlyCollection<string> sites)
+    {
+        ArgumentNullException.ThrowIfNull(sites);
+        var done = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _loop.Post(_ => done.SetResult(_server.GoOnWithout(sites)), null);
+        return done.Task;
+    }
+
+    internal async Task RunAsync(CancellationToken abort)
+    {
+        var over = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _loop.Post(_ => _ = RunOnLoopAsync(), null);
+        await over.Task;
+
+        async Task RunOnLoopAsync()
+        {
+            try
+            {
+                await _server.RunAsync(abort);
+                _ended.TrySetResult();
+            }
+            catch (OperationCanceledException e) when (abort.IsCancellationRequested)
+            {
+                _ended.TrySetCanceled(e.CancellationToken);
+            }
+            catch (Exception e)
+            {
+                _ended.TrySetException(e);
+            }
+            over.SetResult();
+        }
+    }
+}

@@ -1,0 +1,163 @@
+using System.Collections.Concurrent;
+using Flare.Runtime;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Flare.Transport;
+
+/// <summary>
+/// A site, in whatever process the application has: one outbound connection to the server, made again whenever it
+/// breaks, for any number of jobs.
+/// </summary>
+/// <example><code>
+/// await using var site = FederationSite.Connect(connector, "hospital-1");
+/// await using var plan = new SiteBuilder("hospital-1").UseExecutor(() => new MyTrainer(data)).Build();
+/// Console.WriteLine(await site.Join(plan).Ended);
+/// </code></example>
+public sealed class FederationSite : IAsyncDisposable
+{
+    private readonly SiteUplink _uplink;
+    private readonly ILogger _logger;
+    private readonly long _incarnation;
+    private readonly ConcurrentDictionary<JoinedJob, byte> _jobs = [];
+    private FrameException? _failure;
+
+    private FederationSite(SiteUplink uplink, string name, long incarnation, ILogger logger) =>
+        (_uplink, Name, _incarnation, _logger) = (uplink, name, incarnation, logger);
+
+    /// <summary>Starts connecting to the server, and stays connected until it is disposed of.</summary>
+    /// <param name="connector">The way to the server.</param>
+    /// <param name="name">The site's name; where the transport has certificates, the certificate's.</param>
+    /// <param name="incarnation">How often this site has started, at least 1 and greater at every start, a counter on
+    /// disk for instance; the clock's milliseconds if left out, which serve unless the clock is set back.</param>
+    /// <param name="limits">What is taken at most; the defaults if left out.</param>
+    /// <param name="logging">Where to log; nowhere if left out.</param>
+    /// <param name="time">The clock; the system's if left out.</param>
+    /// <exception cref="FlareException">The limits contradict themselves.</exception>
+    public static FederationSite Connect(
+        IFlareConnector connector, string name, long? incarnation = null, LinkLimits? limits = null,
+        ILoggerFactory? logging = null, TimeProvider? time = null)
+    {
+        ArgumentNullException.ThrowIfNull(connector);
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        if (incarnation is { } given) ArgumentOutOfRangeException.ThrowIfLessThan(given, 1, nameof(incarnation));
+        time ??= TimeProvider.System;
+        limits ??= new();
+        LinkSettings.Require(limits);
+        var logger = (logging ?? NullLoggerFactory.Instance).CreateLogger("Flare.Transport");
+        var start = incarnation ?? time.GetUtcNow().ToUnixTimeMilliseconds();
+        var uplink = new SiteUplink(connector, name, Guid.NewGuid(), start, limits, time, logger);
+        var site = new FederationSite(uplink, name, start, logger);
+        uplink.Start(site.Fail);
+        return site;
+    }
+
+    /// <summary>The site's name.</summary>
+    public string Name { get; }
+
+    /// <summary>Takes part in a job, as soon as the server has it.</summary>
+    /// <param name="plan">The site's part; it stays the caller's, who disposes of it once the job has ended.</param>
+    /// <exception cref="ArgumentException">The plan is another site's.</exception>
+    /// <exception cref="InvalidOperationException">The plan has made a site already.</exception>
+    public JoinedJob Join(SitePlan plan)
+    {
+        ArgumentNullException.ThrowIfNull(plan);
+        if (plan.Name != Name)
+            throw new ArgumentException($"The plan is for {plan.Name}, and this is {Name}.", nameof(plan));
+        var loop = new JobLoop(e => Log.LoopFailed(_logger, plan.JobId, e));
+        var job = new JoinedJob(plan.JobId);
+        var link = _uplink.Open(plan.JobId, loop, job.Fail);
+        try
+        {
+            job.Start(plan.CreateSite(loop, link, _incarnation), loop);
+        }
+        catch
+        {
+            _uplink.Close(link);
+            throw;
+        }
+        _jobs.TryAdd(job, 0);
+        if (Volatile.Read(ref _failure) is { } failure) job.Fail(failure);
+        _ = ForgetAsync(job, link);
+        return job;
+    }
+
+    /// <summary>
+    /// Leaves all jobs and hangs up: tasks that run are told to stop, and the server hears that the site is gone.
+    /// </summary>
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var job in _jobs.Keys) await job.StopAsync();
+        await _uplink.DisposeAsync();
+    }
+
+    private async Task ForgetAsync(JoinedJob job, SiteUplink.JobLink link)
+    {
+        await ((Task)job.Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await job.StopAsync();
+        _jobs.TryRemove(job, out _);
+        _uplink.Close(link);
+    }
+
+    private void Fail(FrameException error)
+    {
+        Volatile.Write(ref _failure, error);
+        foreach (var job in _jobs.Keys) job.Fail(error);
+    }
+}
+
+/// <summary>A job that a <see cref="FederationSite"/> takes part in.</summary>
+public sealed class JoinedJob
+{
+    private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private SiteRuntime? _site;
+    private JobLoop? _loop;
+
+    internal JoinedJob(string jobId) => JobId = jobId;
+
+    /// <summary>The job's id.</summary>
+    public string JobId { get; }
+
+    /// <summary>
+    /// Why the job is over, in the server's words; fails if the server refuses the site, or is not who it should be.
+    /// Canceled if the site left before.
+    /// </summary>
+    public Task<string> Ended => _ended.Task;
+
+    internal void Start(SiteRuntime site, JobLoop loop)
+    {
+        (_site, _loop) = (site, loop);
+        loop.Post(_ => site.Start(), null);
+        _ = FollowAsync(site);
+    }
+
+    internal void Fail(FrameException error) => _ended.TrySetException(error);
+
+    internal async Task StopAsync()
+    {
+        var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _loop!.Post(_ =>
+        {
+            _site!.Dispose();
+            stopped.SetResult();
+        }, null);
+        await stopped.Task;
+        _ended.TrySetCanceled();
+    }
+
+    private async Task FollowAsync(SiteRuntime site)
+    {
+        try
+        {
+            _ended.TrySetResult(await site.Ended);
+        }
+        catch (OperationCanceledException)
+        {
+            _ended.TrySetCanceled();
+        }
+        catch (Exception e) // the server's refusal, or whatever ended the site
+        {
+            _ended.TrySetException(e);
+        }
+    }
+}

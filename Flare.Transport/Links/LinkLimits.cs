@@ -1,0 +1,58 @@
+namespace Flare.Transport;
+
+/// <summary>What the links of jobs over connections take at most.</summary>
+public sealed record LinkLimits
+{
+    /// <summary>Of each connection.</summary>
+    public FrameOptions Frames { get; init; } = new();
+
+    /// <summary>
+    /// Bytes that a result may have at the server, however it may be permitted: above the largest that an honest site
+    /// sends. 64 GiB unless set.
+    /// </summary>
+    public long MaxResultBytes { get; init; } = 64L << 30;
+
+    /// <summary>Bytes that a model may have at a site, whatever the server says; 64 GiB unless set.</summary>
+    public long MaxModelBytes { get; init; } = 64L << 30;
+
+    /// <summary>
+    /// Bytes of a result that may come without a permit: what fits a message always may. 1 MiB unless set.
+    /// </summary>
+    public long UnpermittedBytes { get; init; } = 1 << 20;
+
+    /// <summary>
+    /// How long the beginning of a large message is kept after its connection broke, so that the next goes on from
+    /// there: 60 s unless set. At most two of a site and job.
+    /// </summary>
+    public TimeSpan PartialsKept { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>
+    /// The first pause before a site connects again, which doubles up to <see cref="LongestPause"/>; 0.2 s unless set.
+    /// </summary>
+    public TimeSpan FirstPause { get; init; } = TimeSpan.FromSeconds(0.2);
+
+    /// <summary>The longest pause before a site connects again; 30 s unless set.</summary>
+    public TimeSpan LongestPause { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long what is queued may take to go out at the end; 5 s unless set.</summary>
+    public TimeSpan CloseGrace { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>Everything that is wrong with these limits; nothing where all is well.</summary>
+    public IEnumerable<string> Validate()
+    {
+        foreach (var error in Frames.Validate()) yield return error;
+        if (MaxResultBytes < 1) yield return $"{nameof(MaxResultBytes)} is {MaxResultBytes}; it must be at least 1";
+        if (MaxModelBytes < 1) yield return $"{nameof(MaxModelBytes)} is {MaxModelBytes}; it must be at least 1";
+        if (UnpermittedBytes < 0)
+            yield return $"{nameof(UnpermittedBytes)} is {UnpermittedBytes}; it must not be negative";
+        if (PartialsKept < TimeSpan.Zero)
+            yield return $"{nameof(PartialsKept)} is {PartialsKept}; it must not be negative";
+        if (FirstPause <= TimeSpan.Zero || LongestPause < FirstPause)
+        {
+            yield return $"{nameof(FirstPause)} is {FirstPause} and {nameof(LongestPause)} {LongestPause}; the first "
+                + "must be above zero, and the longest no shorter";
+        }
+        if (CloseGrace < TimeSpan.Zero)
+            yield return $"{nameof(CloseGrace)} is {CloseGrace}; it must not be negative";
+    }
+}

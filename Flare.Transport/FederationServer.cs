@@ -44,6 +44,9 @@ public sealed class FederationServer : IAsyncDisposable
     /// <summary>Where it listens, with the port that the system chose.</summary>
     public string Address => _hub.Address;
 
+    /// <summary>The sites that take part in a job over a connection now, each once.</summary>
+    public IReadOnlyCollection<string> ConnectedSites => _hub.ConnectedSites;
+
     /// <summary>Runs a job. Sites may come before and after it starts.</summary>
     /// <param name="plan">The job; it stays the caller's, who disposes of it once the job has ended.</param>
     /// <param name="abort">Aborts the job; sites are told.</param>

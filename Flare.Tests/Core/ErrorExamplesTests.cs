@@ -100,6 +100,16 @@ public class ErrorExamplesTests
                     new FedAvg { Rounds = 1 }, Sites.Model(1), f => f.UseSeed(seed)
                     .UseJournal(InFolder("job")), Sites.Adding(1));
         }),
+        [ErrorIds.Connection] = () => MessageOf(async () =>
+        {
+            var pipes = new Transport.Frames.PipePair();
+            await pipes.B.Output.WriteAsync("HTTP/1.1 400 Bad Request"u8.ToArray());
+            await using var connection = new Flare.Transport.FrameConnection(
+                pipes.A, true, new Transport.Frames.Recorder());
+            await pipes.B.Output.CompleteAsync();
+            _ = connection.RunAsync();
+            await connection.Ready;
+        }),
         [ErrorIds.SiteRefused] = async () =>
         {
             var loop = new SimulationLoop(1);

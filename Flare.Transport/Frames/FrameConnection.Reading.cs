@@ -52,8 +52,9 @@ public sealed partial class FrameConnection
         }
         catch (FlareException e)
         {
-            Tell(e.Message);
-            End(new(ConnectionEndKind.ProtocolError, e.Message, e));
+            var words = Readable.WordsOf(e);
+            Tell(words);
+            End(new(ConnectionEndKind.ProtocolError, words, e));
         }
         catch (Exception e) when (IsTransportFailure(e))
         {
@@ -99,8 +100,8 @@ public sealed partial class FrameConnection
         if (_peer is null && head.Type != FrameType.Hello)
         {
             // Most likely no frame at all: an HTTP client, a TLS record, a scan.
-            throw Broken("it does not begin with Flare's hello: is the address that of a Flare server, with the same "
-                + "transport security at both ends?");
+            throw Broken("it does not begin with Flare's hello; the address must be that of a Flare server, and both "
+                + "ends must use the same transport security");
         }
         var (least, most) = head.Type switch
         {
@@ -168,7 +169,7 @@ public sealed partial class FrameConnection
         }
         catch (FlareException e)
         {
-            answer = StreamAnswer.Refuse(e.Message);
+            answer = StreamAnswer.Refuse(Readable.WordsOf(e));
         }
         if (answer.Sink is not { } taken)
         {
@@ -214,8 +215,8 @@ public sealed partial class FrameConnection
         catch (FlareException e)
         {
             _incoming.Remove(data.Id);
-            stream.Sink.Abort(e.Message);
-            Reset(data.Id, e.Message);
+            stream.Sink.Abort(Readable.WordsOf(e));
+            Reset(data.Id, Readable.WordsOf(e));
         }
         return true;
     }
@@ -310,5 +311,5 @@ public sealed partial class FrameConnection
     }
 
     private static FrameException Broken(string what) => new(
-        ErrorIds.Connection, $"The other end breaks the rules of Flare's frames: {what}.", isTransient: false);
+        ErrorIds.Connection, $"the other end breaks the rules of Flare's frames: {what}", isTransient: false);
 }

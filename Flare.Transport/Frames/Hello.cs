@@ -40,7 +40,7 @@ internal sealed record Hello(
     public static Hello Read(ReadOnlySpan<byte> from)
     {
         if (!from.StartsWith(Magic) && from.Length >= Magic.Length)
-            throw Wrong("it does not begin as Flare's frames do: is the address that of a Flare server?");
+            throw Wrong("it does not begin as Flare's frames do; the address must be that of a Flare server");
         if (from.Length < Size) throw Wrong($"its hello has {from.Length} bytes, of at least {Size}");
         var hello = new Hello(
             BinaryPrimitives.ReadUInt16LittleEndian(from[8..]), BinaryPrimitives.ReadUInt16LittleEndian(from[10..]),
@@ -59,5 +59,5 @@ internal sealed record Hello(
     }
 
     private static FrameException Wrong(string what) =>
-        new(ErrorIds.Connection, $"The other end cannot be spoken with: {what}.", isTransient: false);
+        new(ErrorIds.Connection, $"the other end cannot be spoken with: {what}", isTransient: false);
 }

@@ -20,6 +20,10 @@ internal static class Readable
         return bytes[..end];
     }
 
+    /// <summary>What an error says, to stand in a sentence.</summary>
+    public static string WordsOf(FlareException e) =>
+        e.Message.Replace($" [{e.ErrorId}]", "", StringComparison.Ordinal).TrimEnd('.');
+
     public static string Decode(in ReadOnlySequence<byte> bytes) => Shown(Encoding.UTF8.GetString(bytes));
 
     /// <summary>Cut, and without what cannot be seen.</summary>

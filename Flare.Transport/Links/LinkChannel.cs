@@ -29,8 +29,8 @@ internal sealed class LinkChannel(
         /// <summary>Why a large message is not taken, before anything is made for it; null where it is.</summary>
         public abstract string? RefusalOf(FrameHead head);
 
-        /// <summary>A message has arrived.</summary>
-        public abstract void Deliver(LinkMessage message);
+        /// <summary>A message has arrived over a channel.</summary>
+        public abstract void Deliver(LinkChannel from, LinkMessage message);
     }
 
     public FrameConnection Connection => connection;
@@ -128,7 +128,7 @@ internal sealed class LinkChannel(
         var head = HeadOf(message);
         if (head.Offset != 0 || head.Length != message.Length - FrameHead.Size)
             throw new FlareException(ErrorIds.MalformedBytes, "A message is not as long as its head says.");
-        owner.Deliver(new(head, new(message.Slice(FrameHead.Size).ToArray())));
+        owner.Deliver(this, new(head, new(message.Slice(FrameHead.Size).ToArray())));
     }
 
     public StreamAnswer OnStream(in StreamOffer offer)
@@ -180,7 +180,7 @@ internal sealed class LinkChannel(
         }
     }
 
-    private void OnComplete(LinkMessageReader reader, FrameHead head) => owner.Deliver(reader.Complete(head));
+    private void OnComplete(LinkMessageReader reader, FrameHead head) => owner.Deliver(this, reader.Complete(head));
 
     private void Keep(LinkMessageReader reader) => partials.Keep(reader);
 }

@@ -25,6 +25,16 @@ internal sealed class ServerHub : IAsyncDisposable
 
     public string Address => _listener.Address;
 
+    public IReadOnlyCollection<string> ConnectedSites
+    {
+        get
+        {
+            JobLink[] jobs;
+            lock (_gate) jobs = [.. _jobs.Values];
+            return [.. jobs.SelectMany(j => j.Names).Distinct().Order(StringComparer.Ordinal)];
+        }
+    }
+
     /// <summary>Opens a job to its sites.</summary>
     /// <param name="job">The job's id.</param>
     /// <param name="loop">The job's loop.</param>
@@ -230,7 +240,7 @@ internal sealed class ServerHub : IAsyncDisposable
 
         public override string? RefusalOf(FrameHead head) => Job.RefusalOf(Site, head);
 
-        public override void Deliver(LinkMessage message) => Job.Deliver(this, message);
+        public override void Deliver(LinkChannel from, LinkMessage message) => Job.Deliver(this, message);
     }
 
     /// <summary>The server's end of one job's link.</summary>
@@ -248,6 +258,11 @@ internal sealed class ServerHub : IAsyncDisposable
         public ILogger Logger => hub._logger;
 
         public LinkPromise Promise => LinkPromise.Session;
+
+        public string[] Names
+        {
+            get { lock (_gate) return [.. _sites.Keys]; }
+        }
 
         /// <summary>Whether somebody hears what sites say.</summary>
         public bool IsStarted
@@ -301,16 +316,12 @@ internal sealed class ServerHub : IAsyncDisposable
             Attachment? before;
             lock (_gate)
             {
-                _sites.Remove(attachment.Site, out before);
+                if (_sites.Remove(attachment.Site, out before)) Tell(attachment.Site, LinkState.Lost);
                 _sites.Add(attachment.Site, attachment);
+                Tell(attachment.Site, LinkState.Connected);
             }
-            if (before is not null)
-            {
-                before.Channel.Dispose();
-                before.Session.Replace(before);
-                Tell(attachment.Site, LinkState.Lost);
-            }
-            Tell(attachment.Site, LinkState.Connected);
+            before?.Channel.Dispose();
+            before?.Session.Replace(before);
         }
 
         public void Lose(Attachment attachment)
@@ -320,8 +331,8 @@ internal sealed class ServerHub : IAsyncDisposable
             {
                 if (_sites.GetValueOrDefault(attachment.Site) != attachment) return;
                 _sites.Remove(attachment.Site);
+                Tell(attachment.Site, LinkState.Lost);
             }
-            Tell(attachment.Site, LinkState.Lost);
         }
 
         // Authentic sites may send nonsense, too: nothing is made for what nobody has permitted.
@@ -343,12 +354,15 @@ internal sealed class ServerHub : IAsyncDisposable
             }
         }
 
-        public void Deliver(Attachment from, LinkMessage message) => loop.Post(_ =>
+        public void Deliver(Attachment from, LinkMessage message)
         {
-            Attachment? now;
-            lock (_gate) now = _sites.GetValueOrDefault(from.Site);
-            if (now == from) _receive?.Invoke(from.Site, message); // what a lost connection brought is said again
-        }, null);
+            // Posted under the lock: what came before a connection's end is heard before it, and nothing of it after.
+            lock (_gate)
+            {
+                if (_sites.GetValueOrDefault(from.Site) == from)
+                    loop.Post(_ => _receive?.Invoke(from.Site, message), null);
+            }
+        }
 
         public void End()
         {

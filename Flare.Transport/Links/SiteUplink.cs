@@ -91,7 +91,11 @@ internal sealed class SiteUplink : IAsyncDisposable
                 var end = await RunSessionAsync(pipe);
                 if (_stop.IsCancellationRequested) return;
                 if (end.Kind is ConnectionEndKind.ProtocolError)
-                    throw new FrameException(ErrorIds.Connection, end.Reason, isTransient: false, end.Error);
+                    
+                {
+                    throw new FrameException(
+                        ErrorIds.Connection, $"The connection ended: {end.Reason}.", isTransient: false, end.Error);
+                }
                 if (end is { Kind: ConnectionEndKind.Failed, Error: { } error })
                     Log.ConnectionFailed(_logger, _site, error);
                 reason = end.ToString();
@@ -299,13 +303,11 @@ internal sealed class SiteUplink : IAsyncDisposable
 
         public void Start(Action<LinkMessage> receive, Action<LinkState> change)
         {
-            bool connected;
             lock (_gate)
             {
                 (_receive, _change) = (receive, change);
-                connected = _channel is not null;
+                if (_channel is not null) Tell(LinkState.Connected);
             }
-            if (connected) Tell(LinkState.Connected);
         }
 
         public void Send(LinkMessage message)
@@ -322,8 +324,11 @@ internal sealed class SiteUplink : IAsyncDisposable
 
         public void Connect(LinkChannel now)
         {
-            lock (_gate) (_channel, _pause) = (now, site._limits.FirstPause);
-            Tell(LinkState.Connected);
+            lock (_gate)
+            {
+                (_channel, _pause) = (now, site._limits.FirstPause);
+                Tell(LinkState.Connected);
+            }
         }
 
         public void Lose(LinkChannel lost)
@@ -334,8 +339,8 @@ internal sealed class SiteUplink : IAsyncDisposable
                 if (_channel != lost) return;
                 _channel = null;
                 _wanted.Clear();
+                Tell(LinkState.Lost);
             }
-            Tell(LinkState.Lost);
         }
 
         public TimeSpan NextPause()
@@ -365,16 +370,13 @@ internal sealed class SiteUplink : IAsyncDisposable
                 return _wanted.Contains((head.Epoch, head.Number)) ? null : "tensors that this site has not asked for";
         }
 
-        public override void Deliver(LinkMessage message)
+        public override void Deliver(LinkChannel from, LinkMessage message)
         {
-            LinkChannel? from;
-            lock (_gate) from = _channel;
-            loop.Post(_ =>
+            // Posted under the lock: what came before a connection's end is heard before it, and nothing of it after.
+            lock (_gate)
             {
-                bool isCurrent;
-                lock (_gate) isCurrent = _channel == from && from is not null;
-                if (isCurrent) _receive?.Invoke(message);
-            }, null);
+                if (_channel == from) loop.Post(_ => _receive?.Invoke(message), null);
+            }
         }
 
         private void Tell(LinkState state) => loop.Post(_ => _change?.Invoke(state), null);

@@ -23,7 +23,8 @@ internal static partial class Log
     [LoggerMessage(5005, LogLevel.Information, "The connection of {Site} has ended: {End}")]
     public static partial void ConnectionEnded(ILogger logger, string site, string end);
 
-    [LoggerMessage(5006, LogLevel.Warning, "{Site} has no connection to its server and tries again in {Delay}: {Reason}")]
+    [LoggerMessage(5006, LogLevel.Warning,
+        "{Site} has no connection to its server and tries again in {Delay}: {Reason}")]
     public static partial void WillRetry(ILogger logger, string site, TimeSpan delay, string reason);
 
     [LoggerMessage(5007, LogLevel.Error, "{Site} cannot take part, and does not try again: {Reason}")]

@@ -55,6 +55,7 @@ internal sealed class LinkChannel(
     /// <summary>The channel is over: what is on its way is broken off, and who waits for a turn gives up.</summary>
     public void Dispose() => _end.Cancel();
 
+    // Within a session the runtime says nothing twice: there are no repetitions to drop.
     public void Send(LinkMessage message)
     {
         var head = message.Head;
@@ -70,7 +71,7 @@ internal sealed class LinkChannel(
         {
             head.Write(rented);
             bytes.CopyTo(rented.AsSpan(FrameHead.Size));
-            connection.Send(id, rented.AsSpan(0, (int)length), KeyOf(head));
+            connection.Send(id, rented.AsSpan(0, (int)length));
         }
         finally
         {
@@ -80,17 +81,15 @@ internal sealed class LinkChannel(
 
     private async Task SendLargeAsync(FrameHead head, ReadOnlySequence<byte> bytes)
     {
-        var key = KeyOf(head);
         try
         {
-            if (connection.IsSending(key)) return;
             await _streams.WaitAsync(_end.Token);
             try
             {
                 var offset = await Task.Run(() => OffsetAtPeer(head, bytes));
                 var start = new byte[FrameHead.Size];
                 (head with { Offset = offset }).Write(start);
-                await connection.SendStreamAsync(id, start, bytes, offset, key, _end.Token);
+                await connection.SendStreamAsync(id, start, bytes, offset, cancellationToken: _end.Token);
             }
             finally
             {
@@ -154,18 +153,6 @@ internal sealed class LinkChannel(
         if (head.IsServers != owner.HearsServer)
             throw new FlareException(ErrorIds.MalformedBytes, $"A message of kind {head.Kind} from this end.");
         return head;
-    }
-
-    // Of what is sent, not of when: a repetition has the same.
-    private static ulong KeyOf(FrameHead head)
-    {
-        var hash = new HashCode();
-        hash.Add(head.Kind);
-        hash.Add(head.Epoch);
-        hash.Add(head.Round);
-        hash.Add(head.Number);
-        hash.Add(head.Length);
-        return (uint)hash.ToHashCode() | (ulong)head.Kind << 32 | 1UL << 63;
     }
 
     private sealed class Sink(LinkChannel channel, FrameHead head, LinkMessageReader reader) : IStreamSink

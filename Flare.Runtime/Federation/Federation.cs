@@ -16,6 +16,7 @@ public sealed class Federation : IAsyncDisposable
     private readonly IReadOnlyList<SiteDefinition> _sites;
     private readonly int _parallelism;
     private readonly SiteStateFolder? _state;
+    private readonly Func<IFederationLinks> _makeLinks;
     private readonly CancellationTokenSource _stop = new();
     private readonly RoundHistory _rounds = new(OutcomesKept);
     private JobServer? _server;
@@ -23,13 +24,17 @@ public sealed class Federation : IAsyncDisposable
     private bool _disposed;
     private readonly List<SiteRuntime> _atWork = [];
     private Task? _running;
+    private FlareException? _failure;
 
     private ILogger _logger = NullLogger.Instance;
 
     internal Federation(
         JobSettings settings, ServerParts parts, IReadOnlyList<SiteDefinition> sites, int parallelism,
-        SiteStateFolder? state) =>
-        (_settings, _parts, _sites, _parallelism, _state) = (settings, parts, sites, parallelism, state);
+        SiteStateFolder? state, Func<IFederationLinks> makeLinks)
+    {
+        (_settings, _parts, _sites, _parallelism) = (settings, parts, sites, parallelism);
+        (_state, _makeLinks) = (state, makeLinks);
+    }
 
     /// <summary>Builds a federation whose server and sites live in this process.</summary>
     /// <param name="configure">Adds sites and a workflow; see <see cref="FederationBuilder"/>.</param>
@@ -101,7 +106,7 @@ public sealed class Federation : IAsyncDisposable
         Start(initialModel);
         try
         {
-            await foreach (var report in _server!.ReadReportsAsync())
+            await foreach (var report in ReadReportsAsync())
             {
                 _rounds.Add(report);
                 yield return report;
@@ -110,6 +115,23 @@ public sealed class Federation : IAsyncDisposable
         finally
         {
             await StopAsync();
+        }
+    }
+
+    private async IAsyncEnumerable<RoundReport> ReadReportsAsync()
+    {
+        await using var reports = _server!.ReadReportsAsync().GetAsyncEnumerator();
+        while (true)
+        {
+            try
+            {
+                if (!await reports.MoveNextAsync()) yield break;
+            }
+            catch (OperationCanceledException) when (_failure is not null)
+            {
+                throw _failure; // why it was aborted
+            }
+            yield return reports.Current;
         }
     }
 
@@ -215,7 +237,8 @@ public sealed class Federation : IAsyncDisposable
     {
         var logger = _logger = _settings.CreateLogger();
         var loop = _loop = new JobLoop(e => Runtime.Log.LoopException(logger, e));
-        var link = new InProcessLink(loop);
+        var links = _makeLinks();
+        var link = links.ConnectServer(_settings.JobId, loop);
         var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
         var names = _sites.Select(s => s.Name).ToArray();
         var options = _parts.ToOptions(_settings, loop, link, initialModel, names, compute, logger);
@@ -227,7 +250,7 @@ public sealed class Federation : IAsyncDisposable
             Descriptions = [.. options.Descriptions, new("executors at once", () => $"{_parallelism}")],
         };
         _server = new JobServer(options);
-        _running = RunOnLoopAsync(loop, link, compute, logger, options);
+        _running = RunOnLoopAsync(loop, links, compute, logger, options);
     }
 
     // A workflow keeps its rounds' sums, and an executor is called once at a time: two runs at once would mix them up.
@@ -253,7 +276,7 @@ public sealed class Federation : IAsyncDisposable
     }
 
     private Task RunOnLoopAsync(
-        JobLoop loop, InProcessLink link, ComputeScheduler compute, ILogger logger, JobServerOptions options)
+        JobLoop loop, IFederationLinks links, ComputeScheduler compute, ILogger logger, JobServerOptions options)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         loop.Post(_ => _ = RunToEndAsync(), null);
@@ -264,10 +287,12 @@ public sealed class Federation : IAsyncDisposable
             try
             {
                 await RunAsync();
+                await links.DisposeAsync();
                 done.SetResult();
             }
             catch (Exception e)
             {
+                await links.DisposeAsync();
                 done.SetException(e);
             }
         }
@@ -280,7 +305,7 @@ public sealed class Federation : IAsyncDisposable
                 JobId = _settings.JobId,
                 Seed = _settings.Seed,
                 Loop = loop,
-                Link = link.ConnectSite(site.Name),
+                Link = links.ConnectSite(_settings.JobId, site.Name, loop, e => Fail(loop, e)),
                 Time = _settings.Time,
                 Compute = compute,
                 Logger = logger,
@@ -304,6 +329,14 @@ public sealed class Federation : IAsyncDisposable
             for (var i = 0; i < sites.Length; i++) _ = ReleaseOnceIdleAsync(_sites[i], sites[i]);
         }
     }
+
+    // A site that can never come would be waited for: the job is aborted, and says why.
+    private void Fail(JobLoop loop, FlareException error) => loop.Post(_ =>
+    {
+        Runtime.Log.LoopException(_logger, error);
+        _failure ??= error;
+        _stop.Cancel();
+    }, null);
 
     private static async Task ReleaseOnceIdleAsync(SiteDefinition site, SiteRuntime runtime)
     {

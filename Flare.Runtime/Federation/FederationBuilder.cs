@@ -14,6 +14,7 @@ public sealed class FederationBuilder : JobBuilder<FederationBuilder>
     private readonly List<Action<SiteDefinition, SiteInfo>> _siteParts = [];
     private int _parallelism = Environment.ProcessorCount;
     private SiteStateFolder? _state;
+    private Func<IFederationLinks> _makeLinks = static () => new InProcessLinks();
 
     /// <summary>The workflows added so far.</summary>
     public IReadOnlyList<Controller> Controllers => _server.Controllers;
@@ -171,6 +172,17 @@ public sealed class FederationBuilder : JobBuilder<FederationBuilder>
         return this;
     }
 
+    /// <summary>
+    /// Has the server and its sites talk over links of a transport; unless set, messages change hands as they are.
+    /// </summary>
+    /// <param name="make">Makes the links of one run, which disposes of them.</param>
+    public FederationBuilder UseLinks(Func<IFederationLinks> make)
+    {
+        ArgumentNullException.ThrowIfNull(make);
+        _makeLinks = make;
+        return this;
+    }
+
     /// <summary>Builds the federation. Once.</summary>
     /// <exception cref="FlareException">The configuration is incomplete or contradicts itself; the message lists
     /// everything that is wrong. What the builder has taken over is disposed of.</exception>
@@ -178,7 +190,8 @@ public sealed class FederationBuilder : JobBuilder<FederationBuilder>
     public Federation Build() => Building(() =>
     {
         BeginBuild("federation");
-        return new Federation(Settings, _server.Copy(), SiteFactory.Make(_sites, _siteParts), _parallelism, _state);
+        return new Federation(
+            Settings, _server.Copy(), SiteFactory.Make(_sites, _siteParts), _parallelism, _state, _makeLinks);
     });
 
     private protected override void Configure(IFederationExtension extension)

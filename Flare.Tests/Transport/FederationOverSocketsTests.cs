@@ -74,6 +74,25 @@ public class FederationOverSocketsTests
         Assert.That(proxy.Cuts, Is.GreaterThan(10));
     }
 
+    private static IEnumerable<TestCaseData> Loopbacks()
+    {
+        yield return new TestCaseData(Loopback.Tcp).SetArgDisplayNames("TCP");
+        yield return new TestCaseData(Loopback.Tls).SetArgDisplayNames("TLS");
+        yield return new TestCaseData(Loopback.Unix).SetArgDisplayNames("a Unix socket");
+    }
+
+    [TestCaseSource(nameof(Loopbacks))]
+    public async Task One_line_puts_a_federation_of_one_process_on_a_transport(Loopback loopback)
+    {
+        await using var federation = Federation.InProcess(f =>
+        {
+            foreach (var name in Names) f.AddSite(name, _ => Trainer(name));
+            f.UseController(Workflow()).UseTransport(loopback);
+        });
+        await federation.RunToEndAsync(Initial()).WaitAsync(Patience.Long);
+        Assert.That(federation.Model.Sha256(), Is.EqualTo(await InProcessAsync()));
+    }
+
     internal static int PortOf(FederationServer server) => new Uri(server.Address).Port;
 
     private static SocketTransport Connector(SocketTransport transport, FederationServer server) =>

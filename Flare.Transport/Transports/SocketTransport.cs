@@ -37,6 +37,24 @@ public sealed class SocketTransport : IFlareTransport
         return new("", 0, path, null);
     }
 
+    /// <summary>TCP with TLS 1.3, where both ends prove who they are by the certificates of their kits.</summary>
+    /// <param name="host">A name or an address. At a site, what the server's certificate must be for; at a server, what
+    /// to listen on: <c>0.0.0.0</c> and <c>::</c> for all.</param>
+    /// <param name="port">The port; 0 at a server for any that is free.</param>
+    /// <param name="identity">Who this end is; it stays the caller's.</param>
+    /// <param name="time">The clock that certificates are looked at by; the system's if left out.</param>
+    public static SocketTransport Tls(string host, int port, FlareIdentity identity, TimeProvider? time = null)
+    {
+        ArgumentNullException.ThrowIfNull(identity);
+        time ??= TimeProvider.System;
+        var due = identity.Role == FlareRole.Server ? FlareRole.Site : FlareRole.Server;
+        return Tls(host, port, new TlsEnd(() => identity.TlsContext, (peer, others) =>
+        {
+            var proof = identity.Verify(peer, others, due, time.GetUtcNow());
+            return (proof.Name, proof.Refusal);
+        }));
+    }
+
     internal static SocketTransport Tls(string host, int port, TlsEnd tls)
     {
         CheckAddress(host, port);

@@ -5,10 +5,11 @@ using System.Security.Cryptography.X509Certificates;
 namespace Flare.Transport;
 
 /// <summary>Who an end is, and how it looks at the other's certificate.</summary>
-/// <param name="Certificate">The end's own certificate, with its key and what stands between it and a root.</param>
+/// <param name="Certificate">The end's own certificate, with its key and what stands between it and a root; asked for
+/// at each connection, since it may be renewed.</param>
 /// <param name="Verify">The name that a certificate proves, or why it proves none.</param>
 internal sealed record TlsEnd(
-    SslStreamCertificateContext Certificate,
+    Func<SslStreamCertificateContext> Certificate,
     Func<X509Certificate2, X509Certificate2Collection, (string? Name, string? Refusal)> Verify)
 {
     // Told apart from whatever else may share the port.
@@ -59,7 +60,7 @@ internal sealed record TlsEnd(
 
         public SslServerAuthenticationOptions ForServer() => new()
         {
-            ServerCertificateContext = end.Certificate,
+            ServerCertificateContext = end.Certificate(),
             ClientCertificateRequired = true,
             EnabledSslProtocols = SslProtocols.Tls13,
             ApplicationProtocols = Protocols,
@@ -72,7 +73,7 @@ internal sealed record TlsEnd(
         public SslClientAuthenticationOptions ForSite(string target) => new()
         {
             TargetHost = target,
-            ClientCertificateContext = end.Certificate,
+            ClientCertificateContext = end.Certificate(),
             EnabledSslProtocols = SslProtocols.Tls13,
             ApplicationProtocols = Protocols,
             CertificateRevocationCheckMode = X509RevocationMode.NoCheck,

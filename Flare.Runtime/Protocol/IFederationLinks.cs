@@ -1,0 +1,34 @@
+namespace Flare.Runtime;
+
+/// <summary>
+/// The links of a federation whose server and sites are in one process: a transport shows here that it gives the bits
+/// of the federation without one. Made for one run.
+/// </summary>
+public interface IFederationLinks : IAsyncDisposable
+{
+    /// <summary>The server's end. Called once, before any site's.</summary>
+    /// <param name="job">The job's id.</param>
+    /// <param name="jobLoop">The loop that callbacks must go to.</param>
+    IServerLink ConnectServer(string job, SynchronizationContext jobLoop);
+
+    /// <summary>A site's end. Called once for each site.</summary>
+    /// <param name="job">The job's id.</param>
+    /// <param name="site">The site's name.</param>
+    /// <param name="jobLoop">The loop that callbacks must go to.</param>
+    /// <param name="fail">Called, from any thread, when the site cannot ever take part: that ends it.</param>
+    ISiteLink ConnectSite(string job, string site, SynchronizationContext jobLoop, Action<FlareException> fail);
+}
+
+/// <summary>Messages change hands as they are.</summary>
+internal sealed class InProcessLinks : IFederationLinks
+{
+    private InProcessLink? _link;
+
+    public IServerLink ConnectServer(string job, SynchronizationContext jobLoop) => _link = new(jobLoop);
+
+    public ISiteLink ConnectSite(
+        string job, string site, SynchronizationContext jobLoop, Action<FlareException> fail) =>
+        _link!.ConnectSite(site);
+
+    public ValueTask DisposeAsync() => default;
+}

@@ -1,0 +1,95 @@
+using Flare.Runtime;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Flare.Transport;
+
+/// <summary>How the server and the sites of one process talk over a transport all the same.</summary>
+public sealed class Loopback
+{
+    private readonly Func<(IFlareTransport Server, Func<string, string, IFlareConnector> Site,
+        IDisposable? Owned)> _make;
+
+    private Loopback(Func<(IFlareTransport, Func<string, string, IFlareConnector>, IDisposable?)> make) => _make = make;
+
+    /// <summary>TCP on this machine.</summary>
+    public static Loopback Tcp { get; } = new(() => (
+        SocketTransport.PlainTcp("127.0.0.1", 0),
+        (_, address) => SocketTransport.PlainTcp("127.0.0.1", new Uri(address).Port), null));
+
+    /// <summary>TCP with TLS 1.3, on this machine; certificates of server and sites are made for the run.</summary>
+    public static Loopback Tls { get; } = new(() =>
+    {
+        var authority = new LoopbackAuthority();
+        return (
+            SocketTransport.Tls("127.0.0.1", 0, authority.ServerEnd()),
+            (site, address) => SocketTransport.Tls("127.0.0.1", new Uri(address).Port, authority.SiteEnd(site)),
+            authority);
+    });
+
+    /// <summary>A Unix socket in the folder for temporary files.</summary>
+    public static Loopback Unix { get; } = new(() =>
+    {
+        var transport = SocketTransport.Unix(Path.Combine(Path.GetTempPath(), $"flare-{Guid.NewGuid():N}.sock"));
+        return (transport, (_, _) => transport, null);
+    });
+
+    internal IFederationLinks Make(LinkLimits limits) => new Links(_make(), limits);
+
+    private sealed class Links : IFederationLinks
+    {
+        private readonly LinkLimits _limits;
+        private readonly Func<string, string, IFlareConnector> _connector;
+        private readonly IDisposable? _owned;
+        private readonly ServerHub _hub;
+        private readonly List<SiteUplink> _sites = [];
+
+        public Links(
+            (IFlareTransport Server, Func<string, string, IFlareConnector> Site, IDisposable? Owned) parts,
+            LinkLimits limits)
+        {
+            (_connector, _owned, _limits) = (parts.Site, parts.Owned, limits);
+            _hub = new(parts.Server.Listen(), limits, TimeProvider.System, NullLogger.Instance);
+        }
+
+        public IServerLink ConnectServer(string job, SynchronizationContext jobLoop) => _hub.Open(job, jobLoop);
+
+        public ISiteLink ConnectSite(
+            string job, string site, SynchronizationContext jobLoop, Action<FlareException> fail)
+        {
+            var uplink = new SiteUplink(
+                _connector(site, _hub.Address), site, Guid.NewGuid(), 1, _limits, TimeProvider.System,
+                NullLogger.Instance);
+            uplink.Start(fail);
+            _sites.Add(uplink);
+            return uplink.Open(job, jobLoop, fail);
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Task.WhenAll(_sites.Select(s => s.DisposeAsync().AsTask()));
+            await _hub.DisposeAsync();
+            _owned?.Dispose();
+        }
+    }
+}
+
+/// <summary>Transports under federations in one process.</summary>
+public static class FederationTransport
+{
+    /// <summary>
+    /// Runs the federation over a real transport, as between machines: the same model, to the bit.
+    /// </summary>
+    /// <param name="builder">The federation.</param>
+    /// <param name="loopback">Which transport.</param>
+    /// <param name="limits">What connections take at most; the defaults if left out.</param>
+    /// <exception cref="FlareException">The limits contradict themselves.</exception>
+    public static FederationBuilder UseTransport(
+        this FederationBuilder builder, Loopback loopback, LinkLimits? limits = null)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        ArgumentNullException.ThrowIfNull(loopback);
+        limits ??= new();
+        LinkSettings.Require(limits);
+        return builder.UseLinks(() => loopback.Make(limits));
+    }
+}

@@ -4,6 +4,7 @@ using Flare.Benchmarks.Aggregation;
 using Flare.Benchmarks.Crypto;
 using Flare.Benchmarks.Rounds;
 using Flare.Benchmarks.Training;
+using Flare.Benchmarks.Transport;
 
 namespace Flare.Benchmarks.Ratios;
 
@@ -17,6 +18,7 @@ internal static class RatiosCommand
     [
         ("aggregation", "8 × 10M float32 in 60 tensors, two threads", () => AggregationRatios.Measure()),
         ("rounds", "no-op executors in process", RoundRatios.Measure),
+        ("transport", "frames beside bare connections, loopback, 40 MB and 64 bytes", TransportRatios.Measure),
         ("crypto", "8 × 1M float32 encrypted, added, opened, one core", CryptoRatios.Measure),
         ("training", "SGD step of SimpleNetwork, batch 32, one thread", () => TrainingRatios.Measure()),
     ];

@@ -10,9 +10,14 @@ internal static class NoOpFederation
     public static StateDict Model(int parameters) =>
         new(new TensorLayout(new TensorSpec("w", DType.Float32, [parameters])));
 
-    public static Federation Create(int sites, int rounds, StateDict model) => Federation.InProcess(f => f
-        .AddSites(sites, _ => new NoOp(model.Layout))
-        .UseController(new FedAvg { Rounds = rounds, MinSites = sites, Validation = ValidationMode.None }));
+    public static Federation Create(
+        int sites, int rounds, StateDict model, Action<FederationBuilder>? configure = null) =>
+        Federation.InProcess(f =>
+        {
+            f.AddSites(sites, _ => new NoOp(model.Layout)).UseController(
+                new FedAvg { Rounds = rounds, MinSites = sites, Validation = ValidationMode.None });
+            configure?.Invoke(f);
+        });
 
     private sealed class NoOp(TensorLayout layout) : Executor
     {

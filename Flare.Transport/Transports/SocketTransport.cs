@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Flare.Transport;
 
@@ -12,9 +11,13 @@ public sealed class SocketTransport : IFlareTransport
     private readonly int _port;
     private readonly string? _path;
     private readonly TlsEnd? _tls;
+    private readonly SocketOptions _options;
 
-    private SocketTransport(string host, int port, string? path, TlsEnd? tls) =>
+    private SocketTransport(string host, int port, string? path, TlsEnd? tls, SocketOptions? options)
+    {
         (_host, _port, _path, _tls) = (host, port, path, tls);
+        _options = (options ?? new()).Checked();
+    }
 
     /// <summary>
     /// TCP without TLS. It proves nobody's name and hides nothing: for one machine, for tests, and inside a tunnel that
@@ -23,18 +26,22 @@ public sealed class SocketTransport : IFlareTransport
     /// <param name="host">A name or an address; at a server, what to listen on: <c>0.0.0.0</c> and <c>::</c> for
     /// all.</param>
     /// <param name="port">The port; 0 at a server for any that is free.</param>
-    public static SocketTransport PlainTcp(string host, int port)
+    /// <param name="options">How it connects and listens; the defaults if left out.</param>
+    /// <exception cref="FlareException">The options contradict themselves.</exception>
+    public static SocketTransport PlainTcp(string host, int port, SocketOptions? options = null)
     {
         CheckAddress(host, port);
-        return new(host, port, null, null);
+        return new(host, port, null, null, options);
     }
 
     /// <summary>A Unix socket, for processes of one machine; who may open the file may connect.</summary>
     /// <param name="path">The socket's file; a server makes it, for its own user alone, and deletes it.</param>
-    public static SocketTransport Unix(string path)
+    /// <param name="options">How it connects and listens; the defaults if left out.</param>
+    /// <exception cref="FlareException">The options contradict themselves.</exception>
+    public static SocketTransport Unix(string path, SocketOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        return new("", 0, path, null);
+        return new("", 0, path, null, options);
     }
 
     /// <summary>TCP with TLS 1.3, where both ends prove who they are by the certificates of their kits.</summary>
@@ -42,41 +49,31 @@ public sealed class SocketTransport : IFlareTransport
     /// to listen on: <c>0.0.0.0</c> and <c>::</c> for all.</param>
     /// <param name="port">The port; 0 at a server for any that is free.</param>
     /// <param name="identity">Who this end is; it stays the caller's.</param>
-    /// <param name="time">The clock that certificates are looked at by; the system's if left out.</param>
-    public static SocketTransport Tls(string host, int port, FlareIdentity identity, TimeProvider? time = null)
+    /// <param name="options">How it connects and listens; the defaults if left out.</param>
+    /// <exception cref="FlareException">The options contradict themselves.</exception>
+    public static SocketTransport Tls(string host, int port, FlareIdentity identity, SocketOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(identity);
-        time ??= TimeProvider.System;
+        options ??= new();
+        var time = options.Time;
         var due = identity.Role == FlareRole.Server ? FlareRole.Site : FlareRole.Server;
         return Tls(host, port, new TlsEnd(() => identity.TlsContext, (peer, others) =>
         {
             var proof = identity.Verify(peer, others, due, time.GetUtcNow());
             return (proof.Name, proof.Refusal);
-        }));
+        }), options);
     }
 
-    internal static SocketTransport Tls(string host, int port, TlsEnd tls)
+    internal static SocketTransport Tls(string host, int port, TlsEnd tls, SocketOptions? options = null)
     {
         CheckAddress(host, port);
-        return new(host, port, null, tls);
+        return new(host, port, null, tls, options);
     }
-
-    /// <summary>What may be spent on connections that have not proven who they are.</summary>
-    public ListenLimits Limits { get; init; } = new();
-
-    /// <summary>How long connecting may take in all; 15 s unless set.</summary>
-    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(15);
-
-    /// <summary>The clock; the system's unless set.</summary>
-    public TimeProvider Time { get; init; } = TimeProvider.System;
-
-    /// <summary>Where to log; nowhere unless set.</summary>
-    public ILoggerFactory Logging { get; init; } = NullLoggerFactory.Instance;
 
     /// <inheritdoc/>
     public async ValueTask<FlareConnection> ConnectAsync(CancellationToken cancellationToken)
     {
-        using var timeout = new CancellationTokenSource(ConnectTimeout, Time);
+        using var timeout = new CancellationTokenSource(_options.ConnectTimeout, _options.Time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         var socket = NewSocket(out var endPoint);
         try
@@ -91,7 +88,7 @@ public sealed class SocketTransport : IFlareTransport
             socket.Dispose();
             cancellationToken.ThrowIfCancellationRequested();
             var why = timeout.IsCancellationRequested
-                ? Invariant($"it did not answer within {ConnectTimeout.TotalSeconds} s") : e.Message;
+                ? Invariant($"it did not answer within {_options.ConnectTimeout.TotalSeconds} s") : e.Message;
             throw new FrameException(ErrorIds.Connection, $"{Shown()} cannot be reached: {why}", isTransient: true, e);
         }
         catch
@@ -104,8 +101,6 @@ public sealed class SocketTransport : IFlareTransport
     /// <inheritdoc/>
     public IFlareListener Listen()
     {
-        var errors = string.Join("; ", Limits.Validate());
-        if (errors.Length > 0) throw new FlareException(ErrorIds.Configuration, $"Limits of a listener: {errors}.");
         var socket = NewSocket(out var endPoint);
         try
         {
@@ -123,7 +118,8 @@ public sealed class SocketTransport : IFlareTransport
             var shown = socket.LocalEndPoint is IPEndPoint bound
                 ? $"{(_tls is null ? "tcp" : "flare")}://{bound}" : Shown();
             return new SocketListener(
-                socket, shown, AcceptAsync, Limits, Time, Logging.CreateLogger("Flare.Transport"),
+                socket, shown, AcceptAsync, _options.Limits, _options.Time,
+                _options.Logging.CreateLogger("Flare.Transport"),
                 () => { if (_path is not null) File.Delete(_path); });
         }
         catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException)

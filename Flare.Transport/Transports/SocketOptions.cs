@@ -1,0 +1,35 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Flare.Transport;
+
+/// <summary>How a <see cref="SocketTransport"/> connects and listens.</summary>
+public sealed record SocketOptions
+{
+    /// <summary>What may be spent on connections that have not proven who they are.</summary>
+    public ListenLimits Limits { get; init; } = new();
+
+    /// <summary>How long connecting may take in all; 15 s unless set.</summary>
+    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>The clock, for timeouts and for certificates; the system's unless set.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Where to log; nowhere unless set.</summary>
+    public ILoggerFactory Logging { get; init; } = NullLoggerFactory.Instance;
+
+    /// <summary>Everything that is wrong with these options; nothing where all is well.</summary>
+    public IEnumerable<string> Validate()
+    {
+        foreach (var error in Limits.Validate()) yield return error;
+        if (ConnectTimeout <= TimeSpan.Zero)
+            yield return $"{nameof(ConnectTimeout)} is {ConnectTimeout}; it must be above zero";
+    }
+
+    internal SocketOptions Checked()
+    {
+        var errors = string.Join("; ", Validate());
+        return errors.Length == 0 ? this
+            : throw new FlareException(ErrorIds.Configuration, $"Options of a transport: {errors}.");
+    }
+}

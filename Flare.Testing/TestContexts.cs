@@ -1,6 +1,5 @@
 using Flare.Runtime;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Flare.Testing;
 
@@ -52,19 +51,8 @@ public static class TestContexts
     {
         ArgumentException.ThrowIfNullOrEmpty(task);
         ArgumentOutOfRangeException.ThrowIfNegative(round);
-        var engine = new RunEngine
-        {
-            Identity = identity,
-            JobId = "test",
-            Seed = seed,
-            Time = time ?? TimeProvider.System,
-            Logger = logger ?? NullLogger.Instance,
-            Compute = ComputeScheduler.ThreadPool,
-            Components = components ?? [],
-        };
-        return new FLContext(engine, peer, task, new TaskToken("test", 1, round, 1), peerProperties)
-        {
-            StateAccess = state is null ? null : new SiteStateAccess(state),
-        };
+        return UnitParts.Context(
+            identity, "test", seed, time, logger, components, peer, task, new TaskToken("test", 1, round, 1),
+            peerProperties, state);
     }
 }

@@ -1,3 +1,5 @@
+using Flare.Runtime;
+
 namespace Flare.Testing;
 
 /// <summary>Contributions as the runtime admits them, to unit-test an aggregator or a component without a
@@ -25,11 +27,7 @@ public static class TestContribution
         var message = data.ToShareable();
         message.Headers[HeaderNames.TaskName] = task.Name;
         message.Headers[HeaderNames.CurrentRound] = task.Round;
-        var contribution = new Contribution(
-            site, new TaskToken("test", 1, task.Round, 1), task, message.Freeze(), rejected ?? (static _ => { }));
-        if (task.Contract.CheckShape(contribution) is { } refusal)
-            throw new FlareException(
-                ErrorIds.MalformedMessage, $"The contribution of {site} would be refused: {refusal}.");
-        return contribution;
+        return UnitParts.Contribution(
+            site, task, message.Freeze(), new TaskToken("test", 1, task.Round, 1), rejected ?? (static _ => { }));
     }
 }

@@ -13,23 +13,23 @@ public sealed class FLContext
     /// <summary>The <see cref="Identity"/> of the server, which no site may bear.</summary>
     public const string Server = "server";
 
-    private readonly RunEngine _engine;
+    private readonly RunSide _side;
 
     // A handful as a rule, and contexts are made by the dozen in a round: a list that is scanned, without an index.
     private List<ContextProperty>? _own;
 
     internal FLContext(
-        RunEngine engine, string? peer = null, string? taskName = null, TaskToken? token = null,
+        RunSide side, string? peer = null, string? taskName = null, TaskToken? token = null,
         FlareMap? peerProperties = null) =>
-        (_engine, Peer, TaskName, Token, PeerProperties) = (engine, peer, taskName, token, peerProperties ?? Empty);
+        (_side, Peer, TaskName, Token, PeerProperties) = (side, peer, taskName, token, peerProperties ?? Empty);
 
     private static readonly FlareMap Empty = Frozen();
 
     /// <summary>Who works here: <c>server</c>, or the site's name.</summary>
-    public string Identity => _engine.Identity;
+    public string Identity => _side.Identity;
 
     /// <summary>The job's id.</summary>
-    public string JobId => _engine.JobId;
+    public string JobId => _side.JobId;
 
     /// <summary>The other end of the message at hand, if there is one.</summary>
     public string? Peer { get; }
@@ -58,18 +58,18 @@ public sealed class FLContext
     public FlareMap PeerProperties { get; }
 
     /// <summary>The clock of the run.</summary>
-    public TimeProvider Time => _engine.Time;
+    public TimeProvider Time => _side.Time;
 
     /// <summary>Where to log; the lines are in a scope of <see cref="LogScopes"/> with what the context is about, as
     /// are those that executors, filters and components write with other loggers of the job's factory.</summary>
     public ILogger Logger => Scoped;
 
-    internal ScopedLogger Scoped => _engine.Scoped.With(
-        _engine.IsServer ? Peer : null, TaskName,
+    internal ScopedLogger Scoped => _side.Scoped.With(
+        _side.IsServer ? Peer : null, TaskName,
         Token?.Round ?? Find(ContextKeys.CurrentRound.Name)?.Value as int? ?? 0);
 
     /// <summary>Runs heavy arithmetic; the deterministic rig replaces it.</summary>
-    public ComputeScheduler Compute => _engine.Compute;
+    public ComputeScheduler Compute => _side.Compute;
 
     /// <summary>
     /// A seed for this site, task and round, derived from the job's: the same in every repetition of the run, whatever
@@ -79,7 +79,7 @@ public sealed class FLContext
     /// <see cref="System.Security.Cryptography.RandomNumberGenerator"/>.</para>
     /// </summary>
     /// <param name="purpose">Tells several uses in one task apart.</param>
-    public ulong Seed(string purpose = "") => Seeds.Derive(_engine.Seed, Identity, TaskName ?? "", Round, purpose);
+    public ulong Seed(string purpose = "") => Seeds.Derive(_side.Seed, Identity, TaskName ?? "", Round, purpose);
 
     /// <summary>
     /// Random numbers from <see cref="Seed"/>: for order, sampling, initial weights; not for noise that protects
@@ -118,7 +118,7 @@ public sealed class FLContext
         if (Find(key.Name) is { } existing) RequireSame(key, existing);
         if (key.Visibility == PropertyVisibility.Public) PublicValue.From(value);
         var property = new ContextProperty(key.Name, typeof(T), value, key.Visibility, key.Lifetime);
-        if (key.Lifetime == PropertyLifetime.Run) _engine.SetRunProperty(key.Name, property);
+        if (key.Lifetime == PropertyLifetime.Run) _side.Properties.Set(property);
         else if (IndexOf(key.Name) is >= 0 and var index) _own![index] = property;
         else (_own ??= []).Add(property);
     }
@@ -126,7 +126,7 @@ public sealed class FLContext
     /// <summary>
     /// Tells all components of this side, in the order in which they were added, that something happened.
     /// </summary>
-    public void Fire(string eventType) => _engine.Fire(eventType, this);
+    public void Fire(string eventType) => _side.Events.Fire(eventType, this);
 
     /// <summary>
     /// Tells the other side: from a site the server, from the server all sites. Events of one sender arrive in the
@@ -149,7 +149,8 @@ public sealed class FLContext
                 + $" own{(eventType == EventTypes.FatalSystemError ? "; Panic stops the job" : "")}.",
                 nameof(eventType));
         }
-        _engine.SendFederated(eventType, data.Freeze());
+        data.Freeze();
+        _side.Events.Outbox?.Send(eventType, data);
     }
 
     /// <summary>
@@ -160,13 +161,13 @@ public sealed class FLContext
     public void Panic(string reason)
     {
         ArgumentException.ThrowIfNullOrEmpty(reason);
-        throw _engine.Panic(reason, this);
+        throw _side.Panic(reason, this);
     }
 
     /// <summary>The public properties, of the run and of this context; null where there are none.</summary>
     internal FlareMap? PublicProperties()
     {
-        var map = _engine.PublicRunProperties();
+        var map = _side.Properties.Public();
         if (_own is not null)
             foreach (var property in _own)
                 if (property.Visibility == PropertyVisibility.Public)
@@ -175,8 +176,7 @@ public sealed class FLContext
     }
 
     private ContextProperty? Find(string name) =>
-        IndexOf(name) is >= 0 and var index ? _own![index] : _engine.TryGetRunProperty(name, out var property)
-        ? property : null;
+        IndexOf(name) is >= 0 and var index ? _own![index] : _side.Properties.Find(name);
 
     private int IndexOf(string name)
     {

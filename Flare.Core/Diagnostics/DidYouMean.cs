@@ -1,15 +1,22 @@
 namespace Flare;
 
-/// <summary>Finds the name that somebody most likely meant.</summary>
-internal static class DidYouMean
+/// <summary>
+/// Finds the name that somebody most likely meant, for messages about one that is not there: of a task, a metric, a
+/// tensor. Names that are equal but for case, or a few letters away, are near.
+/// </summary>
+public static class DidYouMean
 {
     /// <summary><c>" (did you mean 'train'?)"</c>, or nothing where no name is near.</summary>
+    /// <param name="name">The name that is not there.</param>
+    /// <param name="known">Those that are.</param>
     public static string Suggest(string name, IEnumerable<string> known) =>
         Nearest(name, known) is { } near ? $" (did you mean '{near}'?)" : "";
 
     /// <summary>
     /// <c>" Did you mean 'accuracy'?"</c>, or nothing: for names that people shorten, too, such as <c>acc</c>.
     /// </summary>
+    /// <param name="name">The name that is not there.</param>
+    /// <param name="known">Those that are.</param>
     public static string Question(string name, IEnumerable<string> known)
     {
         string[] names = [.. known];
@@ -19,6 +26,8 @@ internal static class DidYouMean
     }
 
     /// <summary>The nearest of the names: equal but for case, or a few letters away. Null where none is near.</summary>
+    /// <param name="name">The name that is not there.</param>
+    /// <param name="known">Those that are; <paramref name="name"/> itself is no answer.</param>
     public static string? Nearest(string name, IEnumerable<string> known)
     {
         const int longest = 64;

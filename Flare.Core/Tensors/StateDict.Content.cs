@@ -95,10 +95,16 @@ public sealed partial class StateDict
     }
 
     /// <summary>
-    /// Takes the values of some tensors from a state dict that has them, with the same type and shape.
+    /// Takes over the values of the tensors of <paramref name="source"/>; the others stay as they are. With
+    /// <see cref="Select"/> a workflow changes a part of a model.
     /// </summary>
-    internal void Replace(StateDict source)
+    /// <param name="source">Tensors that are here too, each with the same type and number of elements.</param>
+    /// <exception cref="KeyNotFoundException">One of them is not here; those before it are replaced.</exception>
+    /// <exception cref="ArgumentException">One of them has another type or number of elements here.</exception>
+    /// <exception cref="InvalidOperationException">These tensors are frozen.</exception>
+    public void Replace(StateDict source)
     {
+        ArgumentNullException.ThrowIfNull(source);
         foreach (var tensor in source) tensor.CopyTo(this[tensor.Name]);
     }
 

@@ -70,6 +70,9 @@ internal static partial class Log
     [LoggerMessage(28, LogLevel.Warning, "{Warning}")]
     public static partial void ResumeWarning(ILogger logger, string warning);
 
+    [LoggerMessage(29, LogLevel.Warning, "{Warning}")]
+    public static partial void AnswersUnread(ILogger logger, string warning);
+
     [LoggerMessage(11, LogLevel.Warning, "{Count} sites did not confirm the end of job {Job} within {Seconds} s")]
     public static partial void DrainIncomplete(ILogger logger, int count, string job, double seconds);
 
@@ -155,11 +158,11 @@ internal static partial class Log
         "{Site} refuses tensors: the server named them {Sha256}, and what came is {Found}. The task is answered so.")]
     public static partial void TensorsRefused(ILogger logger, string site, string sha256, string found);
 
-    [LoggerMessage(61, LogLevel.Warning, "{Site} has lost its state {Number}, which {Place} does not have: it begins "
+    [LoggerMessage(65, LogLevel.Warning, "{Site} has lost its state {Number}, which {Place} does not have: it begins "
         + "with an empty one. In memory a state ends with its process; UseState(folder) keeps it.")]
     public static partial void StateLost(ILogger logger, string site, long number, string place);
 
-    [LoggerMessage(62, LogLevel.Warning, "{Site}: the state {File}, which nobody needs any more, cannot be deleted")]
+    [LoggerMessage(66, LogLevel.Warning, "{Site}: the state {File}, which nobody needs any more, cannot be deleted")]
     public static partial void StateNotDropped(ILogger logger, Exception exception, string site, string file);
 
     [LoggerMessage(70, LogLevel.Information, "The server of job {Job} runs with: {Options}")]

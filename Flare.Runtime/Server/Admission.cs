@@ -24,11 +24,11 @@ internal sealed class Admission(JobLife life)
             assignment.Code = message.ReturnCode;
             if (message.ReturnCode == ReturnCode.Ok)
             {
-                life.Engine.Announce(EventTypes.BeforeTaskResultFilter, context);
+                life.Events.Announce(EventTypes.BeforeTaskResultFilter, context);
                 message = await FilterAsync(assignment.Task, message, context);
-                life.Engine.Announce(EventTypes.AfterTaskResultFilter, context);
+                life.Events.Announce(EventTypes.AfterTaskResultFilter, context);
             }
-            life.Engine.Announce(EventTypes.BeforeProcessSubmission, context);
+            life.Events.Announce(EventTypes.BeforeProcessSubmission, context);
             if (message.ReturnCode != ReturnCode.Ok) return Failed(assignment, message);
             contribution = new Contribution(assignment.Site, assignment.Token, assignment.Task, message, reject);
             context.Set(ContextKeys.Contribution, contribution);

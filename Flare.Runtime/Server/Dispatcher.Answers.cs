@@ -122,7 +122,7 @@ internal sealed partial class Dispatcher
     private async Task AdmitAsync(Assignment assignment, Shareable message, SiteStateChange? state)
     {
         var context = new FLContext(
-            life.Engine, assignment.Site, assignment.Task.Name, assignment.Token, message.PeerProperties);
+            life.Side, assignment.Site, assignment.Task.Name, assignment.Token, message.PeerProperties);
         using var scope = context.Scoped.Enter();
         context.Set(ContextKeys.Message, message);
         var verdict = await admission.ExamineAsync(assignment, message, context, Reject);
@@ -155,7 +155,7 @@ internal sealed partial class Dispatcher
         if (!life.LosesNothing) assignment.Session.RememberAnswer(assignment.Token.Number, assignment.Reason);
         Close(assignment);
         Judge(assignment.Run);
-        life.Engine.Announce(EventTypes.AfterProcessSubmission, context);
+        life.Events.Announce(EventTypes.AfterProcessSubmission, context);
 
         void Reject(string reason)
         {

@@ -4,7 +4,8 @@ namespace Flare.Runtime;
 /// Carries tasks to their sites and tells when they are over. Every change of an assignment passes through
 /// <see cref="End"/>, after which its task is judged once: nothing here calls back into itself through others.
 /// </summary>
-internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admission admission, RoundCommitter rounds)
+internal sealed partial class Dispatcher(
+    JobLife life, SiteRegistry sites, Admission admission, RoundCommitter rounds, UnreadAnswers unread)
 {
     /// <summary>How the reason begins where a site did not take its task in time.</summary>
     public const string NotTaken = "the site did not take the task";
@@ -35,6 +36,7 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
                 time, () => Complete(run, CompletionStatus.Timeout, $"the task's time of {time} ran out"));
         if (!standing) RemindOf(run);
         _running.Add(run);
+        unread.Add(run);
         if (task.Round > 0) rounds.Begin(run);
         foreach (var target in targets) Assign(run, sites[target]);
         if (life.Abort.IsCancellationRequested) Complete(run, CompletionStatus.Aborted, "the job was aborted");
@@ -73,6 +75,9 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
     {
         foreach (var run in _running.ToArray()) Complete(run, status, reason);
     }
+
+    /// <summary>The workflow reads the answers to a task.</summary>
+    public void OnReading(TaskRun run) => unread.OnReading(run);
 
     /// <summary>Answers that nobody will read hold permits that others need.</summary>
     public void ReleasePermits() => _gate.ReleaseAll();
@@ -176,7 +181,7 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
         foreach (var (_, value) in task.Data.Body)
         {
             if (value.Kind != FlareValueKind.Tensors || !EncryptedForm.Is(value.AsTensors().Layout)) continue;
-            if (life.Engine.PublicRunProperties()?.TryGet(EncryptedForm.TensorName, out var _) == true) return;
+            if (life.Side.Properties.Public()?.TryGet(EncryptedForm.TensorName, out var _) == true) return;
             throw new FlareException(
                 ErrorIds.PlaintextNeeded,
                 $"The workflow {workflow} reads values, and the model of its task '{task.Name}' holds ciphertext "
@@ -200,12 +205,12 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
     private async Task PrepareAsync(Assignment assignment)
     {
         var task = assignment.Task;
-        var context = new FLContext(life.Engine, assignment.Site, task.Name, assignment.Token);
+        var context = new FLContext(life.Side, assignment.Site, task.Name, assignment.Token);
         using var scope = context.Scoped.Enter();
         var message = task.Data;
         context.Set(ContextKeys.Message, message);
-        if (task.Name == TaskNames.Train) life.Engine.Announce(EventTypes.BeforeTrainTask, context);
-        life.Engine.Announce(EventTypes.BeforeTaskDataFilter, context);
+        if (task.Name == TaskNames.Train) life.Events.Announce(EventTypes.BeforeTrainTask, context);
+        life.Events.Announce(EventTypes.BeforeTaskDataFilter, context);
         var filters = life.Options.FiltersOut;
         if (filters.AppliesTo(task.Name))
         {
@@ -229,7 +234,7 @@ internal sealed partial class Dispatcher(JobLife life, SiteRegistry sites, Admis
             Close(assignment);
             return;
         }
-        life.Engine.Announce(EventTypes.AfterTaskDataFilter, context);
+        life.Events.Announce(EventTypes.AfterTaskDataFilter, context);
         assignment.Offer(Stamp(message, assignment, context), contents);
         try
         {

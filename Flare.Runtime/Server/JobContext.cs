@@ -25,7 +25,7 @@ internal sealed class JobContext(
 
     public override RunState State => rounds.State;
 
-    public override FLContext Context { get; } = new FLContext(life.Engine);
+    public override FLContext Context { get; } = new FLContext(life.Side);
 
     public override int WorkflowNumber { get; } = rounds.Workflow + 1;
 
@@ -155,7 +155,7 @@ internal sealed class JobContext(
     {
         ArgumentNullException.ThrowIfNull(contribution);
         var context = new FLContext(
-            life.Engine, contribution.Site, contribution.TaskName, contribution.Token,
+            life.Side, contribution.Site, contribution.TaskName, contribution.Token,
             contribution.Message.PeerProperties);
         context.Set(ContextKeys.CurrentRound, contribution.Round);
         context.Set(ContextKeys.Contribution, contribution);
@@ -165,7 +165,7 @@ internal sealed class JobContext(
     public override void Fire(string eventType, int round, StateDict model)
     {
         ArgumentNullException.ThrowIfNull(model);
-        var context = new FLContext(life.Engine);
+        var context = new FLContext(life.Side);
         context.Set(ContextKeys.CurrentRound, round);
         context.Set(ContextKeys.GlobalModel, model);
         context.Fire(eventType);

@@ -4,16 +4,20 @@ namespace Flare.Runtime;
 /// What the parts of a job's server share: the job's settings and events, its loop and clock, its end, and the way to
 /// its sites.
 /// </summary>
-internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDisposable
+internal sealed class JobLife(JobServerOptions options, RunSide side) : IDisposable
 {
     private readonly CancellationTokenSource _abort = new();
     private readonly CancellationTokenSource _strangers = new();
 
     public JobServerOptions Options => options;
-    public RunEngine Engine => engine;
+
+    /// <summary>The server as one side of the run: what its contexts share.</summary>
+    public RunSide Side => side;
+
+    public EventBus Events => side.Events;
 
     /// <summary>Where to log, in the scope of the job.</summary>
-    public ScopedLogger Logger => engine.Scoped;
+    public ScopedLogger Logger => side.Scoped;
 
     public RuntimeLimits Limits => options.Limits;
     public TimeProvider Time => options.Time;
@@ -132,7 +136,7 @@ internal sealed class JobLife(JobServerOptions options, RunEngine engine) : IDis
         }
         catch (AggregateException e)
         {
-            Log.AbortHandlerFailed(Logger, e, engine.Identity, "of the job");
+            Log.AbortHandlerFailed(Logger, e, side.Identity, "of the job");
         }
     }
 }

@@ -27,7 +27,7 @@ public sealed partial class JobServer : IDisposable
         Faults.Refuse("server", options.Validate());
         _options = options;
         var own = options.Controllers.SelectMany(c => c.Components.Prepend(c));
-        var engine = new RunEngine
+        var side = new RunSide
         {
             Identity = FLContext.Server,
             JobId = options.JobId,
@@ -35,17 +35,22 @@ public sealed partial class JobServer : IDisposable
             Time = options.Time,
             Logger = options.Logger,
             Compute = options.Compute,
-            Components =
-            [.. own.Concat(options.Components).Distinct(ReferenceEqualityComparer.Instance).Cast<FLComponent>()],
+            Events = new EventBus(
+            [.. own.Concat(options.Components).Distinct(ReferenceEqualityComparer.Instance).Cast<FLComponent>()])
+            {
+                Outbox = new FederatedOutbox(
+                    options.Loop, (type, data) => _events!.Send(type, data), options.Limits.MaxPendingEvents,
+                    type => _events!.Drop(type)),
+            },
+            StopJob = reason => _life!.Stop(FLContext.Server, reason),
         };
-        _life = new JobLife(options, engine);
+        _life = new JobLife(options, side);
         _sites = new SiteRegistry(_life);
         _events = new ServerEvents(_life, _sites);
-        _rounds = new RoundCommitter(_life);
-        _tasks = new Dispatcher(_life, _sites, new Admission(_life), _rounds);
-        _workflows = new WorkflowRunner(_life, _sites, _tasks, _rounds);
-        engine.SendFederatedOn(options.Loop, _events.Send, options.Limits.MaxPendingEvents, _events.Drop);
-        engine.StopJob = reason => _life.Stop(FLContext.Server, reason);
+        var unread = new UnreadAnswers(_life);
+        _rounds = new RoundCommitter(_life, unread);
+        _tasks = new Dispatcher(_life, _sites, new Admission(_life), _rounds, unread);
+        _workflows = new WorkflowRunner(_life, _sites, _tasks, _rounds, unread);
         foreach (var site in options.Sites) _sites.Add(site);
     }
 
@@ -105,7 +110,7 @@ public sealed partial class JobServer : IDisposable
         // Tasks that the workflow sent without its token, too.
         using var endsTasks = _life.Abort.Register(
             () => _tasks.CompleteAll(CompletionStatus.Aborted, "the job was aborted"));
-        var context = new FLContext(_life.Engine);
+        var context = new FLContext(_life.Side);
         var started = false;
         var begin = _options.Time.GetTimestamp();
         Exception? failure = null;
@@ -120,7 +125,7 @@ public sealed partial class JobServer : IDisposable
             EffectiveOptions.Log(_options, _life.Logger);
             BeginReceiving();
             started = true;
-            _life.Engine.Fire(EventTypes.StartRun, context);
+            _life.Events.Fire(EventTypes.StartRun, context);
             await _workflows.RunAsync(context);
         }
         catch (Exception e)
@@ -134,8 +139,8 @@ public sealed partial class JobServer : IDisposable
         if (started && !_life.IsDead)
         {
             // Whatever ended it: components close their files on these.
-            _life.Engine.Announce(EventTypes.AboutToEndRun, context);
-            _life.Engine.Announce(EventTypes.EndRun, context);
+            _life.Events.Announce(EventTypes.AboutToEndRun, context);
+            _life.Events.Announce(EventTypes.EndRun, context);
         }
         try
         {

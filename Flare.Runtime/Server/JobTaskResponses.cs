@@ -26,6 +26,7 @@ internal sealed class JobTaskResponses(
             throw new InvalidOperationException(
                 "The answers to a task are a stream: read it once, and keep what you need.");
         _read = true;
+        tasks.OnReading(run);
         using var registration = abort.Register(Abort);
         using var second = cancellationToken.Register(Abort);
         try

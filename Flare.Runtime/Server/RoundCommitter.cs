@@ -3,7 +3,7 @@ using System.Threading.Channels;
 namespace Flare.Runtime;
 
 /// <summary>Makes rounds durable, then announces them: model, state, report, and the journal that keeps them.</summary>
-internal sealed class RoundCommitter(JobLife life)
+internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
 {
     // Keeps what a workflow calls its own apart from the model, among the journal's snapshots.
     private const string StatePrefix = "state/";
@@ -171,10 +171,10 @@ internal sealed class RoundCommitter(JobLife life)
                 + "the sites' learning rate.");
 
         await ReaderAsync(round, abort);
-        var context = new FLContext(life.Engine);
+        var context = new FLContext(life.Side);
         context.Set(ContextKeys.CurrentRound, round);
         context.Set(ContextKeys.GlobalModel, model);
-        life.Engine.Fire(EventTypes.BeforeLearnablePersist, context);
+        life.Events.Fire(EventTypes.BeforeLearnablePersist, context);
         var report = Report(round, result);
         var siteStates = SiteStates.Committing(Workflow, round);
         if (_journal is not null)
@@ -198,11 +198,11 @@ internal sealed class RoundCommitter(JobLife life)
         (_late, _duplicates) = (_late - report.LateResults, _duplicates - report.DuplicateResults);
         _runs.RemoveAll(r => r.Task.Round <= round);
         _started = life.Time.GetTimestamp();
-        life.Engine.Fire(EventTypes.AfterLearnablePersist, context);
+        life.Events.Fire(EventTypes.AfterLearnablePersist, context);
         Announce(report);
         Log.RoundCommitted(
             life.Logger.With(round: round), round, report.Accepted, report.Targets, report.Elapsed.TotalSeconds);
-        life.Engine.Fire(EventTypes.RoundDone, context);
+        life.Events.Fire(EventTypes.RoundDone, context);
         return report;
     }
 
@@ -249,7 +249,7 @@ internal sealed class RoundCommitter(JobLife life)
             Accepted = sites.Count(s => s.Task == main && s.Status == SiteStatus.Accepted),
             Metrics = result.Metrics,
             IsBest = result.IsBest,
-            Warnings = [.. result.Warnings],
+            Warnings = [.. result.Warnings, .. unread.AtCommit()],
             Sites = sites,
             Elapsed = life.Time.GetElapsedTime(_started ?? life.Time.GetTimestamp()),
             LateResults = _late,

@@ -60,14 +60,15 @@ internal sealed class ServerEvents(JobLife life, SiteRegistry sites)
         if (life.IsToldToEnd) return;
         if (e.EventType != EventTypes.SitePanic)
         {
-            life.Engine.AnnounceFederated(e.EventType, e.Data, e.Sequence, session.Name);
+            life.Events.AnnounceFederated(
+                e.EventType, new FLContext(life.Side, session.Name), e.Data, e.Sequence);
             return;
         }
-        var context = new FLContext(life.Engine, session.Name);
+        var context = new FLContext(life.Side, session.Name);
         context.Set(ContextKeys.EventData, e.Data);
         context.Set(ContextKeys.EventOrigin, session.Name);
         context.Set(ContextKeys.EventSequence, e.Sequence);
-        life.Engine.Announce(EventTypes.FatalSystemError, context);
+        life.Events.Announce(EventTypes.FatalSystemError, context);
         life.Stop(session.Name, e.Data.Error?.Message ?? "no reason given");
     }
 

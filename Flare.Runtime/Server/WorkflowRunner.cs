@@ -1,7 +1,8 @@
 namespace Flare.Runtime;
 
 /// <summary>Runs the workflows of a job, one after the other.</summary>
-internal sealed class WorkflowRunner(JobLife life, SiteRegistry sites, Dispatcher tasks, RoundCommitter rounds)
+internal sealed class WorkflowRunner(
+    JobLife life, SiteRegistry sites, Dispatcher tasks, RoundCommitter rounds, UnreadAnswers unread)
 {
     /// <summary>Runs those that are not done yet.</summary>
     /// <exception cref="OperationCanceledException">The job was aborted.</exception>
@@ -11,7 +12,7 @@ internal sealed class WorkflowRunner(JobLife life, SiteRegistry sites, Dispatche
         while (!rounds.IsJobComplete && rounds.Workflow < life.Options.Controllers.Count)
         {
             var controller = life.Options.Controllers[rounds.Workflow];
-            life.Engine.Fire(EventTypes.StartWorkflow, context);
+            life.Events.Fire(EventTypes.StartWorkflow, context);
             try
             {
                 life.Abort.ThrowIfCancellationRequested();
@@ -22,7 +23,8 @@ internal sealed class WorkflowRunner(JobLife life, SiteRegistry sites, Dispatche
             {
                 tasks.CompleteAll(CompletionStatus.Cancelled, "its workflow has ended");
                 tasks.ReleasePermits();
-                life.Engine.Fire(EventTypes.EndWorkflow, context);
+                unread.AtEnd();
+                life.Events.Fire(EventTypes.EndWorkflow, context);
             }
             await rounds.CompleteWorkflowAsync();
         }

@@ -11,7 +11,7 @@ public sealed partial class SiteRuntime
         }
         catch (FlareException e) when (e.ErrorId == ErrorIds.MalformedBytes)
         {
-            Log.MalformedMessage(_engine.Scoped, FLContext.Server, e.Message);
+            Log.MalformedMessage(_side.Scoped, FLContext.Server, e.Message);
         }
     }
 
@@ -89,7 +89,7 @@ public sealed partial class SiteRuntime
         _welcomed = false;
         if (state == LinkState.Lost)
         {
-            if (!_ending) Log.ServerCutOff(_engine.Scoped, Name);
+            if (!_ending) Log.ServerCutOff(_side.Scoped, Name);
         }
         else if (!_ending) SayHello();
         else if (_ended.Task.IsCompleted) Say(new JobEndReceived());
@@ -98,7 +98,7 @@ public sealed partial class SiteRuntime
     private void SayHello() => Say(new SiteHello(_process, new HelloTerms(
         _options.JobId, _options.Seed, FlareProtocol.Version, _options.LayoutFingerprint, _options.PolicyFingerprint)));
 
-    private ScopedLogger LoggerFor(SiteTask task) => _engine.Scoped.With(task: task.Name, round: task.Token.Round);
+    private ScopedLogger LoggerFor(SiteTask task) => _side.Scoped.With(task: task.Name, round: task.Token.Round);
 
     private bool IsLarge(Shareable result) => result.ContentBytes() > _options.Limits.SmallResultBytes;
 

@@ -57,7 +57,7 @@ public sealed partial class SiteRuntime
     {
         if (!_policy.MayFireEvents && type != EventTypes.SitePanic)
         {
-            Log.EventKeptBack(_engine.Scoped, Name, type);
+            Log.EventKeptBack(_side.Scoped, Name, type);
             return;
         }
         if (!_events.HasRoom && type != EventTypes.SitePanic)
@@ -67,17 +67,18 @@ public sealed partial class SiteRuntime
         }
         if (ObstacleTo(new SiteEvent(new FederatedEvent(1, type, data))) is { } obstacle)
         {
-            Log.EventUnsendable(_engine.Scoped, type, obstacle);
+            Log.EventUnsendable(_side.Scoped, type, obstacle);
             return;
         }
         if (_events.Add(type, data) is { } e) Say(new SiteEvent(e));
     }
 
-    private void DropEvent(string type) => _drops.Note(_engine.Scoped, Name, type);
+    private void DropEvent(string type) => _drops.Note(_side.Scoped, Name, type);
 
     private void ReceiveEvent(FederatedEvent e)
     {
-        if (_events.TrySee(e)) _engine.AnnounceFederated(e.EventType, e.Data, e.Sequence, FLContext.Server);
+        if (_events.TrySee(e))
+            _side.Events.AnnounceFederated(e.EventType, new FLContext(_side, FLContext.Server), e.Data, e.Sequence);
         Say(new SiteEventReceipt(_events.Seen));
     }
 

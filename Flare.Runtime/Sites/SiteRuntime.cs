@@ -8,7 +8,7 @@ public sealed partial class SiteRuntime : IDisposable
 {
     private readonly SiteDefinition _definition;
     private readonly SiteRuntimeOptions _options;
-    private readonly RunEngine _engine;
+    private readonly RunSide _side;
     private readonly SiteWorker _worker;
     private readonly SitePolicy _policy;
     private readonly Dictionary<long, SiteTask> _tasks = [];
@@ -36,7 +36,8 @@ public sealed partial class SiteRuntime : IDisposable
         ArgumentNullException.ThrowIfNull(options);
         Faults.Refuse(definition.Name, options.Validate());
         (_definition, _options) = (definition, options);
-        _engine = new RunEngine
+        _drops = new EventDrops(options.Limits.MaxPendingEvents);
+        _side = new RunSide
         {
             Identity = definition.Name,
             JobId = options.JobId,
@@ -44,19 +45,20 @@ public sealed partial class SiteRuntime : IDisposable
             Time = options.Time,
             Logger = options.Logger,
             Compute = options.Compute,
-            Components = definition.Components,
-            HandsOver = true,
+            Events = new EventBus(definition.Components)
+            {
+                HandsOver = true,
+                Outbox = new FederatedOutbox(options.Loop, SendEvent, options.Limits.MaxPendingEvents, DropEvent),
+            },
+            StopJob = StopJob,
         };
-        _drops = new EventDrops(options.Limits.MaxPendingEvents);
-        _engine.SendFederatedOn(options.Loop, SendEvent, options.Limits.MaxPendingEvents, DropEvent);
         _policy = definition.Policy ?? options.Policy;
         _policy.ThrowIfInvalid();
-        _engine.StopJob = StopJob;
         _events = new EventChannel(
             options.Limits.MaxPendingEvents, isBounded: options.Link.Promise != LinkPromise.Always);
         _inbox = new MessageInbox(options.JobId, fromServer: true);
-        _worker = new SiteWorker(definition, _engine, _policy);
-        _state = new SiteStateStore(definition.Name, options, _engine.Scoped);
+        _worker = new SiteWorker(definition, _side, _policy);
+        _state = new SiteStateStore(definition.Name, options, _side.Scoped);
         _tensors = new SiteTensors(
             options.Limits.ModelsKeptAtSite,
             (token, sha256) => Say(new TensorsWanted(token, sha256)));
@@ -77,7 +79,7 @@ public sealed partial class SiteRuntime : IDisposable
     /// <summary>Joins the job. Call it on the loop.</summary>
     public void Start()
     {
-        EffectiveOptions.Log(_definition, _policy, _options, _engine.Scoped);
+        EffectiveOptions.Log(_definition, _policy, _options, _side.Scoped);
         _options.Link.Start(Receive, Change);
         _worker.Fire(EventTypes.AboutToStartRun);
         _worker.Fire(EventTypes.StartRun);
@@ -112,11 +114,11 @@ public sealed partial class SiteRuntime : IDisposable
         if (_policy.Errors != ErrorDetail.Full)
         {
             var reference = $"{Name}/{_epoch}.panic";
-            Log.SitePanicked(_engine.Scoped, Name, reference, reason);
+            Log.SitePanicked(_side.Scoped, Name, reference, reason);
             var error = new ErrorRecord { Type = nameof(FlarePanicException), Message = reason };
             reason = $"a component of {Name} stopped the job: {_policy.Trim(error, reference).Message}";
         }
-        _engine.SendFederated(EventTypes.SitePanic, Shareable.Reply(ReturnCode.Error, reason).Freeze());
+        _side.Events.Outbox!.Send(EventTypes.SitePanic, Shareable.Reply(ReturnCode.Error, reason).Freeze());
     }
 
     private void Take(TaskOffer offer)
@@ -146,7 +148,7 @@ public sealed partial class SiteRuntime : IDisposable
             foreach (var task in _tensors.Receive(sha256, delivery.Tensors)) Enqueue(task);
             return;
         }
-        Log.TensorsRefused(_engine.Scoped, Name, delivery.Sha256, sha256);
+        Log.TensorsRefused(_side.Scoped, Name, delivery.Sha256, sha256);
         foreach (var task in _tensors.Refuse(delivery.Sha256)) Enqueue(task);
     }
 
@@ -294,13 +296,13 @@ public sealed partial class SiteRuntime : IDisposable
         {
             var error = new FlareException(
                 ErrorIds.SiteRefused, $"The server of job '{_options.JobId}' refuses {Name}: {reason}.");
-            Log.RefusedByServer(_engine.Scoped, error.Message);
+            Log.RefusedByServer(_side.Scoped, error.Message);
             _ended.TrySetException(error);
             return;
         }
         (string Text, bool)[] never = [.. _definition.FiltersNeverCalled()];
-        foreach (var (filter, _) in never) Log.FilterNeverCalled(_engine.Scoped, filter);
-        foreach (var name in _definition.UnusedNames()) Log.TaskNameUnused(_engine.Scoped, name);
+        foreach (var (filter, _) in never) Log.FilterNeverCalled(_side.Scoped, filter);
+        foreach (var name in _definition.UnusedNames()) Log.TaskNameUnused(_side.Scoped, name);
         // In one process the server ends with it, for all sites at once.
         if (!_options.IsInProcess && FilterOversight.Of(never) is { } oversight) _ended.TrySetException(oversight);
         else _ended.TrySetResult(reason);

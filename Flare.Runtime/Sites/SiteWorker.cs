@@ -4,13 +4,13 @@ namespace Flare.Runtime;
 /// Runs one task after the other through filters, executor and filters, off the loop, and turns whatever happens into
 /// an answer.
 /// </summary>
-internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, SitePolicy policy)
+internal sealed class SiteWorker(SiteDefinition definition, RunSide side, SitePolicy policy)
 {
     private Task? _abandoned;
     private string _abandonedTask = "";
 
     public void Fire(string eventType, SiteTask? task = null) =>
-        engine.Announce(eventType, task is null ? new FLContext(engine, FLContext.Server) : NewContext(task));
+        side.Events.Announce(eventType, task is null ? new FLContext(side, FLContext.Server) : NewContext(task));
 
     /// <summary>
     /// Runs a task. Completes when the executor has answered, or has not stopped in time after it was told to.
@@ -25,35 +25,27 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
                     $"The executor is still busy with task '{_abandonedTask}', whose abort it ignored. Let it look at "
                         + $"its abort token in every loop."), task);
 
-        var done = new TaskCompletionSource<Shareable>(TaskCreationOptions.RunContinuationsAsynchronously);
-        var running = options.Compute.RunAsync(() => ProcessAsync(task));
-        _ = ForwardAsync(running, done);
-        LoopTimer? patience = null;
-        using var registration = task.Abort.Token.Register(
-            () => patience = new LoopTimer(options.Loop, options.Time, options.Limits.AbortGrace, Abandon));
-        var result = await done.Task;
-        patience?.Dispose();
-        return result;
+        Shareable? answer = null;
+        var running = Task.CompletedTask;
+        var hasEnded = await Supervised.RunAsync(
+            options.Loop, options.Time, () => running = AnswerAsync(), options.Limits.AbortGrace,
+            mayAbandon: static () => true, task.Abort.Token);
+        if (hasEnded) return answer!;
+        Log.ExecutorAbandoned(LoggerFor(task), definition.Name, options.Limits.AbortGrace.TotalSeconds);
+        (_abandoned, _abandonedTask) = (running, task.Name);
+        return Shareable.Reply(ReturnCode.TaskAborted);
 
-        void Abandon()
-        {
-            if (!done.TrySetResult(Shareable.Reply(ReturnCode.TaskAborted))) return;
-            Log.ExecutorAbandoned(
-                LoggerFor(task), definition.Name, options.Limits.AbortGrace.TotalSeconds);
-            (_abandoned, _abandonedTask) = (running, task.Name);
-        }
-
-        async Task ForwardAsync(Task<Shareable> running, TaskCompletionSource<Shareable> done)
+        async Task AnswerAsync()
         {
             try
             {
-                done.TrySetResult(await running);
+                answer = await options.Compute.RunAsync(() => ProcessAsync(task));
             }
             catch (Exception e)
             {
                 // The answer itself is no valid message, such as one with disposed tensors or headers of the wrong
                 // kind.
-                done.TrySetResult(Stamp(Failure(ReturnCode.ExecutionResultError, e, task), task));
+                answer = Fail(ReturnCode.ExecutionResultError, e, task);
             }
         }
     }
@@ -68,23 +60,23 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
 
     public async Task EndRunAsync(TimeSpan patience, SiteRuntimeOptions options)
     {
-        var context = new FLContext(engine, FLContext.Server);
-        engine.Announce(EventTypes.AboutToEndRun, context);
-        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _ = RunToEndAsync();
-        using (new LoopTimer(options.Loop, options.Time, patience, () => done.TrySetResult())) await done.Task;
-        engine.Announce(EventTypes.EndRun, context);
+        var context = new FLContext(side, FLContext.Server);
+        side.Events.Announce(EventTypes.AboutToEndRun, context);
+        await Supervised.RunAsync(
+            options.Loop, options.Time, EndAllAsync, patience, mayAbandon: static () => true,
+            new CancellationToken(canceled: true)); // it is told from the beginning
+        side.Events.Announce(EventTypes.EndRun, context);
 
-        async Task RunToEndAsync()
+        async Task EndAllAsync()
         {
             // An executor that ignores its token still uses what its end would take away.
-            if (_abandoned is not { IsCompleted: false }) await options.Compute.RunAsync(async () =>
+            if (_abandoned is { IsCompleted: false }) return;
+            await options.Compute.RunAsync(async () =>
             {
-                using var scope = engine.Scoped.Enter();
+                using var scope = side.Scoped.Enter();
                 foreach (var executor in definition.Executors) await EndAsync(executor);
                 return true;
             });
-            done.TrySetResult();
         }
 
         async Task EndAsync(Executor executor)
@@ -97,7 +89,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
             {
                 // The run is over; what fails now must reach the log and can change nothing else.
                 Flare.Log.EventHandlerFailed(
-                    engine.Logger, e, definition.Name, executor.GetType().Name, EventTypes.EndRun);
+                    side.Scoped, e, definition.Name, executor.GetType().Name, EventTypes.EndRun);
             }
         }
     }
@@ -105,11 +97,11 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
     /// <summary>Completes when no executor is at work any more, one that was abandoned included.</summary>
     public Task Idle => _abandoned ?? Task.CompletedTask;
 
-    private ScopedLogger LoggerFor(SiteTask task) => engine.Scoped.With(task: task.Name, round: task.Token.Round);
+    private ScopedLogger LoggerFor(SiteTask task) => side.Scoped.With(task: task.Name, round: task.Token.Round);
 
     private FLContext NewContext(SiteTask task)
     {
-        var context = new FLContext(engine, FLContext.Server, task.Name, task.Token, task.Data.PeerProperties)
+        var context = new FLContext(side, FLContext.Server, task.Name, task.Token, task.Data.PeerProperties)
         {
             StateAccess = task.StateAccess,
         };
@@ -127,29 +119,29 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
         Shareable result;
         try
         {
-            engine.Fire(EventTypes.BeforeTaskDataFilter, context);
+            side.Events.Fire(EventTypes.BeforeTaskDataFilter, context);
             var input = await definition.FiltersIn.ProcessAsync(task.Name, task.Data, context, abort);
             context.Set(ContextKeys.Message, input);
-            engine.Fire(EventTypes.AfterTaskDataFilter, context);
+            side.Events.Fire(EventTypes.AfterTaskDataFilter, context);
 
             stage = ReturnCode.ExecutionException;
-            engine.Fire(EventTypes.BeforeTaskExecution, context);
+            side.Events.Fire(EventTypes.BeforeTaskExecution, context);
             result = await ExecuteAsync(task, input, context, abort);
             if (abort.IsCancellationRequested) result = Shareable.Reply(ReturnCode.TaskAborted);
             context.Set(ContextKeys.Message, result);
             stage = ReturnCode.ExecutionResultError;
             result.RequireDepth();
-            engine.Fire(EventTypes.AfterTaskExecution, context);
+            side.Events.Fire(EventTypes.AfterTaskExecution, context);
 
             stage = ReturnCode.ExecutionResultError;
             var code = result.ReturnCode;
             stage = ReturnCode.TaskResultFilterError;
             if (code == ReturnCode.Ok)
             {
-                engine.Fire(EventTypes.BeforeTaskResultFilter, context);
+                side.Events.Fire(EventTypes.BeforeTaskResultFilter, context);
                 result = await definition.FiltersOut.ProcessAsync(task.Name, result, context, abort);
                 context.Set(ContextKeys.Message, result);
-                engine.Fire(EventTypes.AfterTaskResultFilter, context);
+                side.Events.Fire(EventTypes.AfterTaskResultFilter, context);
                 if (policy.Refusal(result) is { } refusal) result = Refused(task, refusal);
             }
         }
@@ -163,7 +155,7 @@ internal sealed class SiteWorker(SiteDefinition definition, RunEngine engine, Si
             // sent.
             result = Failure(stage, e, task);
             context.Set(ContextKeys.Message, result);
-            engine.Announce(EventTypes.FatalTaskError, context);
+            side.Events.Announce(EventTypes.FatalTaskError, context);
         }
         return Stamp(result, task, context.PublicProperties());
     }

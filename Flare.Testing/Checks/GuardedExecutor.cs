@@ -4,7 +4,8 @@ namespace Flare.Testing;
 /// Sees to it that the runtime keeps its word to an executor: one task at a time, and none once the run has ended.
 /// </summary>
 internal sealed class GuardedExecutor(
-    Executor inner, string site, TimeProvider time, TimeSpan abortGrace, Action<string> fail) : Executor
+    Executor inner, string site, TimeProvider time, TimeSpan abortGrace, Action<string> fail)
+    : DelegatingExecutor(inner)
 {
     private (CancellationToken Abort, long? AbortedAt)? _running;
     private bool _ended;
@@ -20,7 +21,7 @@ internal sealed class GuardedExecutor(
             () => { if (_running is { AbortedAt: null }) _running = (abort, time.GetTimestamp()); });
         try
         {
-            return await inner.ExecuteAsync(taskName, input, context, abort);
+            return await base.ExecuteAsync(taskName, input, context, abort);
         }
         finally
         {
@@ -28,16 +29,13 @@ internal sealed class GuardedExecutor(
         }
     }
 
-    protected internal override ValueTask EndRunAsync(FLContext context)
+    protected override ValueTask EndRunAsync(FLContext context)
     {
         if (_ended) fail($"{site} was told twice that its run has ended");
         // An executor that ignores its abort is abandoned after the grace; the run ends without it.
         if (_running is { } running && (running.AbortedAt is not { } at || time.GetElapsedTime(at) < abortGrace))
             fail($"{site} was told that its run has ended while its executor was at work");
         _ended = true;
-        return inner.EndRunAsync(context);
+        return base.EndRunAsync(context);
     }
-
-    protected internal override void HandleEvent(string eventType, FLContext context) =>
-        inner.HandleEvent(eventType, context);
 }

@@ -1,3 +1,5 @@
+using Flare.Runtime;
+
 namespace Flare.Testing;
 
 /// <summary>
@@ -20,8 +22,9 @@ internal sealed class RoundLedger(int workflows, Action<string> fail)
         if (_position < _announced.Count)
         {
             var known = _announced[_position++];
-            if (!report.ToMap().ContentEquals(known.ToMap()))
-                fail($"announced round {known.Number} was changed: it was {known.ToMap()}, and is {report.ToMap()}");
+            var (was, isNow) = (UnitParts.MapOf(known), UnitParts.MapOf(report));
+            if (!isNow.ContentEquals(was))
+                fail($"announced round {known.Number} was changed: it was {was}, and is {isNow}");
             return;
         }
         if (_announced.Count > 0 && report.Number <= _announced[^1].Number && ++_workflow >= workflows)

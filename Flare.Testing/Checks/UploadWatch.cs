@@ -59,7 +59,7 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
     public void Check()
     {
         foreach (var (number, contribution) in _held)
-            if (contribution is { IsConsumed: true }) _held.Remove(number);
+            if (contribution is not null && UnitParts.IsConsumed(contribution)) _held.Remove(number);
         Most = Math.Max(Most, _held.Count);
         if (_held.Count <= limits.MaxConcurrentUploads) return;
         var tasks = _held.Keys.Select(number => _tasks[number]).Distinct().Count();
@@ -70,7 +70,7 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
                     + $"allowed, and one for each further task");
     }
 
-    protected internal override void HandleEvent(string eventType, FLContext context)
+    protected override void HandleEvent(string eventType, FLContext context)
     {
         if (context.Token is not { } token || !_arrived.Contains(token.Number)) return;
         // The first event of a result that the server takes; stragglers that it ignores fire none.
@@ -79,5 +79,5 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
             && context.TryGet(ContextKeys.Contribution, out var contribution)) _held[token.Number] = contribution;
     }
 
-    private bool IsLarge(TaskResult result) => result.Result.ContentBytes() > limits.SmallResultBytes;
+    private bool IsLarge(TaskResult result) => UnitParts.IsLarge(result.Result, limits);
 }

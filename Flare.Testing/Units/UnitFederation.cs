@@ -1,3 +1,4 @@
+using Flare.Runtime;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -23,16 +24,7 @@ public sealed class UnitFederation : ControllerContext
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(sites);
         (_model, Sites) = (model.Freeze(), sites.Length > 0 ? sites : ["site-1", "site-2", "site-3"]);
-        Context = new(new RunEngine
-        {
-            Identity = FLContext.Server,
-            JobId = JobId,
-            Seed = 0,
-            Time = Time,
-            Logger = Logger,
-            Compute = Compute,
-            Components = [],
-        });
+        Context = UnitParts.Context(FLContext.Server, JobId, Seed, Time, Logger);
     }
 
     /// <summary>The refusals so far: site, and the reason.</summary>
@@ -93,10 +85,8 @@ public sealed class UnitFederation : ControllerContext
         ArgumentNullException.ThrowIfNull(answer);
         task ??= FlareTask.Train(1, Model);
         var contribution = TestContribution.Of(site, answer, task.Round, task, reason => _refusals[site] = reason);
-        return task.Contract.CheckValues(contribution) is { } refusal
-            ? throw new FlareException(
-                ErrorIds.MalformedMessage, $"The contribution of {site} would be refused: {refusal}.")
-            : contribution;
+        UnitParts.RequireValues(contribution, task);
+        return contribution;
     }
 
     /// <inheritdoc/>

@@ -97,14 +97,14 @@ public partial class ScatterAndGather
     }
 
     /// <inheritdoc/>
-    protected internal override IEnumerable<FLComponent> Components =>
+    protected override IEnumerable<FLComponent> Components =>
         Sets.Select(s => s.Aggregator).Prepend(Aggregator).OfType<FLComponent>();
 
     /// <inheritdoc/>
-    protected internal override int? PlannedRounds => Rounds;
+    protected override int? PlannedRounds => Rounds;
 
     /// <inheritdoc/>
-    protected internal override IEnumerable<string> Validate(int sites)
+    protected override IEnumerable<string> Validate(int sites)
     {
         if (Rounds < 1) yield return $"{nameof(Rounds)} is {Rounds}; it must be at least 1";
         if (Sampling is not null && SitesPerRound is not null)

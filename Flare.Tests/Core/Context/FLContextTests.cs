@@ -5,24 +5,24 @@ namespace Flare.Tests.Core.Context;
 
 public class FLContextTests
 {
-    private static RunEngine Engine() => new()
+    private static RunSide Side() => new()
     {
         Identity = "site-1", JobId = "job", Seed = 42, Time = TimeProvider.System, Logger = NullLogger.Instance,
-            Compute = ComputeScheduler.ThreadPool, Components = [],
+            Compute = ComputeScheduler.ThreadPool,
     };
 
     [Test]
     public void Properties_are_typed_and_live_as_long_as_their_key_says()
     {
-        var engine = Engine();
+        var side = Side();
         var (brief, sticky) =
             (new FLContextKey<int>("brief"), new FLContextKey<string>("sticky", lifetime: PropertyLifetime.Run));
-        var first = new FLContext(engine);
+        var first = new FLContext(side);
         first.Set(brief, 1);
         first.Set(sticky, "kept");
         first.Set(brief, 2);
         Assert.That((first.Get(brief), first.Get(sticky)), Is.EqualTo((2, "kept")));
-        var second = new FLContext(engine);
+        var second = new FLContext(side);
         Assert.That(second.TryGet(brief, out _), Is.False);
         Assert.That(second.Get(sticky), Is.EqualTo("kept"));
         Assert.That(() => second.Get(brief), Throws.TypeOf<KeyNotFoundException>().With.Message.Contains("'brief'"));
@@ -31,8 +31,8 @@ public class FLContextTests
     [Test]
     public void A_property_cannot_change_type_visibility_or_lifetime()
     {
-        var engine = Engine();
-        var context = new FLContext(engine);
+        var side = Side();
+        var context = new FLContext(side);
         context.Set(new FLContextKey<int>("x", PropertyVisibility.Public), 1);
         Assert.That(() => context.Set(new FLContextKey<int>("x"), 2), Conflict("Public", "Private"));
         Assert.That(
@@ -41,7 +41,7 @@ public class FLContextTests
             () => context.Set(new FLContextKey<int>("x", PropertyVisibility.Public, PropertyLifetime.Run), 2),
             Conflict("Context", "Run"));
         context.Set(new FLContextKey<int>("y", lifetime: PropertyLifetime.Run), 1);
-        Assert.That(() => new FLContext(engine).Set(new FLContextKey<int>("y"), 2), Conflict("Run", "Context"));
+        Assert.That(() => new FLContext(side).Set(new FLContextKey<int>("y"), 2), Conflict("Run", "Context"));
         Assert.That(context.Get(new FLContextKey<int>("x", PropertyVisibility.Public)), Is.EqualTo(1));
 
         static NUnit.Framework.Constraints.IResolveConstraint Conflict(string is_, string used) =>
@@ -53,14 +53,14 @@ public class FLContextTests
     [Test]
     public void Only_public_properties_travel_and_only_types_that_can()
     {
-        var engine = Engine();
-        var context = new FLContext(engine);
+        var side = Side();
+        var context = new FLContext(side);
         Assert.That(context.PublicProperties(), Is.Null);
         context.Set(new FLContextKey<object>("secret"), new object());
         context.Set(new FLContextKey<string>("hospital", PropertyVisibility.Public, PropertyLifetime.Run), "north");
         context.Set(new FLContextKey<double>("load", PropertyVisibility.Public), 0.5);
         Assert.That(context.PublicProperties()!.ContentEquals(new FlareMap { ["hospital"] = "north", ["load"] = 0.5 }));
-        Assert.That(new FLContext(engine).PublicProperties()!.ContentEquals(new FlareMap { ["hospital"] = "north" }));
+        Assert.That(new FLContext(side).PublicProperties()!.ContentEquals(new FlareMap { ["hospital"] = "north" }));
         Assert.That(
             () => new FLContextKey<Uri>("u", PropertyVisibility.Public),
             Throws.ArgumentException.With.Message.Contains("Uri cannot"));
@@ -73,7 +73,7 @@ public class FLContextTests
         Assert.That(
             new[] { Seeds.Derive(0, "server"), Seeds.Derive(42, "site-1", "train", 3, "shuffle") }, Is.EqualTo(Frozen));
         Assert.That(
-            new FLContext(Engine(), taskName: "train", token: new TaskToken("job", 1, 3, 9)).Seed("shuffle"),
+            new FLContext(Side(), taskName: "train", token: new TaskToken("job", 1, 3, 9)).Seed("shuffle"),
             Is.EqualTo(Seeds.Derive(42, "site-1", "train", 3, "shuffle")));
         var all = from site in Enumerable.Range(0, 20) from round in Enumerable.Range(
             0, 20) from purpose in new[] { "", "a", "b" } select Seeds.Derive(

@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Flare.Tests.Core;
 
 /// <summary>How a site's events are handed to its components.</summary>
-public class RunEngineTests
+public class EventBusTests
 {
     [Test]
     public async Task An_event_that_finds_a_handler_at_work_is_handled_when_that_one_is_done_though_no_other_follows()
@@ -12,7 +12,7 @@ public class RunEngineTests
         using var inside = new ManualResetEventSlim();
         using var goOn = new ManualResetEventSlim();
         var handled = new List<string>();
-        var engine = new RunEngine
+        var side = new RunSide
         {
             Identity = "site-1",
             JobId = "job",
@@ -20,7 +20,7 @@ public class RunEngineTests
             Time = TimeProvider.System,
             Logger = NullLogger.Instance,
             Compute = ComputeScheduler.ThreadPool,
-            Components =
+            Events = new EventBus(
             [
                 new LambdaComponent((type, _) =>
                 {
@@ -31,12 +31,14 @@ public class RunEngineTests
                     }
                     handled.Add(type);
                 }),
-            ],
-            HandsOver = true,
+            ])
+            {
+                HandsOver = true,
+            },
         };
-        var firing = Task.Run(() => engine.Fire("slow", new FLContext(engine)));
+        var firing = Task.Run(() => side.Events.Fire("slow", new FLContext(side)));
         Assert.That(inside.Wait(Patience.Long));
-        engine.Announce("quick", new FLContext(engine));
+        side.Events.Announce("quick", new FLContext(side));
         Assert.That(handled, Is.Empty, "whoever announces does not wait for the handler");
         goOn.Set();
         await firing.WaitAsync(Patience.Long);

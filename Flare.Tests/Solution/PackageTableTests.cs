@@ -15,6 +15,7 @@ public class PackageTableTests
         ["Flare.Crypto"] = ["Flare.Core"],
         ["Flare.Reporting"] = ["Flare.Core"],
         ["Flare.Transport"] = ["Flare.Core", "Flare.Runtime"],
+        ["Flare.Provisioning"] = ["Flare.Transport"],
         ["Flare.Testing"] = ["Flare.Core", "Flare.Runtime"],
         ["Flare.Sdk"] =
         ["Flare.Runtime", "Flare.Workflows", "Flare.Learning", "Flare.Crypto", "Flare.Reporting", "Flare.Core"],

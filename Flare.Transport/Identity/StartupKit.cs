@@ -185,19 +185,9 @@ public sealed partial class StartupKit
             : null;
     }
 
-    private static string? AddressFault(Uri address)
-    {
-        var isRight = address.IsAbsoluteUri && address.OriginalString.Length <= 1000 && address.Scheme switch
-        {
-            "flare" => address is { Host.Length: > 0, Port: > 0, UserInfo: "", Query: "", Fragment: "" }
-                && address.AbsolutePath is "" or "/",
-            "wss" => address is { Host.Length: > 0, UserInfo: "", Fragment: "" },
-            "unix" => address is { Host: "", AbsolutePath.Length: > 1 } && address.AbsolutePath[0] == '/',
-            _ => false,
-        };
-        return isRight ? null : $"'{Words.Of(address.OriginalString)}' is no address of a server: "
+    private static string? AddressFault(Uri address) => StartupAddress.IsRight(address) ? null
+        : $"'{Words.Of(address.OriginalString)}' is no address of a server: "
             + "'flare://host:8002', 'wss://host/flare' and 'unix:/path' are";
-    }
 
     private static string? KeyFault(string? key)
     {

@@ -54,7 +54,8 @@ internal sealed class AuthorityFolder : IDisposable
     public static AuthorityFile New(ProjectFile project) => new()
     {
         Format = Format, Project = project.Project, CertificateDays = project.CertificateDays, Keys = project.Keys,
-        ServerName = project.Server.Name, Addresses = [], Hosts = [], Roots = [], Members = [], Issued = [], Tokens = [],
+        ServerName = project.Server.Name, Addresses = [], Hosts = [], Roots = [], Members = [], Issued = [],
+        Tokens = [],
     };
 
     public void Write(AuthorityFile file) => SecretFile.Write(

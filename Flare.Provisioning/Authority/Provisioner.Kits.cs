@@ -166,8 +166,14 @@ public sealed partial class Provisioner
     {
         var soon = TimeSpan.FromDays(Math.Max(1, State.CertificateDays / 4));
         foreach (var name in Due(soon))
-            warnings.Add($"The certificate of '{name}' expires within {soon.TotalDays:F0} days or has: renew it.");
+        {
+            warnings.Add(Invariant(
+                $"The certificate of '{name}' expires within {soon.TotalDays:F0} days or has: renew it."));
+        }
         if (UntilOf(Root) < Now.AddDays(2 * State.CertificateDays))
-            warnings.Add($"The root expires on {UntilOf(Root):yyyy-MM-dd}: change it (RotateRoot), then renew all kits.");
+        {
+            warnings.Add(Invariant(
+                $"The root expires on {UntilOf(Root):yyyy-MM-dd}: change it (RotateRoot), then renew all kits."));
+        }
     }
 }

@@ -36,8 +36,8 @@ public sealed partial class Provisioner
     }
 
     /// <summary>
-    /// Ends a change of roots: the old one is trusted in kits no more. Renew all kits once again afterwards, at leisure.
-    /// Its key's file stays; destroy it.
+    /// Ends a change of roots: the old one is trusted in kits no more. Renew all kits once again afterwards, at
+    /// leisure. Its key's file stays; destroy it.
     /// </summary>
     /// <param name="force">Whether to do so though members still have certificates of the old root alone: those who
     /// get a new kit will refuse them.</param>

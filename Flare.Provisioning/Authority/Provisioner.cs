@@ -70,7 +70,8 @@ public sealed partial class Provisioner : IDisposable
     {
         var then = Now + within;
         var certificates = Certificates;
-        return [.. (_state?.Members ?? []).Select(m => m.Name).Where(name => certificates.Any(c => c.Member.Name == name)
+        return [.. (_state?.Members ?? []).Select(m => m.Name).Where(name =>
+            certificates.Any(c => c.Member.Name == name)
             && !certificates.Any(c => c.Member.Name == name && !c.IsRevoked && c.Until > then))];
     }
 
@@ -110,7 +111,8 @@ public sealed partial class Provisioner : IDisposable
         return sign(new(authority, cross is null ? [] : [cross]));
     }
 
-    /// <summary>The roster of what the authority knows; a new version where it says something else than the last.</summary>
+    /// <summary>The roster of what the authority knows; a new version where it says something else than the
+    /// last.</summary>
     private Roster RenewRoster(bool always = false)
     {
         var now = Now;

@@ -17,7 +17,10 @@ public sealed partial class Provisioner
     {
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(validity, TimeSpan.Zero);
         if (!MemberOf(name).MakesOwnKey)
-            throw Refuse(name, "its key comes with its kit: say 'key: site' in the project file to let it make its own");
+        {
+            throw Refuse(
+                name, "its key comes with its kit: say 'key: site' in the project file to let it make its own");
+        }
         var token = EnrolmentToken.Generate(Hash(Root));
         State.Tokens.RemoveAll(t => t.Until < Now);
         State.Tokens.Add(new(token.Id, name, token.Secret, Now + validity));
@@ -51,7 +54,7 @@ public sealed partial class Provisioner
             return KitOf(before, null);
         if (token.UsedFor is not null)
             throw EnrolmentRequest.Refuse("its token was used for another key already: make another token");
-        if (token.Until < Now) throw EnrolmentRequest.Refuse($"its token is over since {token.Until:u}");
+        if (token.Until < Now) throw EnrolmentRequest.Refuse(Invariant($"its token is over since {token.Until:u}"));
         if (!MemberOf(request.Name).MakesOwnKey) throw Refuse(request.Name, "its key comes with its kit");
         var entry = Certify(key, new(FlareRole.Site, request.Name));
         token.UsedFor = fingerprint;

@@ -13,7 +13,8 @@ public sealed partial record ProjectFile
     private const int MaxDepth = 16, MaxAddresses = 16, MaxHosts = 64;
 
     /// <summary>Reads a project file.</summary>
-    /// <exception cref="FlareException">Something is wrong with it: the message has every fault with its line.</exception>
+    /// <exception cref="FlareException">Something is wrong with it: the message has every fault with its
+    /// line.</exception>
     /// <exception cref="IOException">It cannot be read.</exception>
     public static ProjectFile Load(string path)
     {
@@ -25,7 +26,8 @@ public sealed partial record ProjectFile
     /// <summary>Reads a project file's text.</summary>
     /// <param name="yaml">The text.</param>
     /// <param name="source">What the errors call it.</param>
-    /// <exception cref="FlareException">Something is wrong with it: the message has every fault with its line.</exception>
+    /// <exception cref="FlareException">Something is wrong with it: the message has every fault with its
+    /// line.</exception>
     public static ProjectFile Parse(string yaml, string source = "project file")
     {
         ArgumentNullException.ThrowIfNull(yaml);
@@ -97,7 +99,8 @@ public sealed partial record ProjectFile
         var hosts = new List<string>();
         foreach (var (text, at) in faults.Texts(members.GetValueOrDefault("hosts"), "hosts", MaxHosts))
         {
-            if (IPAddress.TryParse(text, out _) || (Uri.CheckHostName(text) == UriHostNameType.Dns && text.All(char.IsAscii)))
+            if (IPAddress.TryParse(text, out _)
+                || (Uri.CheckHostName(text) == UriHostNameType.Dns && text.All(char.IsAscii)))
                 hosts.Add(text);
             else faults.Add(at, $"'{Shown(text)}' is no host name and no IP address");
         }

@@ -22,7 +22,8 @@ public class EnrolmentTests
     [TestCase(KeyKind.EcdsaP256, null), TestCase(KeyKind.Rsa3072, "ein Satz")]
     public void A_site_enrols_with_its_own_key(KeyKind keys, string? passphrase)
     {
-        Assert.That(_bench.Provision("hospital-1", "hospital-2*").AwaitingEnrolment, Is.EqualTo(new[] { "hospital-2" }));
+        Assert.That(
+            _bench.Provision("hospital-1", "hospital-2*").AwaitingEnrolment, Is.EqualTo(new[] { "hospital-2" }));
         using var server = _bench.Identity("server");
         var token = _bench.Authority.CreateToken("hospital-2", Week);
         _bench.Reopen();
@@ -46,12 +47,12 @@ public class EnrolmentTests
         _bench.Provision("hospital-2*");
         var token = _bench.Authority.CreateToken("hospital-2", Week);
         var request = SiteEnrolment.CreateRequest("digits-study", "hospital-2", token, _bench.Folder("a.key"));
-        var first = _bench.Authority.Enrol(request);
+        var first = Certificate(request);
         _bench.Reopen();
-        Assert.That(_bench.Authority.Enrol(request).Certificates[0].ToArray(), Is.EqualTo(first.Certificates[0].ToArray()));
+        Assert.That(Certificate(request), Is.EqualTo(first));
         // Asking again with the key that is there is the same request in other words.
         var again = SiteEnrolment.CreateRequest("digits-study", "hospital-2", token, _bench.Folder("a.key"));
-        Assert.That(_bench.Authority.Enrol(again).Certificates[0].ToArray(), Is.EqualTo(first.Certificates[0].ToArray()));
+        Assert.That(Certificate(again), Is.EqualTo(first));
         var other = SiteEnrolment.CreateRequest("digits-study", "hospital-2", token, _bench.Folder("b.key"));
         Assert.That(() => _bench.Authority.Enrol(other),
             Throws.TypeOf<FlareException>().With.Message.Contains("used for another key"));
@@ -63,14 +64,15 @@ public class EnrolmentTests
         _bench.Provision("hospital-1*", "hospital-2*");
         var token = _bench.Authority.CreateToken("hospital-2", Week);
         var others = _bench.Authority.CreateToken("hospital-1", Week);
-        var file = JsonNode.Parse(
-            SiteEnrolment.CreateRequest("digits-study", "hospital-2", token, _bench.Folder("a.key")).Write())!.AsObject();
+        var request = SiteEnrolment.CreateRequest("digits-study", "hospital-2", token, _bench.Folder("a.key"));
+        var file = JsonNode.Parse(request.Write())!.AsObject();
         using var thief = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var stolen = new CertificateRequest("CN=x", thief, HashAlgorithmName.SHA256).CreateSigningRequestPem();
         foreach (var (member, value) in new[]
         {
             ("name", "hospital-1"), ("project", "another"), ("token", others.Split('.')[0]), ("request", stolen),
-            ("proof", Convert.ToBase64String(new byte[32])), ("proof", ""), ("format", "flare-enrolment/2"), ("name", ""),
+            ("proof", Convert.ToBase64String(new byte[32])), ("proof", ""), ("format", "flare-enrolment/2"),
+            ("name", ""),
         })
         {
             var changed = file.DeepClone().AsObject();
@@ -112,7 +114,8 @@ public class EnrolmentTests
         var token = _bench.Authority.CreateToken("hospital-2", Week);
         var request = SiteEnrolment.CreateRequest("digits-study", "hospital-2", token, _bench.Folder("a.key"));
         _bench.Time.Now += Week + TimeSpan.FromSeconds(1);
-        Assert.That(() => _bench.Authority.Enrol(request), Throws.TypeOf<FlareException>().With.Message.Contains("over"));
+        Assert.That(
+            () => _bench.Authority.Enrol(request), Throws.TypeOf<FlareException>().With.Message.Contains("over"));
         foreach (var broken in new[] { "", "a.b.c", token[..^1], token.Replace('.', ' ') })
         {
             Assert.That(
@@ -144,6 +147,9 @@ public class EnrolmentTests
                 Throws.TypeOf<FlareException>());
         }
     }
+
+    private byte[] Certificate(EnrolmentRequest request) =>
+        _bench.Authority.Enrol(request).Certificates[0].ToArray();
 
     [Test]
     public void Mutated_requests_are_refused_in_one_way()

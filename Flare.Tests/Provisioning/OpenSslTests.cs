@@ -39,7 +39,8 @@ public class OpenSslTests
         Assert.That(Run([.. verify, "-purpose", "sslserver", site]), Does.Contain("unsuitable certificate purpose"));
         var server = Certificate("server");
         Assert.That(
-            Run([.. verify, "-purpose", "sslserver", "-verify_hostname", "flare.example.org", server]), Does.EndWith("OK"));
+            Run([.. verify, "-purpose", "sslserver", "-verify_hostname", "flare.example.org", server]),
+            Does.EndWith("OK"));
         Assert.That(Run([.. verify, "-verify_hostname", "evil.example.org", server]), Does.Contain("mismatch"));
         Assert.That(Run([.. verify, "-verify_ip", "10.0.0.5", server]), Does.EndWith("OK"));
         var text = Run("x509", "-in", site, "-noout", "-text");

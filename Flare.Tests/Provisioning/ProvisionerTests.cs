@@ -59,7 +59,8 @@ public class ProvisionerTests
         Assert.That(result.Created.Select(Path.GetFileName), Is.EqualTo(new[] { "hospital-3.json" }));
         Assert.That(result.Roster.Version, Is.EqualTo(2));
         using var late = _bench.Identity("hospital-3");
-        Assert.That(server.Verify(late.Certificate, null, FlareRole.Site, Now).Refusal, Does.Contain("not on the roster"));
+        Assert.That(
+            server.Verify(late.Certificate, null, FlareRole.Site, Now).Refusal, Does.Contain("not on the roster"));
         Assert.That(server.TakeRoster(File.ReadAllBytes(_bench.Authority.RosterPath)), Is.True);
         Assert.That(server.Verify(late.Certificate, null, FlareRole.Site, Now).Refusal, Is.Null);
         // Kits that lie in the folder have the new roster, and the key that they had.
@@ -90,6 +91,7 @@ public class ProvisionerTests
     public void A_run_that_died_between_certificates_and_kits_is_finished_by_the_next()
     {
         _bench.Provision("hospital-1");
+        _bench.Time.Now += TimeSpan.FromSeconds(2);
         // As after a crash: the authority says that it made hospital-2's certificate, and there is no kit.
         _bench.Provision("hospital-1", "hospital-2");
         var path = _bench.Folder(Path.Combine("ca", "authority.json"));
@@ -104,6 +106,7 @@ public class ProvisionerTests
         _bench.Authority.Dispose();
         File.WriteAllText(path, state.ToJsonString());
         _bench.Reopen();
+        _bench.Time.Now += TimeSpan.FromSeconds(2);
         Assert.That(_bench.Provision("hospital-1", "hospital-2").Created, Is.EqualTo(new[] { kit }));
         using var server = _bench.Identity("server");
         using var site = _bench.Identity("hospital-2");
@@ -117,7 +120,8 @@ public class ProvisionerTests
         using var server = _bench.Identity("server");
         var kit = StartupKit.Load(_bench.KitPath("hospital-1"));
         _bench.Time.Now += TimeSpan.FromDays(300);
-        Assert.That(_bench.Authority.Due(TimeSpan.FromDays(90)), Is.EqualTo(new[] { "server", "hospital-1", "hospital-2" }));
+        Assert.That(
+            _bench.Authority.Due(TimeSpan.FromDays(90)), Is.EqualTo(new[] { "server", "hospital-1", "hospital-2" }));
         Assert.That(_bench.Provision().Warnings, Has.Exactly(3).Contains("renew it"));
         var renewal = _bench.Authority.Renew("hospital-1");
         Assert.That(renewal.PrivateKey, Is.Null, "it may be sent through the server");
@@ -177,7 +181,8 @@ public class ProvisionerTests
         var result = _bench.Provision("hospital-1");
         Assert.That(result.Removed, Is.EqualTo(new[] { "hospital-2" }));
         server.TakeRoster(result.Roster);
-        Assert.That(server.Verify(gone.Certificate, null, FlareRole.Site, Now).Refusal, Does.Contain("not on the roster"));
+        Assert.That(
+            server.Verify(gone.Certificate, null, FlareRole.Site, Now).Refusal, Does.Contain("not on the roster"));
         Assert.That(() => _bench.Authority.Renew("hospital-2"), Throws.TypeOf<FlareException>());
     }
 
@@ -261,7 +266,8 @@ public class ProvisionerTests
     [Test]
     public void Names_of_any_kind_have_files_and_certificates()
     {
-        string[] names = ["病院", "..", "a/b\\c", "St. Mary's \"East\", 2nd=floor+x", new('é', 100), new string('é', 99) + "e"];
+        string[] names =
+            ["病院", "..", "a/b\\c", "St. Mary's \"East\", 2nd=floor+x", new('é', 100), new string('é', 99) + "e"];
         var result = _bench.Provision(names);
         Assert.That(result.Created, Has.Count.EqualTo(7).And.Unique);
         using var server = _bench.Identity("server");

@@ -23,7 +23,9 @@ internal sealed class ProvisioningBench : IDisposable
     {
         Project = "digits-study", Keys = keys, CertificateDays = days,
         Server = new("server", [new("flare://flare.example.org:8002"), new("wss://10.0.0.5/flare")]),
-        Sites = [.. (sites ?? ["hospital-1", "hospital-2"]).Select(n => new ProjectSite(n.TrimEnd('*'), n.EndsWith('*')))],
+        // A star: the site makes its own key.
+        Sites = [.. (sites ?? ["hospital-1", "hospital-2"])
+            .Select(n => new ProjectSite(n.TrimEnd('*'), n.EndsWith('*')))],
     };
 
     public ProvisioningResult Provision(params string[] sites) =>
@@ -41,7 +43,8 @@ internal sealed class ProvisioningBench : IDisposable
     /// <summary>All files and what is in them.</summary>
     public Dictionary<string, string> Files() => Directory.GetFiles(_folder, "*", SearchOption.AllDirectories)
         .Where(f => !f.EndsWith(".lock", StringComparison.Ordinal))
-        .ToDictionary(f => Path.GetRelativePath(_folder, f), f => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(f))));
+        .ToDictionary(
+            f => Path.GetRelativePath(_folder, f), f => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(f))));
 
     public void Dispose()
     {

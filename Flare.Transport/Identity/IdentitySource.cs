@@ -4,8 +4,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Flare.Transport;
 
 /// <summary>
-/// The identity of a kit's file, which may change while the process runs: a renewed kit or a newer roster that is put in
-/// its place is taken, if whom the kit before trusts has signed it. Connections that are open go on; new ones use
+/// The identity of a kit's file, which may change while the process runs: a renewed kit or a newer roster that is put
+/// in its place is taken, if whom the kit before trusts has signed it. Connections that are open go on; new ones use
 /// what is newest. Safe to use from several threads.
 /// </summary>
 public sealed class IdentitySource : IDisposable
@@ -152,7 +152,8 @@ public sealed class IdentitySource : IDisposable
         _kitBytes = bytes;
         _warned = DateTimeOffset.MinValue;
         IdentityLog.KitTaken(
-            _logger, next.Member.ToString(), Words.At(next.Certificate.NotAfter.ToUniversalTime()), next.Roster.Version);
+            _logger, next.Member.ToString(), Words.At(next.Certificate.NotAfter.ToUniversalTime()),
+            next.Roster.Version);
         WarnOfReaders();
         return true;
     }

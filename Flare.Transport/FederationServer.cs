@@ -41,6 +41,19 @@ public sealed class FederationServer : IAsyncDisposable
         return new(new(transport.Listen(), limits, time ?? TimeProvider.System, logger), logger);
     }
 
+    /// <summary>Listens for sites as a startup kit says: over TLS, at the port of its first address.</summary>
+    /// <param name="identity">Who the server is; it stays the caller's.</param>
+    /// <param name="options">How it listens; the defaults if left out.</param>
+    /// <param name="limits">What is taken at most; the defaults if left out.</param>
+    /// <exception cref="FrameException">The address cannot be listened on.</exception>
+    /// <exception cref="FlareException">The kit is a site's, or the options contradict themselves.</exception>
+    public static FederationServer Start(
+        FlareIdentity identity, SocketOptions? options = null, LinkLimits? limits = null)
+    {
+        ArgumentNullException.ThrowIfNull(identity);
+        return Start(KitTransports.ForServer(identity, options), limits, options?.Logging, options?.Time);
+    }
+
     /// <summary>Where it listens, with the port that the system chose.</summary>
     public string Address => _hub.Address;
 

@@ -52,6 +52,23 @@ public sealed class FederationSite : IAsyncDisposable
         return site;
     }
 
+    /// <summary>
+    /// Connects as a startup kit says: to its addresses, one after the other, by the name of its certificate.
+    /// </summary>
+    /// <param name="identity">Who the site is; it stays the caller's.</param>
+    /// <param name="incarnation">As for the other overload.</param>
+    /// <param name="options">How it connects; the defaults if left out.</param>
+    /// <param name="limits">What is taken at most; the defaults if left out.</param>
+    /// <exception cref="FlareException">The kit is a server's, or the options contradict themselves.</exception>
+    public static FederationSite Connect(
+        FlareIdentity identity, long? incarnation = null, SocketOptions? options = null, LinkLimits? limits = null)
+    {
+        ArgumentNullException.ThrowIfNull(identity);
+        return Connect(
+            KitTransports.ForSite(identity, options), identity.Name, incarnation, limits, options?.Logging,
+            options?.Time);
+    }
+
     /// <summary>The site's name.</summary>
     public string Name { get; }
 

@@ -120,6 +120,7 @@ public sealed partial class JobServer
         session.IsCutOff = state == LinkState.Lost;
         var loss = ++session.Losses;
         if (!session.IsCutOff) return; // its hello follows
+        if (session.EndConfirmed) return; // it knows that the job is over, and may go
         Log.SiteCutOff(_life.Logger, site, _options.Limits.SiteLease.TotalSeconds);
         _tasks.OnCutOff(session);
         _life.After(_options.Limits.SiteLease, () =>

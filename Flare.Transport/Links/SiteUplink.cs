@@ -89,7 +89,7 @@ internal sealed class SiteUplink : IAsyncDisposable
             {
                 var pipe = await _connector.ConnectAsync(_stop.Token);
                 var end = await RunSessionAsync(pipe);
-                if (_stop.IsCancellationRequested) return;
+                if (_stop.IsCancellationRequested || end.Kind == ConnectionEndKind.Closed) return; // this end's will
                 if (end.Kind is ConnectionEndKind.ProtocolError)
                     
                 {

@@ -41,7 +41,7 @@ internal static class Children
             sites: [ {string.Join(", ", study.Sites)} ]
             """);
         using var provisioner = Provisioner.Open(Path.Combine(folder, "authority"));
-        var made = provisioner.Run(project, Path.Combine(folder, "kits"));
+        var made = provisioner.Provision(project, Path.Combine(folder, "kits"));
         return made.Created.ToDictionary(f => Path.GetFileNameWithoutExtension(f)!);
     }
 

@@ -10,24 +10,42 @@ internal static class Children
     public static async Task<int> RunAsync(Study study, Options options)
     {
         var folder = Directory.CreateTempSubdirectory("two-processes-").FullName;
+        if (options.Kill) options = options with { Journal = options.Journal ?? Path.Combine(folder, "journal") };
+        var sites = new List<Process>();
         try
         {
             var kits = Provision(study, folder);
+            foreach (var site in study.Sites) sites.Add(Start(options, "site", kits[site]));
             var server = Start(options, "server", kits["server"]);
-            var sites = study.Sites.Select(s => Start(options, "site", kits[s])).ToArray();
-            await server.WaitForExitAsync();
-            // A server that has failed leaves nobody to tell the sites that it is over.
-            foreach (var site in sites)
+            if (options.Kill)
             {
-                if (server.ExitCode != 0) site.Kill();
-                await site.WaitForExitAsync();
+                // The signal that nobody can catch, once a round is on disk: what a power cut does.
+                await RoundOnDiskAsync(options.Journal!, server);
+                sites[0].Kill();
+                sites[0] = Start(options, "site", kits[study.Sites[0]]);
+                server.Kill();
+                await server.WaitForExitAsync();
+                Console.WriteLine($"killed: {study.Sites[0]} and the server; started again");
+                server = Start(options, "server", kits["server"]);
             }
-            return server.ExitCode != 0 ? server.ExitCode : sites.Select(s => s.ExitCode).FirstOrDefault(c => c != 0);
+            await server.WaitForExitAsync();
+            if (server.ExitCode != 0) return server.ExitCode;
+            foreach (var site in sites) await site.WaitForExitAsync();
+            return sites.Select(s => s.ExitCode).FirstOrDefault(c => c != 0);
         }
         finally
         {
+            // A server that has failed leaves nobody to tell the sites that it is over.
+            foreach (var site in sites.Where(s => !s.HasExited)) site.Kill();
             Directory.Delete(folder, recursive: true);
         }
+    }
+
+    private static async Task RoundOnDiskAsync(string journal, Process server)
+    {
+        while (!server.HasExited
+            && !(Directory.Exists(journal) && Directory.EnumerateFiles(journal, "model-*.safetensors").Any()))
+            await Task.Delay(20);
     }
 
     // What the study's office does once, on a machine of its own: an authority, and a kit for each member.

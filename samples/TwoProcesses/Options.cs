@@ -2,7 +2,7 @@ using System.CommandLine;
 
 /// <summary>What the command line asks for.</summary>
 internal sealed record Options(
-    int Rounds, int Sites, int Seed, bool InProcess, bool Json, string? Role, string? Kit, string? Journal)
+    int Rounds, int Sites, int Seed, bool InProcess, bool Kill, bool Json, string? Role, string? Kit, string? Journal)
 {
     /// <summary>Reads the arguments; null, with the exit code, where the program is not to go on.</summary>
     public static Options? Read(string[] args, out int exitCode)
@@ -11,6 +11,10 @@ internal sealed record Options(
         var sites = CommandLine.Whole("--sites", 1, 100, 3, "site processes that share the digits");
         var seed = CommandLine.Whole("--seed", 0, int.MaxValue, 42, "same seed, same bits");
         var inProcess = new Option<bool>("--in-process") { Description = "the same federation in one process" };
+        var kill = new Option<bool>("--kill")
+        {
+            Description = "kill a site and then the server in mid-run, and start them again",
+        };
         var json = new Option<bool>("--json") { Description = "print the result as one JSON object on the last line" };
         var role = new Option<string?>(
             "--role") { Description = "what a child process is: server or site", Hidden = true };
@@ -18,10 +22,12 @@ internal sealed record Options(
         var journal = new Option<string?>("--journal") { Description = "keep each round on disk", HelpName = "DIR" };
         var command = new RootCommand("A server and its sites, each a process of its own, talk over TLS.")
         {
-            rounds, sites, seed, inProcess, json, role, kit, journal,
+            rounds, sites, seed, inProcess, kill, json, role, kit, journal,
         };
         return CommandLine.Goes(command, args, out var parsed, out exitCode)
-            ? new(parsed.GetValue(rounds), parsed.GetValue(sites), parsed.GetValue(seed), parsed.GetValue(inProcess),
+            ? new(
+                parsed.GetValue(rounds), parsed.GetValue(sites), parsed.GetValue(seed), parsed.GetValue(inProcess),
+                parsed.GetValue(kill),
                 parsed.GetValue(json), parsed.GetValue(role), parsed.GetValue(kit), parsed.GetValue(journal))
             : null;
     }

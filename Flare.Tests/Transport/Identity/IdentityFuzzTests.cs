@@ -56,6 +56,23 @@ public class IdentityFuzzTests
         }
     }
 
+    // What a hostile file makes us allocate is a multiple of its size, whatever it is full of.
+    [TestCase("{\"members\":[", "null", "]}"), TestCase("{\"members\":[", "{}", "]}")]
+    [TestCase("{\"revoked\":[", "{\"serial\":\"\",\"since\":\"2026-05-04T12:00:00Z\"}", "]}")]
+    [TestCase("{\"members\":[", "{\"name\":\"\",\"role\":\"\",\"keys\":[]}", "]}"), TestCase("", "[", "")]
+    [TestCase("{\"members\":[{\"keys\":[", "\"\"", "]}]}"), TestCase("{", "\"a\":1", "}")]
+    [TestCase("{\"signature\":{\"certificates\":[", "\"-----BEGIN X-----\"", "]}}")]
+    public void Hostile_files_allocate_a_multiple_of_their_size(string head, string item, string tail)
+    {
+        using var authority = new TestAuthority();
+        var count = (2 << 20) / (item.Length + 1);
+        var bytes = Encoding.UTF8.GetBytes(head + string.Join(",", Enumerable.Repeat(item, count)) + tail);
+        Assert.That(() => Roster.Parse("{"u8, authority.Roots), Throws.TypeOf<FlareException>());
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.That(() => Roster.Parse(bytes, authority.Roots), Throws.TypeOf<FlareException>());
+        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.LessThan(30L * bytes.Length));
+    }
+
     private static byte[] Mutated(byte[] file, Random random)
     {
         var bytes = (byte[])file.Clone();

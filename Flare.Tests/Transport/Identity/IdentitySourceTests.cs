@@ -1,3 +1,4 @@
+using Flare.Tests.Federations;
 using Flare.Tests.Provisioning;
 using Flare.Transport;
 using Microsoft.Extensions.Logging;
@@ -44,6 +45,20 @@ public class IdentitySourceTests
         Assert.That(before.Sign("x", [1]), Is.Not.Empty, "open connections go on with it");
         Assert.That(changes, Is.EqualTo(1));
         Assert.That(_lines.All, Has.Some.Contains("has a renewed startup kit: its certificate holds until 2028-02-"));
+    }
+
+    [Test]
+    public void The_files_are_looked_at_every_minute()
+    {
+        var time = new ManualTime();
+        using var source = IdentitySource.Open(_path, time: time);
+        var before = source.Current;
+        _bench.Time.Now += TimeSpan.FromDays(1);
+        _bench.Authority.Renew("hospital-1").Save(_path, overwrite: true);
+        time.Advance(TimeSpan.FromSeconds(59));
+        Assert.That(source.Current, Is.SameAs(before));
+        time.Advance(TimeSpan.FromSeconds(1));
+        Assert.That(source.Current, Is.Not.SameAs(before));
     }
 
     [Test]

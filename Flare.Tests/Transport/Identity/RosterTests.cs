@@ -1,4 +1,7 @@
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using System.Text.Json.Nodes;
 using Flare.Transport;
 
 namespace Flare.Tests.Transport.Identity;
@@ -49,14 +52,33 @@ public class RosterTests
     }
 
     [Test]
-    public void A_member_cannot_sign_one()
+    public void A_member_cannot_sign_one_though_a_root_vouches_for_its_key()
     {
         var site = _authority.Identity(FlareRole.Site, "hospital-1");
         Assert.That(() => new KitSigner(site.Certificate), Throws.ArgumentException);
-        // A member that calls itself an authority is still none to the platform: its own certificate does not let it.
-        using var forger = new TestAuthority("Forger");
-        var text = Encoding.UTF8.GetString(forger.Roster(2).Write());
-        Assert.That(() => site.TakeRoster(Encoding.UTF8.GetBytes(text)), Throws.TypeOf<FlareException>());
+        // It signs with its key as a forged authority's, and shows its own true certificate.
+        using var key = site.Certificate.GetECDsaPrivateKey()!;
+        var request = new CertificateRequest("CN=Root", key, HashAlgorithmName.SHA256);
+        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
+        using var forged = request.CreateSelfSigned(TestAuthority.Now, TestAuthority.Now.AddDays(1));
+        var roster = JsonNode.Parse(
+            Roster.Issue(TestAuthority.Project, 2, TestAuthority.Now, [], [], new KitSigner(forged)).Write())!;
+        Assert.That(() => site.TakeRoster(Bytes(roster)), Throws.TypeOf<FlareException>());
+        roster["signature"]!["certificates"]![0] = site.Certificate.ExportCertificatePem();
+        Assert.That(() => site.TakeRoster(Bytes(roster)),
+            Throws.TypeOf<FlareException>().With.Message.Contains("none of the trusted roots"));
+        Assert.That(site.Roster.Version, Is.EqualTo(1));
+    }
+
+    [Test]
+    public void A_kits_roster_may_be_newer_than_the_kit_and_never_older()
+    {
+        var kit = JsonNode.Parse(_authority.Kit(new(FlareRole.Site, "hospital-1"), _authority.Roster(4)).Write())!;
+        kit["roster"] = JsonNode.Parse(_authority.Roster(5).Write());
+        Assert.That(StartupKit.Parse(Bytes(kit)).Roster.Version, Is.EqualTo(5));
+        kit["roster"] = JsonNode.Parse(_authority.Roster(3).Write());
+        Assert.That(() => StartupKit.Parse(Bytes(kit)),
+            Throws.TypeOf<FlareException>().With.Message.Contains("version 3, older than version 4"));
     }
 
     [Test]
@@ -101,4 +123,6 @@ public class RosterTests
         Assert.That(bytes, Has.Length.LessThan(Roster.MaxBytes / 4));
         Assert.That(Roster.Parse(bytes, _authority.Roots).Members, Has.Count.EqualTo(10_000));
     }
+
+    private static byte[] Bytes(JsonNode file) => Encoding.UTF8.GetBytes(file.ToJsonString());
 }

@@ -151,6 +151,47 @@ public class SiteStateTests
     }
 
     [Test]
+    public async Task An_answer_that_builds_on_a_state_which_was_taken_back_is_refused_by_name()
+    {
+        List<(int Round, long Found, long Lasting)> found = [];
+        var isRefused = new TaskCompletionSource();
+        string? reason = null;
+        var gated = new Gated(
+            new Counting(found), async round => { if (round == 2) await isRefused.Task; });
+        var workflow = new Workflow(async (context, abort) =>
+        {
+            TaskResponses Ask(int round) => context.BroadcastAsync(
+                FlareTask.Train(round, context.Model), new() { MinResponses = 0, Grace = Patience.Long }, abort);
+            TaskResponses? second = null;
+            await foreach (var answer in Ask(1))
+            {
+                second = Ask(2); // goes on from what the first has left
+                answer.Reject("the operator does not like it");
+                isRefused.TrySetResult();
+            }
+            await foreach (var _ in second!) Assert.Fail("it stands on nothing");
+            reason = second!.Sites[0].Reason;
+            await foreach (var _ in Ask(3)) { }
+            await context.CommitAsync(3, Sites.Model(0), abort);
+        });
+        await using var federation = Federation.InProcess(f => f.AddSite("site-1", _ => gated).UseController(workflow));
+        await federation.RunToEndAsync(Sites.Model(0)).WaitAsync(Patience.Long);
+        Assert.That(reason, Does.Contain("another answer has changed, or taken back"));
+        Assert.That(found.Select(f => (f.Round, f.Found)), Is.EqualTo(new[] { (1, 0), (2, 1), (3, 0) }));
+    }
+
+    /// <summary>Waits before a task.</summary>
+    private sealed class Gated(Executor inner, Func<int, Task> before) : DelegatingExecutor(inner)
+    {
+        public override async ValueTask<Shareable> ExecuteAsync(
+            string taskName, Shareable input, FLContext context, CancellationToken abort)
+        {
+            await before(context.Round).WaitAsync(abort);
+            return await base.ExecuteAsync(taskName, input, context, abort);
+        }
+    }
+
+    [Test]
     public async Task Old_states_are_dropped()
     {
         await RunAsync(20);

@@ -44,6 +44,37 @@ public class ExactnessTests
     }
 
     [Test]
+    public void Weights_whose_sum_needs_more_bits_than_a_double_has_move_no_mean(
+        [Values(2, 6)] int beyond, [Values] bool portable)
+    {
+        // 2^54 and a little: the nearest double is below it, or above, and the mean follows unless what is left counts.
+        (float Low, float High) around = beyond == 2
+            ? (1, MathF.BitIncrement(1))
+            : (MathF.BitIncrement(1), MathF.BitIncrement(MathF.BitIncrement(1)));
+        (int Which, double Weight)[] weights = [(0, 1L << 53), (1, 1L << 53), (0, beyond / 2), (1, beyond / 2)];
+        var kernels = portable ? BlockKernels.PortableKernels : BlockKernels.Best;
+        Assert.Multiple(() =>
+        {
+            // Half way between two neighbours: the even one of them, unless the mean moves.
+            Assert.That(
+                Mean(w => w == 0 ? around.Low : around.High),
+                Is.EqualTo(beyond == 2 ? around.Low : around.High));
+            foreach (var value in new[] { 1.5, 1 / 3.0, Math.BitDecrement(2), -1.75e300 })
+                Assert.That(Mean(_ => value), Is.EqualTo(value));
+        });
+
+        T Mean<T>(Func<int, T> value) where T : unmanaged
+        {
+            StateDict Model(int which) => new StateDictBuilder().Add<T>("w", [value(which)]).Build();
+            var result = Model(0);
+            using var sum = new ExactSum(result.Layout, [], null, kernels);
+            foreach (var (which, weight) in weights) sum.Add(Model(which), weight);
+            sum.Complete(result);
+            return result[0].AsReadOnlySpan<T>()[0];
+        }
+    }
+
+    [Test]
     public void Two_thousand_contributions_lose_nothing([Values("ordinary", "cancelling", "any bits")]
     string kind, [Values("integer", "fraction")] string weightKind)
     {

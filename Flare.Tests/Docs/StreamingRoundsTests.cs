@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net.ServerSentEvents;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
@@ -148,13 +147,13 @@ public class StreamingRoundsTests
     {
         using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(1));
         await using var federation = Endless(1_000_000, new());
-        await using var app = Build([], federation, "http://127.0.0.1:0");
+        // Kestrel waits so long for a response that does not end.
+        await using var app = Build(["--shutdownTimeoutSeconds=3600"], federation, "http://127.0.0.1:0");
         await app.StartAsync(patience.Token);
         var listening = ReadAsync(AddressOf(app), null, int.MaxValue, patience.Token);
         await ReadAsync(AddressOf(app), 1, 1, patience.Token); // the second round is done, the third waits
-        var clock = Stopwatch.StartNew();
         await app.StopAsync(patience.Token);
-        Assert.That(clock.Elapsed, Is.LessThan(TimeSpan.FromSeconds(15)), "Kestrel waits 30 s for a response that does not end");
+        Assert.That(patience.IsCancellationRequested, Is.False, "the response ended by itself");
         Assert.That(await listening, Has.Count.LessThanOrEqualTo(2));
     }
 }

@@ -41,22 +41,18 @@ public class DisposalTests
     }
 
     [Test]
-    public async Task A_factory_that_throws_is_named_by_its_site_and_what_the_others_made_is_disposed_of()
+    public void A_factory_that_throws_is_named_by_its_site_and_what_the_others_made_is_disposed_of()
     {
         var disposed = new List<string>();
+        using var all = new CountdownEvent(2);
         var failure = Assert.Throws<FlareException>(() => Federation.InProcess(f => f
             .AddSites(
                 3, site => site.Index == 2 ? throw new FileNotFoundException("no such file: ages.csv")
-                : new Held(site.Name, disposed)).UseController(Sites.Training())))!;
+                : new Held(site.Name, disposed, all)).UseController(Sites.Training())))!;
         Assert.That(failure.Message, Does.Contain("site-3").And.Contain("no such file: ages.csv"));
         Assert.That(failure.InnerException, Is.TypeOf<FileNotFoundException>());
-        for (var waited = 0; Count() < 2 && waited < 3000; waited++) await Task.Delay(10);
-        lock (disposed) Assert.That(disposed, Is.EqualTo(new[] { "site-2", "site-1" }));
-
-        int Count()
-        {
-            lock (disposed) return disposed.Count;
-        }
+        Assert.That(all.Wait(Patience.Long));
+        Assert.That(disposed, Is.EqualTo(new[] { "site-2", "site-1" }));
     }
 
     [Test]
@@ -111,7 +107,7 @@ public class DisposalTests
         Assert.That(third.Model.Values(), Is.EqualTo(new[] { 2f }));
     }
 
-    private class Held(string name, List<string> disposed) : Executor, IDisposable
+    private class Held(string name, List<string> disposed, CountdownEvent? all = null) : Executor, IDisposable
     {
         public override ValueTask<Shareable> ExecuteAsync(
             string taskName, Shareable input, FLContext context, CancellationToken abort) =>
@@ -121,6 +117,7 @@ public class DisposalTests
         {
             if (name is null) throw new IOException("cannot be closed");
             lock (disposed) disposed.Add(name);
+            all?.Signal();
         }
     }
 

@@ -166,22 +166,28 @@ public class MisuseTests
         var started = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var stubborn = new Scripted(async (_, _, _, abort) =>
         {
-            abort.Register(() => blocked.Wait(Patience.Long));
+            abort.Register(blocked.Wait);
             started.SetResult();
             await Task.Delay(Timeout.Infinite, abort);
             return new Shareable();
         });
         await using var federation = Federation.InProcess(
             f => f.AddSites(1, _ => stubborn).UseController(Sites.Training())
-            .UseLimits(new() { AbortGrace = TimeSpan.FromMilliseconds(50), DrainTimeout = TimeSpan.FromSeconds(20) }));
+            .UseLimits(new() { AbortGrace = TimeSpan.FromMilliseconds(50), DrainTimeout = TimeSpan.FromHours(1) }));
         using var abort = new CancellationTokenSource();
         var run = federation.RunToEndAsync(Initial, abort.Token);
         await started.Task.WaitAsync(Patience.Long);
         abort.Cancel();
-        Assert.That(
-            () => run.WaitAsync(TimeSpan.FromSeconds(15)), Throws.InstanceOf<OperationCanceledException>(),
-            "while the callback still blocks");
-        blocked.Set();
+        try
+        {
+            Assert.That(
+                () => run.WaitAsync(Patience.Long), Throws.InstanceOf<OperationCanceledException>(),
+                "while the callback still blocks");
+        }
+        finally
+        {
+            blocked.Set();
+        }
     }
 
     [Test]

@@ -56,7 +56,7 @@ internal sealed class Nemesis
         if (_isOver) return;
         _isOver = true;
         _loop.Trace("everything heals");
-        if (!_network.Faults.IsReliable) 
+        if (!_network.Faults.IsReliable)
             _network.Faults = NetworkFaults.None with { HasSessions = _network.Faults.HasSessions };
         _disk.Faults = DiskFaults.None;
         foreach (var site in _federation.Sites)

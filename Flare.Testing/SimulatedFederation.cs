@@ -100,7 +100,7 @@ internal sealed class SimulatedFederation
         if (_loop.Escapes > 0)
             _failures.Insert(
                 0, $"{_loop.Escapes} callbacks came from other threads: something left the loop. Look for "
-                    + $"ConfigureAwait(false), Task.Run, Task.WhenAny and the like, and for the wall clock. The first "
+                    + "ConfigureAwait(false), Task.Run, Task.WhenAny and the like, and for the wall clock. The first "
                     + $"came from:\n{_loop.FirstEscape}");
         _failures.AddRange(_loop.Unhandled.Select(e => $"an exception that nobody awaited: {e}"));
         var result = new SimulationResult

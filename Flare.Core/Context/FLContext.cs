@@ -145,8 +145,8 @@ public sealed class FLContext
         {
             throw new ArgumentException(
                 $"'{eventType}' is an event of the runtime, and the other side would take it for the runtime's. Give "
-                    + $"yours a name of its"
-                + $" own{(eventType == EventTypes.FatalSystemError ? "; Panic stops the job" : "")}.",
+                    + "yours a name of its "
+                    + $"own{(eventType == EventTypes.FatalSystemError ? "; Panic stops the job" : "")}.",
                 nameof(eventType));
         }
         data.Freeze();

@@ -38,8 +38,8 @@ public sealed class FLContextKey<T>
         ArgumentException.ThrowIfNullOrEmpty(name);
         if (visibility == PropertyVisibility.Public && !PublicValue.CanHold(typeof(T)))
             throw new ArgumentException(
-                $"The public property '{name}' travels to the peer, and {typeof(T).Name} cannot: use bool, int, long, "
-                    + $"double, string, byte[], FlareMap or FlareValue.", nameof(visibility));
+                $"The public property '{name}' travels to the peer, and {typeof(T).Name} cannot: use bool, int, "
+                    + "long, double, string, byte[], FlareMap or FlareValue.", nameof(visibility));
         (Name, Visibility, Lifetime) = (name, visibility, lifetime);
     }
 
@@ -83,15 +83,15 @@ internal static class PublicValue
         {
             throw new FlareException(
                 ErrorIds.MalformedMessage,
-                $"A public property of the context nests maps or lists deeper than {MessageWalk.MaxDepth - 2}. Send "
-                    + $"flatter data.");
+                "A public property of the context nests maps or lists deeper "
+                    + $"than {MessageWalk.MaxDepth - 2}. Send flatter data.");
         }
         if (value.Kind == FlareValueKind.Tensors || size is { HasTensors: true })
         {
             throw new FlareException(
                 ErrorIds.ContextProperty,
-                "A public property of the context holds tensors. Public properties pass no filter; send tensors in "
-                    + "the task's answer.");
+                "A public property of the context holds tensors. Public properties "
+                    + "pass no filter; send tensors in the task's answer.");
         }
         return value;
     }

@@ -27,8 +27,8 @@ public sealed class Contribution : IDisposable
         if (MetricsWeight < 0)
         {
             throw new FlareException(ErrorIds.MalformedMessage,
-                $"it states {MetricsWeight} as the weight of its metrics; say on how many samples they were measured, "
-                    + $"0 if on none");
+                $"it states {MetricsWeight} as the weight of its metrics; say "
+                    + "on how many samples they were measured, 0 if on none");
         }
     }
 

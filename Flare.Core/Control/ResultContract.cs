@@ -99,8 +99,7 @@ public sealed record ResultContract
             if (!Kinds.Contains(data.Kind))
             {
                 return $"it is of kind {data.Kind} where {kinds} is expected; have the executor answer with that "
-                    + $"kind, or the "
-                    + "workflow expect what it sends"
+                    + "kind, or the workflow expect what it sends"
                     + (data.Kind is DataKind.Weights or DataKind.WeightDiff ? " (FedAvg: its property Kind)" : "");
             }
         }
@@ -109,10 +108,9 @@ public sealed record ResultContract
             return difference;
         if (RequireNumSteps && contribution.NumSteps is not >= 1)
         {
-            return $"it states "
-                + $"{(contribution.NumSteps is { } n ? Invariant($"{n} training ")
-                + Invariant($"steps") : "no training steps")}; say how many all "
-                + $"local epochs took, at least 1: .WithMeta(MetaKey.{nameof(MetaKey.NumStepsCurrentRound)}, n)";
+            var steps = contribution.NumSteps is { } n ? Invariant($"{n} training steps") : "no training steps";
+            return $"it states {steps}; say how many all local epochs took, at least 1: "
+                + $".WithMeta(MetaKey.{nameof(MetaKey.NumStepsCurrentRound)}, n)";
         }
         return Rule?.Invoke(contribution);
     }
@@ -125,16 +123,16 @@ public sealed record ResultContract
         if (!AllowMissingTensors)
         {
             return actual.DifferenceFrom(expected) is { } difference
-                ? $"its layout differs from the model's: {difference}; send the tensors that the task brought, in "
-                    + $"their order" : null;
+                ? $"its layout differs from the model's: {difference}; send the "
+                    + "tensors that the task brought, in their order" : null;
         }
         foreach (var spec in actual)
         {
             var index = expected.IndexOf(spec.Name);
             if (index < 0) return $"its tensor '{spec.Name}' is not in the model; leave it out";
             if (!expected[index].Equals(spec))
-                return $"its tensor '{spec.Name}' is {spec} where the model has {expected[index]}; send it with the "
-                    + $"model's type and shape";
+                return $"its tensor '{spec.Name}' is {spec} where the model has "
+                    + $"{expected[index]}; send it with the model's type and shape";
         }
         return null;
     }

@@ -35,8 +35,6 @@ public sealed partial record RoundReport
 
     private InvalidOperationException Missing(string what) => new(
         $"The report of round {Number} holds no {what}. A report has it while the stream of RunAsync hands it out; "
-            + $"those " +
-        "of Rounds and RunToEndAsync, and those read back from a journal, have none. Take it in the loop over "
-            + "RunAsync, " +
-        "and keep what you need.");
+            + "those of Rounds and RunToEndAsync, and those read back from a journal, have none. Take it in the loop "
+            + "over RunAsync, and keep what you need.");
 }

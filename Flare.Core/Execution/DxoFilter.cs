@@ -89,7 +89,7 @@ public abstract class DxoFilter : Filter
 
     private FlareException Stopped(FLContext context, string reason) => new(
         ErrorIds.Filter,
-        $"The filter {GetType().Name}, which is for data of kind {string.Join(", ", _kinds)}, stops the message of task"
-        + $" '{context.TaskName}': {reason}. Name the kind, send what the filter is for, or add it for other tasks "
-        + $"only.");
+        $"The filter {GetType().Name}, which is for data of kind {string.Join(", ", _kinds)}, "
+            + $"stops the message of task '{context.TaskName}': {reason}. Name the kind, send "
+            + "what the filter is for, or add it for other tasks only.");
 }

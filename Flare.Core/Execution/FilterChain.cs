@@ -52,8 +52,8 @@ internal sealed class FilterChain
         {
             throw new FlareException(
                 ErrorIds.Filter,
-                $"The filter {filter.GetType().Name} returned no message for task '{taskName}'. Return the message, "
-                    + $"or throw to stop it.");
+                $"The filter {filter.GetType().Name} returned no message for task "
+                    + $"'{taskName}'. Return the message, or throw to stop it.");
         }
         try
         {

@@ -46,8 +46,8 @@ public static class SiteName
             if (Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.Control or UnicodeCategory.Format
                 or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator)) continue;
             throw new ArgumentException(
-                $"A name must hold no characters that cannot be seen, such as line ends and marks of "
-                + $"direction; this one has U+{rune.Value:X4}.", parameter);
+                "A name must hold no characters that cannot be seen, such as line ends and marks of direction; this "
+                    + $"one has U+{rune.Value:X4}.", parameter);
         }
     }
 }

@@ -81,8 +81,8 @@ public sealed record SitePolicy
                 + $"({nameof(Kinds)}: {string.Join(", ", Kinds)})";
         if (answer.TensorBytes() == 0) return null;
         if (RequiresEncryption && (data is null || !data.TryGetMeta(MetaKey.ProcessedAlgorithm, out _)))
-            return $"tensors leave it encrypted only ({nameof(RequiresEncryption)}); give the site the federation's "
-                + "encryption";
+            return $"tensors leave it encrypted only ({nameof(RequiresEncryption)}); "
+                + "give the site the federation's encryption";
         if (LeastSteps == 0) return null;
         var steps = data is not null && data.TryGetMeta(MetaKey.NumStepsCurrentRound, out var value)
             && value.Kind == FlareValueKind.Integer ? value.AsInteger() : 0;

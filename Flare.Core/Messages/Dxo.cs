@@ -144,8 +144,8 @@ public sealed partial class Dxo
         {
             throw new ArgumentOutOfRangeException(
                 nameof(steps), steps,
-                "Training steps are a contribution's weight, and at least 1; a site that did not train sends no "
-                    + "contribution.");
+                "Training steps are a contribution's weight, and at least 1; "
+                    + "a site that did not train sends no contribution.");
         }
         var data = new Dxo(kind, tensors);
         return steps is { } count ? data.WithMeta(MetaKey.NumStepsCurrentRound, count) : data;

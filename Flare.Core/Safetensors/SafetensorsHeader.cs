@@ -58,8 +58,8 @@ internal sealed record SafetensorsHeader(TensorLayout Layout, int[] DataOrder, l
         }
         if (Layout.IndexOf(Metadata) >= 0)
             throw new SafetensorsException(
-                $"{target}: no tensor can be named '{Metadata}', which the format keeps for itself. Rename the "
-                    + $"tensor.");
+                $"{target}: no tensor can be named '{Metadata}', which "
+                    + "the format keeps for itself. Rename the tensor.");
         var bytes = new ArrayBufferWriter<byte>(1024);
         bytes.Write(stackalloc byte[PrefixLength]);
         using (var json = new Utf8JsonWriter(bytes, Readable))

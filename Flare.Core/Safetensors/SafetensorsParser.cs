@@ -146,7 +146,7 @@ internal ref struct SafetensorsParser
         if (SafetensorsHeader.DTypeOf(dtype) is not { } known)
             throw new SafetensorsException(
                 $"{_source}: tensor '{PlainText.Cut(name)}' has the dtype '{PlainText.Cut(dtype)}', which Flare does "
-                    + $"not hold. Convert it, to F32 for instance, before saving it.");
+                    + "not hold. Convert it, to F32 for instance, before saving it.");
         return new(name, known, shape, begin, end);
     }
 
@@ -201,7 +201,7 @@ internal ref struct SafetensorsParser
             if (entry.Begin != position)
                 throw Malformed(
                     $"the data of tensor '{PlainText.Cut(entry.Name)}' begins at {entry.Begin} where {position} is "
-                        + $"due, for data may neither overlap nor leave gaps");
+                        + "due, for data may neither overlap nor leave gaps");
             if (entry.End - entry.Begin != spec.ByteLength)
                 throw Malformed(
                     $"tensor '{PlainText.Cut(entry.Name)}' is {spec.Kind}, {spec.ByteLength} bytes, but its "

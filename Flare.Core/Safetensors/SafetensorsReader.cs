@@ -46,8 +46,8 @@ internal sealed class SafetensorsReader(Stream stream, string source, bool async
             if (stream.CanSeek || header.DataLength <= Trusted) await FillAsync(header, tensors);
             if (tensors.FirstInvalidBoolTensor() is { } name)
                 throw new SafetensorsException(
-                    $"{source}: tensor '{name}' of BOOL holds a byte other than 0 and 1. Save it as U8, or as zeros "
-                        + $"and ones.");
+                    $"{source}: tensor '{name}' of BOOL holds a byte other than "
+                        + "0 and 1. Save it as U8, or as zeros and ones.");
             return tensors;
         }
         catch

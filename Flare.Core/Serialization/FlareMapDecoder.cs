@@ -155,8 +155,7 @@ internal ref struct FlareMapDecoder(
 
     private readonly FlareException Malformed(string what, Exception? inner = null) => new(
         ErrorIds.MalformedBytes,
-        $"Encoded values are malformed: {what}, near byte {_reader.Consumed} of {_length}. They are damaged, or their "
-            + $"sender speaks another"
-        + " version: discard them.",
+        $"Encoded values are malformed: {what}, near byte {_reader.Consumed} of {_length}. They are damaged, or "
+            + "their sender speaks another version: discard them.",
         inner);
 }

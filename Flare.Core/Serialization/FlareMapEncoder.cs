@@ -85,8 +85,7 @@ internal ref struct FlareMapEncoder(IBufferWriter<byte> output, IList<StateDict>
             throw new FlareException(
                 ErrorIds.MalformedMessage,
                 $"The value '{PlainText.Of(name, 200)}' holds text that is not Unicode: half of a surrogate pair at "
-                    + $"index {e.Index}."
-                + " Send bytes instead, or repair the text.",
+                    + $"index {e.Index}. Send bytes instead, or repair the text.",
                 e);
         }
         if (length > limits.MaxTextBytes)
@@ -104,8 +103,7 @@ internal ref struct FlareMapEncoder(IBufferWriter<byte> output, IList<StateDict>
             throw new FlareException(
                 ErrorIds.MalformedMessage,
                 $"The value '{PlainText.Cut(name)}' holds tensors, which cannot be carried here. Keep tensors in "
-                    + $"named state dicts, and plain"
-                + " values in maps.");
+                    + "named state dicts, and plain values in maps.");
         }
         var index = 0;
         while (index < tensors.Count && !ReferenceEquals(tensors[index], value)) index++;

@@ -297,8 +297,8 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
     {
         if (IsReadOnly)
             throw new InvalidOperationException(
-                "These tensors are frozen: they were sent, or belong to a message, and may be shared. Write to a "
-                    + "Clone().");
+                "These tensors are frozen: they were sent, or belong to a "
+                    + "message, and may be shared. Write to a Clone().");
     }
 
     internal void ClearPadding()

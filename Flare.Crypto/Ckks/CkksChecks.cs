@@ -11,8 +11,7 @@ internal static class CkksChecks
         if (!double.IsNormal(scale) || scale < 1 || Math.Log2(scale) >= level.LogModulus)
             throw new FlareCryptoException(CryptoFault.WrongParameters,
                 $"A scale of {Readable.Format(scale, "R")} does not fit: it must be at least 1 and below the level's "
-                    + $"modulus, "
-                    + $"2^{Readable.Format(level.LogModulus, "F1")}.");
+                    + $"modulus, 2^{Readable.Format(level.LogModulus, "F1")}.");
     }
 
     /// <summary>Refuses residues that are not below their primes.</summary>

@@ -111,8 +111,8 @@ public sealed class CkksDecryptor : IDisposable
         // beyond a quarter but once in 2^N times.
         if (Math.Log2(Math.Max(largest, 1)) > ciphertext.Level.LogModulus - 2)
             throw new FlareCryptoException(CryptoFault.WrongKey,
-                "The ciphertext does not decrypt: it is under another key or damaged, or its values outgrew the "
-                    + "modulus.");
+                "The ciphertext does not decrypt: it is under another key "
+                    + "or damaged, or its values outgrew the modulus.");
         return _encoder.ToSlots(ciphertext.Scale);
     }
 }

@@ -129,8 +129,8 @@ public static class CkksEvaluator
         CheckLevels(a.Level, b.Level);
         if (Math.Abs(a.Scale - b.Scale) > Math.Max(a.Scale, b.Scale) * 1e-15)
             throw new FlareCryptoException(CryptoFault.WrongParameters,
-                $"The scales differ: {Readable.Format(a.Scale, "R")} and {Readable.Format(b.Scale, "R")}. Encode both "
-                    + $"with one scale, or rescale one first.");
+                $"The scales differ: {Readable.Format(a.Scale, "R")} and {Readable.Format(b.Scale, "R")}. Encode "
+                    + "both with one scale, or rescale one first.");
     }
 
     private static void CheckLevels(CkksLevel a, CkksLevel b)

@@ -51,8 +51,8 @@ public sealed class CkksParameters
             var q = primes[i];
             if (q >> MaxPrimeBits != 0 || q % (2 * (ulong)degree) != 1 || !PrimeSearch.IsPrime(q))
                 throw new FlareCryptoException(CryptoFault.WrongParameters,
-                    $"{q} is not a prime of at most {MaxPrimeBits} bits that leaves 1 on division by 2N = "
-                        + $"{2 * degree}.");
+                    $"{q} is not a prime of at most {MaxPrimeBits} bits that "
+                        + $"leaves 1 on division by 2N = {2 * degree}.");
             if (primes[..i].Contains(q))
                 throw new FlareCryptoException(CryptoFault.WrongParameters,
                     $"The prime {q} occurs twice; the primes of a set are distinct.");

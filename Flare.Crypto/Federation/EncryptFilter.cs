@@ -52,8 +52,8 @@ public sealed class EncryptFilter : Filter, IDisposable
         if (!context.TryGet(DecryptFilter.Seen, out var task))
             throw new FlareCryptoException(
                 CryptoFault.NoAgreement,
-                $"No {nameof(DecryptFilter)} has seen the task's model: add one at {FilterPlace.SiteIn}, for all "
-                    + "tasks.");
+                $"No {nameof(DecryptFilter)} has seen the task's model: "
+                    + $"add one at {FilterPlace.SiteIn}, for all tasks.");
         var steps = StepsOf(data);
         var result = steps > task.Agreement.Reference ? TooManySteps(data) : Encrypt(data, task, steps, context, abort);
         return ValueTask.FromResult(message.With(result));
@@ -104,8 +104,8 @@ public sealed class EncryptFilter : Filter, IDisposable
         if (data.Tensors.Layout.DifferenceFrom(model.Layout) is { } difference)
             throw new FlareCryptoException(
                 CryptoFault.NotEncryptable,
-                $"The answer's layout differs from the model's: {difference}. Send all of the model's tensors, in "
-                    + "their order.");
+                $"The answer's layout differs from the model's: {difference}. "
+                    + "Send all of the model's tensors, in their order.");
         if (data.Tensors.FirstNonFiniteTensor() is { } bad)
             throw new FlareCryptoException(
                 CryptoFault.ValueOutOfRange,
@@ -132,8 +132,7 @@ public sealed class EncryptFilter : Filter, IDisposable
             throw new FlareCryptoException(
                 CryptoFault.NotEncryptable,
                 $"The answer states no training steps: set the meta value {MetaKey.NumStepsCurrentRound} to those of "
-                    + "all local epochs, "
-                    + "at least 1. They are its weight.");
+                    + "all local epochs, at least 1. They are its weight.");
         return value.AsInteger();
     }
 }

@@ -71,8 +71,8 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
         if (before is not null && before.Job != federation.JobId)
             throw new FlareCryptoException(
                 CryptoFault.WrongRound,
-                $"The initial model was encrypted by job '{before.Job}': open it with that job's key, and start from "
-                    + "the plain model.");
+                $"The initial model was encrypted by job '{before.Job}': open it "
+                    + "with that job's key, and start from the plain model.");
         var plan = PlanFor(before, model.Layout, federation.Compute);
         var number = (before?.Number ?? 0) + 1;
         // Trained, and not enough
@@ -132,12 +132,11 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
         if (round.IsTooCoarse)
             throw new FlareException(
                 ErrorIds.Aggregation,
-                $"The sites' {round.Steps} steps are too few for the round's weight reference of "
-                    + $"{round.Agreement.Reference}: the mean "
-                    + $"would be of multiples of {Readable.Format(round.Quantum, "G3")}. Repeat the round, as "
-                    + $"ScatterAndGather does where "
-                    + "the aggregator says "
-                    + $"{nameof(MustRepeat)}; or have the sites take about as many steps in every round.");
+                $"The sites' {round.Steps} steps are too few for the round's weight reference "
+                    + $"of {round.Agreement.Reference}: the mean would be of multiples of "
+                    + $"{Readable.Format(round.Quantum, "G3")}. Repeat the round, as "
+                    + $"ScatterAndGather does where the aggregator says {nameof(MustRepeat)}; "
+                    + "or have the sites take about as many steps in every round.");
         var global = _federation!.Model;
         var model = await _federation.Compute.RunAsync(() => round.Complete(global));
         _metrics = round.Metrics();

@@ -151,9 +151,9 @@ public sealed record EncryptionPolicy
         {
             throw new FlareCryptoException(
                 CryptoFault.NotEncryptable,
-                $"{nameof(EncryptionPolicy)}.{nameof(Tensors)} '{pattern}' took more than {MatchTimeout.TotalSeconds} "
-                    + "s for the tensor name "
-                    + $"'{name}': use a pattern that does not backtrack.",
+                $"{nameof(EncryptionPolicy)}.{nameof(Tensors)} '{pattern}' took "
+                    + $"more than {MatchTimeout.TotalSeconds} s for the tensor "
+                    + $"name '{name}': use a pattern that does not backtrack.",
                 e);
         }
     }

@@ -86,7 +86,7 @@ public static class HomomorphicEncryptionExtensions
         private static string NeedsPlaintext(Controller controller) =>
             $"the workflow {controller.Name} reads "
             + (controller.PlaintextAccess == PlaintextAccess.Sums ? "sums of contributions" : "contributions")
-            + ", which encryption hides: use one that only averages, such as FedAvg with its own aggregator, or leave "
-            + "encryption out";
+            + ", which encryption hides: use one that only averages, such "
+            + "as FedAvg with its own aggregator, or leave encryption out";
     }
 }

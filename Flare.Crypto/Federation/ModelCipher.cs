@@ -147,10 +147,9 @@ internal sealed class ModelCipher(SumScheme scheme, KeyRing keys) : IDisposable
                 if (!keys.TryGet(header.Key, out _))
                     throw new FlareCryptoException(
                         CryptoFault.WrongKey,
-                        $"The model is under key {header.Key}, which is not in this key ring: add it from the KeyFile "
-                            + "that keeps it. "
-                            + "Without that key nobody can open the model, and its job cannot go on; "
-                            + "begin another with a plain one.");
+                        $"The model is under key {header.Key}, which is not in this key ring: add it from the "
+                            + "KeyFile that keeps it. Without that key nobody can open the model, and its job cannot "
+                            + "go on; begin another with a plain one.");
                 var run = sums.AsSpan(0, plan.ElementsOf(part));
                 _cipher.Decrypt(bytes, header, read.Label(part), run, loop);
                 plan.Scatter(run, Divisor(members, read.Reference), model, part);

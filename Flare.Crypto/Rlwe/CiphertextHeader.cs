@@ -101,8 +101,8 @@ internal sealed class CiphertextHeader
         if (id != parameters.Id)
             throw new FlareCryptoException(
                 CryptoFault.WrongParameters,
-                $"The ciphertext was made under parameters {id}, not {parameters.Id}: all sites and the server must "
-                    + "choose alike.");
+                $"The ciphertext was made under parameters {id}, not {parameters.Id}: "
+                    + "all sites and the server must choose alike.");
         var elements = BinaryPrimitives.ReadInt32LittleEndian(ciphertext[48..]);
         var count = BinaryPrimitives.ReadInt32LittleEndian(ciphertext[52..]);
         var tag = BinaryPrimitives.ReadUInt128LittleEndian(ciphertext[TagAt..]);

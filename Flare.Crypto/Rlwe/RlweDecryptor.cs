@@ -165,13 +165,13 @@ public sealed class RlweDecryptor : IDisposable
         if (header.Round != expected.Round || header.Elements != elements)
             throw new FlareCryptoException(
                 CryptoFault.WrongRound,
-                $"The sum is for {header.Round} with {header.Elements} elements, not {expected.Round} with "
-                    + $"{elements}.");
+                $"The sum is for {header.Round} with {header.Elements} "
+                    + $"elements, not {expected.Round} with {elements}.");
         if (header.Summands.Count != expected.Summands)
             throw new FlareCryptoException(
                 CryptoFault.WrongSites,
-                $"The sum for {header.Round} is of {header.Summands.Count} uploads, where {expected.Summands} were "
-                    + "announced.");
+                $"The sum for {header.Round} is of {header.Summands.Count} "
+                    + $"uploads, where {expected.Summands} were announced.");
         if (expected.Sites is { } sites
             && !header.Summands.Select(summand => summand.Site).ToHashSet().SetEquals(sites))
             throw new FlareCryptoException(

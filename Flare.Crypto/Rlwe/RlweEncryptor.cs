@@ -56,8 +56,8 @@ public sealed class RlweEncryptor : IDisposable
             : throw new ArgumentOutOfRangeException(
                 nameof(elements),
                 elements,
-                "An upload holds less than 2 GiB: send the model in several parts, each as an element run of its own "
-                    + "job or round.");
+                "An upload holds less than 2 GiB: send the model in several "
+                    + "parts, each as an element run of its own job or round.");
     }
 
     /// <summary>Encrypts a site's values for a round, under fresh randomness.</summary>

@@ -109,8 +109,8 @@ public sealed class RlweParameters
         ArgumentOutOfRangeException.ThrowIfLessThan(maxSummands, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(maxSummands, SummandLimit);
         return Find(maxSummands, format, level) ?? throw new ArgumentException(
-            $"No parameters sum {maxSummands} values of {format.Bits} bits at {level}: use fewer bits, fewer sites, "
-                + "or a lower level.",
+            $"No parameters sum {maxSummands} values of {format.Bits} bits at "
+                + $"{level}: use fewer bits, fewer sites, or a lower level.",
             nameof(format));
     }
 

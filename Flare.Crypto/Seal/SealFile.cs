@@ -155,8 +155,8 @@ public static partial class SealFile
             if (level.Id == id)
                 return level;
         throw new FlareCryptoException(CryptoFault.WrongParameters,
-            $"The {what} is of parameters {id}, which are not a level of {parameters}. Read it with those it was made "
-                + "for.");
+            $"The {what} is of parameters {id}, which are not a level of "
+                + $"{parameters}. Read it with those it was made for.");
     }
 
     private static void CheckLevel(ParmsId id, CkksLevel level, string what)

@@ -76,8 +76,8 @@ public sealed class TenSealVector
                 case CiphertextTag:
                     if (ciphertexts.Count == maxCiphertexts)
                         throw new FlareCryptoException(CryptoFault.Malformed,
-                            $"The CKKSVector has more than {maxCiphertexts} ciphertexts; raise the limit if it is "
-                                + "meant to.");
+                            $"The CKKSVector has more than {maxCiphertexts} "
+                                + "ciphertexts; raise the limit if it is meant to.");
                     ciphertexts.Add(SealFile.ReadCiphertext(Block(ref message), parameters));
                     break;
                 case ScaleTag:

@@ -95,8 +95,8 @@ public sealed unsafe class Dataset
     {
         if (SampleLength != length)
             throw new ArgumentException(
-                $"The samples have shape [{string.Join(", ", SampleShape)}], {SampleLength} values; the network takes "
-                    + $"{length}.");
+                $"The samples have shape [{string.Join(", ", SampleShape)}], "
+                    + $"{SampleLength} values; the network takes {length}.");
         if (Classes > classes)
             throw new ArgumentException(
                 $"The data have {Classes} classes, the network {classes}; give its last layer as many outputs.");

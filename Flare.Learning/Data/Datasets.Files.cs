@@ -77,8 +77,8 @@ public static partial class Datasets
         var (labelDimensions, labelBytes) = ReadIdxFile(labels, labelsName, rank: 1);
         if (labelDimensions[0] != dimensions[0])
             throw new InvalidDataException(
-                $"'{imagesName}' holds {dimensions[0]} images, '{labelsName}' {labelDimensions[0]} labels: do the "
-                    + $"files belong together?");
+                $"'{imagesName}' holds {dimensions[0]} images, '{labelsName}' "
+                    + $"{labelDimensions[0]} labels: do the files belong together?");
         var features = new float[pixels.Length];
         for (var i = 0; i < features.Length; i++) features[i] = pixels[i] / 255f;
         return new Dataset(
@@ -95,7 +95,7 @@ public static partial class Datasets
             if (stream.Length == 0 || stream.Length % CifarRecord != 0 || stream.Length > MaxFileBytes)
                 throw new InvalidDataException(
                     $"'{paths[i]}' has {stream.Length} bytes, no multiple of a record's {CifarRecord}: is it "
-                        + $"CIFAR-10's binary version, fully downloaded?");
+                        + "CIFAR-10's binary version, fully downloaded?");
             files[i] = new byte[stream.Length];
             stream.ReadExactly(files[i]);
             total += files[i].Length / CifarRecord;
@@ -144,9 +144,9 @@ public static partial class Datasets
             if (size > mostBytes)
             {
                 throw new InvalidDataException(
-                    $"'{name}' has {file.Length} bytes and claims to unpack to {size}, more than {MaxInflation} times "
-                        + $"as many; " +
-                    "if you trust it, unpack it yourself (gunzip): a file that is not packed has no such limit.");
+                    $"'{name}' has {file.Length} bytes and claims to unpack to {size}, more "
+                        + $"than {MaxInflation} times as many; if you trust it, unpack it "
+                        + "yourself (gunzip): a file that is not packed has no such limit.");
             }
             return (dimensions, ReadClaimed(stream, (int)size, name));
         }
@@ -182,8 +182,8 @@ public static partial class Datasets
         for (var i = 0; i < labels.Length; i++)
             labels[i] = bytes[i] < classes ? bytes[i]
                 : throw new InvalidDataException(
-                    $"'{name}' has label {bytes[i]} for sample {i}; with {classes} classes labels go from 0 to "
-                        + $"{classes - 1}.");
+                    $"'{name}' has label {bytes[i]} for sample {i}; with {classes} "
+                        + $"classes labels go from 0 to {classes - 1}.");
         return labels;
     }
 

@@ -10,8 +10,8 @@ namespace Flare.Learning;
 /// thread.</para>
 /// </summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001",
-    Justification = "Its tensors never leave it and are the collector's; a using around every network would buy "
-        + "nothing.")]
+    Justification = "Its tensors never leave it and are the collector's; a "
+        + "using around every network would buy nothing.")]
 public sealed unsafe class Sequential
 {
     private const int LaneUnit = 16;
@@ -53,8 +53,8 @@ public sealed unsafe class Sequential
         }
         if (shape.Count != 1)
             throw new ArgumentException(
-                $"The last layer gives [{string.Join(", ", shape)}] where one row of logits is expected; end with "
-                    + $"Flatten or Linear.", nameof(layers));
+                $"The last layer gives [{string.Join(", ", shape)}] where one row of "
+                    + "logits is expected; end with Flatten or Linear.", nameof(layers));
         Classes = shape[0];
 
         var layout = new TensorLayout(_layers.SelectMany(layer => layer.Tensors()));

@@ -54,8 +54,7 @@ internal static unsafe class Correlation
         if (!Vector128.IsHardwareAccelerated)
             return Quarter(sums, 0) + Quarter(sums, 2) + (Quarter(sums, 1) + Quarter(sums, 3));
         var four = Vector128.Load(sums) + Vector128.Load(sums + 8)
-            + (Vector128.Load(sums + 4) + Vector128.Load(sums + 12));;
-        
+            + (Vector128.Load(sums + 4) + Vector128.Load(sums + 12));
         return four[0] + four[2] + (four[1] + four[3]);
     }
 

@@ -39,7 +39,7 @@ public static partial class Partitioning
         if (shards > data.Count)
             throw new ArgumentException(
                 $"{sites} sites with {shardsPerSite} shards each make {shards} shards; there are only {data.Count} "
-                    + $"samples. Take fewer sites or shards.", nameof(shardsPerSite));
+                    + "samples. Take fewer sites or shards.", nameof(shardsPerSite));
         var random = new SeededRandom(unchecked((ulong)seed), stream: 0x1ABE1);
         // Shuffled first, then sorted stably: within a class the order is random.
         var sorted = Shuffled(data, random).OrderBy(data.Label).ToArray();

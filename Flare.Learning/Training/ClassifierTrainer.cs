@@ -108,6 +108,6 @@ public sealed class ClassifierTrainer(Func<long, Sequential> model, Dataset data
             ? model.Tensors
             : throw new ArgumentException(
                 $"A task of training or validation brings {DataKind.Weights}; this one brought {model.Kind}. Does a "
-                    + $"filter at this site turn it back?", nameof(model));
+                    + "filter at this site turn it back?", nameof(model));
     }
 }

@@ -92,8 +92,8 @@ public sealed partial record ProjectFile
         foreach (var (text, at) in faults.Texts(faults.Required(members, "addresses", node), "addresses", MaxAddresses))
         {
             if (Uri.TryCreate(text, UriKind.Absolute, out var uri) && StartupAddress.IsRight(uri)) addresses.Add(uri);
-            else faults.Add(at, $"'{Shown(text)}' is no address: 'flare://host:8002', 'wss://host/flare' and "
-                + "'unix:/path' are");
+            else faults.Add(at, $"'{Shown(text)}' is no address: "
+                + "'flare://host:8002', 'wss://host/flare' and 'unix:/path' are");
         }
         if (addresses.Count == 0 && faults.All.Count == 0) faults.Add(node, "the server has no address");
         var hosts = new List<string>();

@@ -43,14 +43,13 @@ internal static partial class Log
     public static partial void JobIsComplete(ILogger logger, string job, int rounds);
 
     [LoggerMessage(22, LogLevel.Warning,
-        "Job {Job} waits since {Seconds:F0} s for its journal's storage to answer: {What}. Check the disk or the " +
-        "network")]
+        "Job {Job} waits since {Seconds:F0} s for its journal's storage "
+            + "to answer: {What}. Check the disk or the network")]
     public static partial void StorageIsSilent(ILogger logger, string job, double seconds, string what);
 
     [LoggerMessage(23, LogLevel.Warning,
-        "Round {Round} of job {Job} is ready since {Seconds:F0} s and is committed once whoever reads the rounds " +
-        "asks for the next one. " +
-        "Come back to the stream sooner, leave it, or dispose of the federation")]
+        "Round {Round} of job {Job} is ready since {Seconds:F0} s and is committed once whoever reads the rounds "
+            + "asks for the next one. Come back to the stream sooner, leave it, or dispose of the federation")]
     public static partial void ReaderIsAway(ILogger logger, int round, string job, double seconds);
 
     [LoggerMessage(24, LogLevel.Warning,
@@ -80,8 +79,8 @@ internal static partial class Log
     public static partial void JournalWarning(ILogger logger, string warning);
 
     [LoggerMessage(13, LogLevel.Error,
-        "{Site}: what the executor registered with the abort token of task {Task} threw; the task is aborted all "
-            + "the same")]
+        "{Site}: what the executor registered with the abort token of "
+            + "task {Task} threw; the task is aborted all the same")]
     public static partial void AbortHandlerFailed(ILogger logger, Exception exception, string site, string task);
 
     [LoggerMessage(14, LogLevel.Warning,

@@ -116,8 +116,7 @@ internal sealed class ServerParts
             throw new FlareException(
                 ErrorIds.Configuration,
                 $"The workflow {_controllers[i].Name} is at work in another federation, or was added twice. Make a "
-                    + $"new one "
-                + "for each: UseController(new …).");
+                    + "new one for each: UseController(new …).");
         }
     }
 

@@ -47,7 +47,7 @@ internal static class SiteFactory
         }
         catch (Exception e)
         {
-            throw new FlareException(ErrorIds.Configuration, $"The federation cannot be built: the executor of "
+            throw new FlareException(ErrorIds.Configuration, "The federation cannot be built: the executor of "
                 + $"{site.Name}{what} could not be made: {e.Message}", e);
         }
         return executor ?? throw new InvalidOperationException(

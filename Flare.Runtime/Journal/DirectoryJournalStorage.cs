@@ -151,7 +151,7 @@ public sealed class DirectoryJournalStorage : IJournalStorage
             throw new FlareException(
                 ErrorIds.Journal,
                 $"The journal in '{path}' is in use: another server has locked it. Stop that one first, or give this "
-                    + $"job a folder of its own.", e);
+                    + "job a folder of its own.", e);
         }
     }
 

@@ -160,22 +160,18 @@ internal sealed class Journal : IAsyncDisposable
             recovered = recovered with { HasOtherWorkflows = true };
         if (length > maxLength / 4 * 3)
             warnings.Add(
-                $"The log of the journal in '{storage.Location}' has {Readable.Format(length, "N0")} bytes of the " +
-                $"{Readable.Format(maxLength, "N0")} that it can have, " +
-                $"{Readable.Format(length / Math.Max(1, history.LastNumber), "N0")} a round. When it is full, the "
-                    + $"next commit fails and " +
-                $"ends the job; its model " +
-                "stays, and another job can begin with it.");
+                $"The log of the journal in '{storage.Location}' has {Readable.Format(length, "N0")} bytes of the "
+                    + $"{Readable.Format(maxLength, "N0")} that it can have, "
+                    + $"{Readable.Format(length / Math.Max(1, history.LastNumber), "N0")} a round. When it is full, "
+                    + "the next commit fails and ends the job; its model stays, and another job can begin with it.");
 
         // Nothing is changed before all was found good.
         if (isTorn)
         {
-            warnings.Add($"The journal in '{storage.Location}' ended in {log.Length - length} bytes that are no " +
-                $"whole record, or not as it " +
-                "was written; they were removed. A server that died while it wrote them leaves this, and told " +
-                "nobody of what they said. " +
-                "If none did, the disk has damaged the last record, and what was announced with it is lost. Check " +
-                "the disk.");
+            warnings.Add($"The journal in '{storage.Location}' ended in {log.Length - length} bytes that are no "
+                + "whole record, or not as it was written; they were removed. A server that died while it wrote them "
+                + "leaves this, and told nobody of what they said. If none did, the disk has damaged the last "
+                + "record, and what was announced with it is lost. Check the disk.");
             await storage.TruncateAsync(LogName, length);
         }
         await storage.DiscardUnfinishedAsync(name => name == LogName || history.Files.IsOwn(name));
@@ -195,7 +191,7 @@ internal sealed class Journal : IAsyncDisposable
             throw new FlareException(
                 ErrorIds.Journal,
                 $"'{storage.Location}' holds snapshots, such as '{orphan}', but no {LogName}. Restore that file, or "
-                    + $"give the job an empty folder.");
+                    + "give the job an empty folder.");
         await storage.ReplaceAsync(LogName, stream =>
         {
             var begin = new ArrayBufferWriter<byte>();
@@ -221,11 +217,11 @@ internal sealed class Journal : IAsyncDisposable
             throw new FlareException(
                 ErrorIds.Journal,
                 $"The journal in '{location}' belongs to another job: {difference}. Resume with what it was begun "
-                    + $"with, or give this job an empty folder.");
+                    + "with, or give this job an empty folder.");
         if (identity.Workflows != recorded.Workflows)
             warnings.Add(
                 $"The job in '{location}' was begun with other workflows ({recorded.Workflows}). Its rounds go on "
-                    + $"under those given now; the same seed no longer gives the same bits.");
+                    + "under those given now; the same seed no longer gives the same bits.");
     }
 
     // A damaged snapshot that was durable once is the disk's failure, not a crash's; the commit before it still has all
@@ -247,9 +243,9 @@ internal sealed class Journal : IAsyncDisposable
             if (damaged.Count > 0)
             {
                 warnings.Add(
-                    $"The journal in '{location}' has lost a committed round: the snapshot {damaged[0]} is missing or "
-                        + $"damaged. The job goes on after round {commit.Round} of workflow {commit.Workflow}. Check "
-                        + $"the disk.");
+                    $"The journal in '{location}' has lost a committed round: the snapshot "
+                        + $"{damaged[0]} is missing or damaged. The job goes on after round "
+                        + $"{commit.Round} of workflow {commit.Workflow}. Check the disk.");
                 history.VoidAfter(commit.Number);
             }
             loaded = await snapshots.LoadAsync(commit);
@@ -257,10 +253,9 @@ internal sealed class Journal : IAsyncDisposable
         }
         if (damaged.Count == candidates.Count && damaged.Count > 0)
             throw new FlareException(
-                ErrorIds.Journal, $"The journal in '{location}' cannot be resumed: of the last commits' " +
-                $"snapshots, {string.Join(" and ", damaged)} are missing or damaged. Restore them from a backup, or "
-                    + $"start the " +
-                $"job anew with an empty folder.{string.Concat(warnings.Select(w => $" {w}"))}");
+                ErrorIds.Journal, $"The journal in '{location}' cannot be resumed: of the last commits' snapshots, "
+                    + $"{string.Join(" and ", damaged)} are missing or damaged. Restore them from a backup, or start "
+                    + $"the job anew with an empty folder.{string.Concat(warnings.Select(w => $" {w}"))}");
         return new()
         {
             Workflow = history.Position.Workflow,
@@ -297,8 +292,8 @@ internal sealed class Journal : IAsyncDisposable
 
     private FlareException Failed(string what, Exception e) =>
         new(ErrorIds.Journal,
-            $"{what} to the journal in '{_storage.Location}': {e.Message} Check the disk and its free space and start "
-                + $"the job again: it resumes at its last committed round.", e);
+            $"{what} to the journal in '{_storage.Location}': {e.Message} Check the disk and its free space and "
+                + "start the job again: it resumes at its last committed round.", e);
 
     private Turn Enter()
     {

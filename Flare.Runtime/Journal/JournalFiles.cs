@@ -47,9 +47,9 @@ internal sealed class JournalFiles
                 "to have the others back, " +
                 "stop it, and restore the log from a backup. If the files are yours, keep them elsewhere.";
         if (isTorn) return null;
-        return $"holds snapshots without a record: {first}. A server that died between the two leaves these, and " +
-            $"nobody was told of their " +
-            "round. If none did, the log has lost its last record: a round that was announced is lost. Check the disk.";
+        return $"holds snapshots without a record: {first}. A server that died between the two leaves these, and "
+            + "nobody was told of their round. If none did, the log has lost its last record: a round that was "
+            + "announced is lost. Check the disk.";
     }
 
     // Of a name that the job's commits have, or the runtime gives: the number; else null.

@@ -98,14 +98,14 @@ internal static class JournalLog
     public static FlareException Damaged(string location, long offset, string how, Exception? inner = null) =>
         new(ErrorIds.Journal,
             $"The journal in '{location}' is damaged at offset {offset} of {Journal.LogName}: {how}. Restore the "
-                + $"folder from a backup, or start the job anew with an empty one.", inner);
+                + "folder from a backup, or start the job anew with an empty one.", inner);
 
     /// <summary>Refuses a file that is longer than a log grows to.</summary>
     public static void RequireLength(long length, string location)
     {
         if (length > MaxLength)
-            throw Damaged(location, MaxLength, $"it has {Readable.Format(length, "N0")} bytes, more than a journal " +
-            $"grows to");
+            throw Damaged(location, MaxLength, $"it has {Readable.Format(length, "N0")} "
+                + "bytes, more than a journal grows to");
     }
 
     private static void RequireHeader(ReadOnlySpan<byte> log, string location)
@@ -122,8 +122,8 @@ internal static class JournalLog
 
     private static FlareException Newer(string location, string how) =>
         new(ErrorIds.Journal,
-            $"The journal in '{location}' {how}. Resume the job with the version of Flare that wrote it, or a newer "
-                + $"one.");
+            $"The journal in '{location}' {how}. Resume the job with the "
+                + "version of Flare that wrote it, or a newer one.");
 
     private static bool TryRecord(ReadOnlySpan<byte> bytes, out JournalRecordType type, out ReadOnlySpan<byte> payload)
     {

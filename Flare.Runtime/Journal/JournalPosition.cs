@@ -12,8 +12,8 @@ internal readonly record struct JournalPosition(int Workflow, int? LastRound, bo
         RequireCurrent(workflow);
         if (round < 0 || round <= LastRound)
             throw new InvalidOperationException(
-                $"Round {round} of workflow {workflow} cannot be committed after round {LastRound}; rounds rise, from "
-                    + $"0 or above.");
+                $"Round {round} of workflow {workflow} cannot be committed after "
+                    + $"round {LastRound}; rounds rise, from 0 or above.");
         return this with { LastRound = round };
     }
 

@@ -185,11 +185,9 @@ internal sealed partial class Dispatcher(
             throw new FlareException(
                 ErrorIds.PlaintextNeeded,
                 $"The workflow {workflow} reads values, and the model of its task '{task.Name}' holds ciphertext "
-                    + $"(tensor "
-                    + $"'{EncryptedForm.TensorName}'), which it would make useless: open the model first, by "
-                    + $"HomomorphicEncryption.Decrypt "
-                    + "with the policy and key that it is under, or go on encrypted, by UseHomomorphicEncryption with "
-                    + "these.");
+                    + $"(tensor '{EncryptedForm.TensorName}'), which it would make useless: open the model first, by "
+                    + "HomomorphicEncryption.Decrypt with the policy and key that it is under, or go on encrypted, "
+                    + "by UseHomomorphicEncryption with these.");
         }
     }
 

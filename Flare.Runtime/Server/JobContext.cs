@@ -59,7 +59,7 @@ internal sealed class JobContext(
         if (minimum < 0 || minimum > targets.Count)
             throw new ArgumentException(
                 $"Task '{task.Name}' needs {minimum} responses, and has {targets.Count} targets. Ask for no more "
-                    + $"responses than there are targets.", nameof(options));
+                    + "responses than there are targets.", nameof(options));
         Note(task);
         return new JobTaskResponses(
             life, tasks, tasks.Start(task, targets, minimum, options.Grace, options.Timeout, controller.Name), abort);
@@ -119,8 +119,8 @@ internal sealed class JobContext(
                 if (!route.TryDequeue(out var target)) break;
                 task = makeTask(last)
                     ?? throw new InvalidOperationException(
-                        $"The relay has no task for {target}: {nameof(makeTask)} returned null. Leave the stream to "
-                            + $"end the relay early.");
+                        $"The relay has no task for {target}: {nameof(makeTask)} returned "
+                            + "null. Leave the stream to end the relay early.");
                 var responses = SendTo(task, target, options.AssignmentTimeout, options.ResultTimeout, abort, out _);
                 Contribution? answer = null;
                 await foreach (var contribution in responses) answer = contribution.Retain();

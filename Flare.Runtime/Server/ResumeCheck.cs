@@ -19,10 +19,10 @@ internal static class ResumeCheck
             if (asked[i].PlannedRounds > has)
                 Log.ResumeWarning(
                     life.Logger,
-                    $"{asked[i].PlannedRounds} rounds of {asked[i].Name} were asked for, and nothing of them will be " +
-                    $"trained: in its journal, job {options.JobId} has completed that workflow with {has} rounds. "
-                        + $"What is " +
-                    "complete stays so; for more rounds begin another job with this one's model, in an empty folder.");
+                    $"{asked[i].PlannedRounds} rounds of {asked[i].Name} were asked for, and nothing of them will be "
+                        + $"trained: in its journal, job {options.JobId} has completed that workflow with {has} "
+                        + "rounds. What is complete stays so; for more rounds begin another job with this one's "
+                        + "model, in an empty folder.");
         }
         if (recovered.IsCompleted) Log.JobIsComplete(life.Logger, options.JobId, recovered.Reports.Count);
         else if (recovered.Workflow < asked.Count)
@@ -40,12 +40,11 @@ internal static class ResumeCheck
             throw new FlareException(
                 ErrorIds.Journal,
                 $"The journal of job {options.JobId} has {last} rounds of {asked[recovered.Workflow].Name}, and this "
-                    + $"start " +
-                $"asks for {asked[recovered.Workflow].PlannedRounds}: the job would be complete at once, for good. " +
-                $"{advice} ({last} rounds).");
+                    + $"start asks for {asked[recovered.Workflow].PlannedRounds}: the job would be complete at once, "
+                    + $"for good. {advice} ({last} rounds).");
         if (recovered.Workflow >= asked.Count && (recovered.LastRound is not null || recovered.HasOtherWorkflows))
-            throw new FlareException(ErrorIds.Journal, $"The journal of job {options.JobId} stands at workflow " +
-                $"{recovered.Workflow + 1}, and this start has {asked.Count}: the job would be complete at once, for "
-                    + $"good. {advice}.");
+            throw new FlareException(ErrorIds.Journal, $"The journal of job {options.JobId} "
+                + $"stands at workflow {recovered.Workflow + 1}, and this start has "
+                + $"{asked.Count}: the job would be complete at once, for good. {advice}.");
     }
 }

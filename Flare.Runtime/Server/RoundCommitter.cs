@@ -167,8 +167,7 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
             throw new FlareException(
                 ErrorIds.Aggregation,
                 $"The model of round {round} cannot be committed: its tensor '{bad}' holds NaN or an infinity. Lower "
-                    + $"the server's or "
-                + "the sites' learning rate.");
+                    + "the server's or the sites' learning rate.");
 
         await ReaderAsync(round, abort);
         var context = new FLContext(life.Side);

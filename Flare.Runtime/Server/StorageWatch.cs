@@ -31,9 +31,9 @@ internal sealed class StorageWatch(JobLife life)
         _isGivenUp = true;
         var words = string.Create(CultureInfo.InvariantCulture, $"{grace.TotalSeconds:0.###} s");
         words =
-            $"The job was told to end, and its journal's storage did not answer within {words}: {what} was not waited "
-            +
-            "for any longer. Whether it has happened shows when the job is resumed. Check the disk or the network.";
+            "The job was told to end, and its journal's storage did not answer within "
+                + $"{words}: {what} was not waited for any longer. Whether it has happened "
+                + "shows when the job is resumed. Check the disk or the network.";
         Log.JournalWarning(life.Logger, words);
         throw new OperationCanceledException(words, new FlareException(ErrorIds.Journal, words), life.Abort);
 

@@ -40,10 +40,9 @@ internal sealed class WorkflowRunner(
         if (bad is not (var tensor, var element)) return;
         throw new FlareException(
             ErrorIds.Configuration,
-            $"The run cannot begin: the initial model's tensor '{tensor}' holds NaN or an infinity, first at element "
-                + $"{element}. "
-            + "No site has trained yet: look at where the model comes from, such as a checkpoint of a run that "
-            + "diverged.");
+            $"The run cannot begin: the initial model's tensor '{tensor}' holds NaN or an "
+                + $"infinity, first at element {element}. No site has trained yet: look at "
+                + "where the model comes from, such as a checkpoint of a run that diverged.");
     }
 
     // Until it has ended, or has not in time after it was told to: then it is abandoned, and its context refuses it.

@@ -22,8 +22,8 @@ internal sealed class SiteWorker(SiteDefinition definition, RunSide side, SitePo
             return Stamp(
                 Shareable.Reply(
                     ReturnCode.ExecutionException,
-                    $"The executor is still busy with task '{_abandonedTask}', whose abort it ignored. Let it look at "
-                        + $"its abort token in every loop."), task);
+                    $"The executor is still busy with task '{_abandonedTask}', whose abort it ignored. Let it look "
+                        + "at its abort token in every loop."), task);
 
         Shareable? answer = null;
         var running = Task.CompletedTask;

@@ -30,7 +30,7 @@ internal sealed class RoundLedger(int workflows, Action<string> fail)
         if (_announced.Count > 0 && report.Number <= _announced[^1].Number && ++_workflow >= workflows)
             fail(
                 $"round {report.Number} was announced after round {_announced[^1].Number}: either it was committed "
-                    + $"twice, or announced before it was durable");
+                    + "twice, or announced before it was durable");
         _announced.Add(report);
         _position++;
     }

@@ -67,7 +67,7 @@ internal sealed class UploadWatch(RuntimeLimits limits, Action<string> fail) : F
             fail(
                 $"the server held {_held.Count} large results at once, of assignments "
                     + $"{string.Join(", ", _held.Keys)} of {tasks} tasks, where {limits.MaxConcurrentUploads} are "
-                    + $"allowed, and one for each further task");
+                    + "allowed, and one for each further task");
     }
 
     protected override void HandleEvent(string eventType, FLContext context)

@@ -145,5 +145,5 @@ public sealed class UnitFederation : ControllerContext
 
     private static NotSupportedException NoTasks() =>
         new($"A {nameof(UnitFederation)} has no sites that do tasks: test what sends them in a {nameof(Simulation)}, "
-            + $"or in a federation in process.");
+            + "or in a federation in process.");
 }

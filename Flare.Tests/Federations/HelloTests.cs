@@ -130,7 +130,7 @@ public class HelloTests
         Assert.That(run.ServerLog.Entries.Select(e => e.Message), Has.Some.Contains("sitte-1 joined"));
     }
 
-    private static Task Wait(ControllerContext federation, CancellationToken abort) => 
+    private static Task Wait(ControllerContext federation, CancellationToken abort) =>
         Task.Delay(Timeout.InfiniteTimeSpan, federation.Context.Time, abort);
 
     /// <summary>A server of two sites on virtual time; the test starts the sites.</summary>

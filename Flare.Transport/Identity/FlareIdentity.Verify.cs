@@ -105,8 +105,8 @@ public sealed partial class FlareIdentity
     {
         if (roster.Find(name.Name) is not { } member)
         {
-            return $"is not on the roster (version {roster.Version}): if it was added since, the certificate authority "
-                + "has a newer one";
+            return $"is not on the roster (version {roster.Version}): if it was added since, the certificate "
+                + "authority has a newer one";
         }
         if (member.Role != name.Role)
             return $"is a {member.Role.Word()} on the roster (version {roster.Version}): it has the wrong role";
@@ -114,7 +114,7 @@ public sealed partial class FlareIdentity
         if (member.Keys.Count == 0 || Utc(peer.NotBefore) > roster.Issued
             || member.Keys.Contains(Signatures.Fingerprint(peer)))
             return null;
-        return $"has a key that version {roster.Version} of the roster does not list: it was replaced, or never was "
-            + "this member's";
+        return $"has a key that version {roster.Version} of the roster does "
+            + "not list: it was replaced, or never was this member's";
     }
 }

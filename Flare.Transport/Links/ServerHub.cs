@@ -343,8 +343,7 @@ internal sealed class ServerHub : IAsyncDisposable
             if (head.Length > hub._limits.MaxResultBytes)
             {
                 return $"a result of {head.Length} bytes is longer than {nameof(LinkLimits.MaxResultBytes)} allows "
-                    + $"here, "
-                    + $"{hub._limits.MaxResultBytes}";
+                    + $"here, {hub._limits.MaxResultBytes}";
             }
             if (head.Length <= hub._limits.UnpermittedBytes) return null;
             lock (_gate)

@@ -91,7 +91,6 @@ internal sealed class SiteUplink : IAsyncDisposable
                 var end = await RunSessionAsync(pipe);
                 if (_stop.IsCancellationRequested || end.Kind == ConnectionEndKind.Closed) return; // this end's will
                 if (end.Kind is ConnectionEndKind.ProtocolError)
-                    
                 {
                     throw new FrameException(
                         ErrorIds.Connection, $"The connection ended: {end.Reason}.", isTransient: false, end.Error);
@@ -362,8 +361,7 @@ internal sealed class SiteUplink : IAsyncDisposable
             if (head.Length > site._limits.MaxModelBytes)
             {
                 return $"a message of {head.Length} bytes is longer than {nameof(LinkLimits.MaxModelBytes)} allows "
-                    + $"here, "
-                    + $"{site._limits.MaxModelBytes}";
+                    + $"here, {site._limits.MaxModelBytes}";
             }
             if (head.Kind != FrameKind.TensorsDelivery) return null;
             lock (_gate)

@@ -114,7 +114,7 @@ public sealed partial class ExactAggregator
                 ErrorIds.Aggregation,
                 $"The written sum is refused: it is of contributions that sent {theirs}, and "
                     + (Kind is null ? $"{Senders(ours)} sent {ours}" : $"{nameof(Kind)} is {ours}")
-                    + $". Have all sites of the federation send one of them.");
+                    + ". Have all sites of the federation send one of them.");
         }
         return kind;
     }

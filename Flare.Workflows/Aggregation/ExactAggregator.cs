@@ -153,10 +153,9 @@ public sealed partial class ExactAggregator : Aggregator, IMergeableAggregator, 
         if (_kinds.Values.All(kind => kind == _kind)) return;
         DropWaiting();
         throw new FlareException(ErrorIds.Aggregation,
-            $"The round has no mean: {Senders(DataKind.Weights)} sent Weights, and {Senders(DataKind.WeightDiff)} sent "
-                + $"WeightDiff. Have all sites send "
-            + $"one of them, or set {nameof(Kind)} (FedAvg.{nameof(Kind)}, or the aggregator's own) to refuse the "
-            + $"other.");
+            $"The round has no mean: {Senders(DataKind.Weights)} sent Weights, and {Senders(DataKind.WeightDiff)} "
+                + $"sent WeightDiff. Have all sites send one of them, or set {nameof(Kind)} (FedAvg.{nameof(Kind)}, "
+                + "or the aggregator's own) to refuse the other.");
     }
 
     private string Senders(DataKind kind)

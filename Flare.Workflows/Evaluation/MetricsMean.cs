@@ -42,7 +42,7 @@ public sealed class MetricsMean
 
     private static IEnumerable<string> NearMisses(SortedDictionary<string, Sum> all) => all
         .GroupBy(s => s.Key, StringComparer.OrdinalIgnoreCase).Where(g => g.Count() > 1)
-        .Select(g => $"The sites write one metric in several ways, so that each has a mean of its own: "
+        .Select(g => "The sites write one metric in several ways, so that each has a mean of its own: "
             + string.Join("; ", g.Select(s => $"'{s.Key}' by {Names(s.Value.Sites)}")) + ". Have them write one name");
 
     private static string Names(List<string> sites) =>
@@ -85,20 +85,17 @@ public sealed class MetricsMean
             if (_notFinite.Count == Sites.Count)
             {
                 yield return $"No site measured '{name}' as a number: {Names(Sites)} stated NaN or an infinity. The "
-                    + $"model may have diverged: "
-                    + "look at its outputs and the learning rate";
+                    + "model may have diverged: look at its outputs and the learning rate";
             }
             else if (_notFinite.Count > 0)
             {
                 yield return $"The mean of '{name}' leaves out {Names(_notFinite)}, which stated NaN or an infinity; "
-                    + $"a site without "
-                    + "validation data states the weight 0";
+                    + "a site without validation data states the weight 0";
             }
             if (_implausible.Count > 0)
             {
                 yield return $"The mean of '{name}' leaves out {Names(_implausible)}: {Readable.Number(_odd)} cannot "
-                    + $"be one. "
-                    + "Look at how it is computed there";
+                    + "be one. Look at how it is computed there";
             }
         }
     }

@@ -28,8 +28,8 @@ public sealed class CoordinateMedian : Aggregator, IDisposable
             t => t.DType.IsFloatingPoint() && t.DType != DType.Float32) is { } other)
         {
             throw new FlareException(ErrorIds.Configuration,
-                $"The median is taken of Float32, and tensor '{other.Name}' holds {other.DType}. Begin with a Float32 "
-                    + $"model.");
+                $"The median is taken of Float32, and tensor '{other.Name}' "
+                    + $"holds {other.DType}. Begin with a Float32 model.");
         }
         Drop();
         _federation = federation;

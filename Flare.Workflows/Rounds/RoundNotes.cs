@@ -50,8 +50,8 @@ internal sealed class RoundNotes(ControllerContext federation)
             var rounds = _leftOut[site.Site] = _leftOut.GetValueOrDefault(site.Site) + 1;
             if (rounds is 1) continue; // the report has it, with the reason
             Add(round,
-                $"{site.Site} was left out of {rounds} rounds in a row, because it needs longer than the round waits "
-                    + $"for it"
+                $"{site.Site} was left out of {rounds} rounds in a row, "
+                    + "because it needs longer than the round waits for it"
                 + (rounds < 4 ? "" : ": the model learns nothing of its data")
                 + $". Give it time: a longer {nameof(ScatterAndGather.Grace)} or "
                 + $"{nameof(ScatterAndGather.TrainTimeout)}, or "
@@ -69,9 +69,9 @@ internal sealed class RoundNotes(ControllerContext federation)
         if (integer is not null)
         {
             Add(0,
-                $"The model's tensor '{integer.Name}' is a parameter of {integer.DType}, and a mean of integers is "
-                    + $"rounded to one: that of 0 and "
-                + "1 is 0. Train in floating-point, or mark what is not trained as TensorRole.Buffer");
+                $"The model's tensor '{integer.Name}' is a parameter of {integer.DType}, and a "
+                    + "mean of integers is rounded to one: that of 0 and 1 is 0. Train in "
+                    + "floating-point, or mark what is not trained as TensorRole.Buffer");
         }
     }
 }

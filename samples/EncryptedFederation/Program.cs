@@ -20,12 +20,12 @@ using (var throwaway = NewEncryption())
     await RunAsync(rounds: 1, throwaway, show: false);
 }
 Console.WriteLine(
-    $"{options.Sites} sites, digits split by Dirichlet α = 0.5: {string.Join(", ", shards.Select(s => s.Count))} "
-        + $"samples\n\nin the clear");
+    $"{options.Sites} sites, digits split by Dirichlet α = 0.5: "
+        + $"{string.Join(", ", shards.Select(s => s.Count))} samples\n\nin the clear");
 var plain = await RunAsync(options.Rounds, encryption: null, show: true);
 Console.WriteLine(
-    $"\nencrypted ({options.Scheme}); ms: encrypting and decrypting at all sites together; quantum: what values are "
-        + $"rounded to");
+    $"\nencrypted ({options.Scheme}); ms: encrypting and decrypting at "
+        + "all sites together; quantum: what values are rounded to");
 var encrypted = await RunAsync(options.Rounds, encryption, show: true);
 
 Console.WriteLine($"""

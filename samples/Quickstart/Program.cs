@@ -47,9 +47,9 @@ catch (FlareException e)
 
 if (table.Progress.RoundsStarted == 0)
     Console.WriteLine(
-        $"\nNothing was trained: the job in '{options.Journal}' was complete after round {federation.Rounds.Count}, "
-            + $"as shown above. To train again, name a folder that does not exist yet: --journal DIR, without "
-            + $"--resume.");
+        $"\nNothing was trained: the job in '{options.Journal}' was complete after "
+            + $"round {federation.Rounds.Count}, as shown above. To train again, name a "
+            + "folder that does not exist yet: --journal DIR, without --resume.");
 var centralAccuracy = central.Accuracies[^1];
 var accuracy = CentralBaseline.Evaluate(federation.Model, digits.Test);
 await federation.Model.SaveAsync("digits.safetensors");
@@ -63,7 +63,7 @@ await new HtmlReport("Digits, trained by a federation", federation.Rounds)
 var seconds = clock.Elapsed.TotalSeconds;
 Console.WriteLine(
     $"\nfederation {Percent(accuracy)}, trained centrally {Percent(centralAccuracy)}, {seconds:F1} s. Written: "
-        + $"digits.safetensors, report.html");
+        + "digits.safetensors, report.html");
 if (options.Json)
 {
     var result = new Result(

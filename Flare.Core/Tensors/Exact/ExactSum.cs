@@ -219,8 +219,8 @@ public sealed unsafe partial class ExactSum : IDisposable
         if (_broken)
         {
             throw new InvalidOperationException(
-                "An earlier call was cut short, and its sums are incomplete. Call Reset() and add the contributions "
-                    + "again.");
+                "An earlier call was cut short, and its sums are incomplete. "
+                    + "Call Reset() and add the contributions again.");
         }
     }
 

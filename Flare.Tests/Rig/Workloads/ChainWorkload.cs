@@ -25,8 +25,8 @@ internal static class ChainWorkload
     {
         if (!run.Rounds.Select(r => r.Number).SequenceEqual([1, 2, 1, 2]))
             return [
-                $"the rounds announced are {string.Join(", ", run.Rounds.Select(r => r.Number))}, where 1, 2, 1, 2 "
-                    + $"were to be"];
+                $"the rounds announced are {string.Join(", ", run.Rounds.Select(r => r.Number))}, "
+                    + "where 1, 2, 1, 2 were to be"];
         var seen = 0;
         return Fold.Check(
             run, run.Rounds, run.InitialModel, (model, report) => seen++ < Rounds ? Fold.Average(model, report)

@@ -102,8 +102,8 @@ internal static class Fold
             var twice = report.Sites.GroupBy(s => (s.Site, s.Task))
                 .FirstOrDefault(g => g.Count(s => s.Status == SiteStatus.Accepted) > 1);
             if (twice is not null)
-                yield return $"round {report.Number} accepted the answer of {twice.Key.Site} to '{twice.Key.Task}' "
-                    + $"twice";
+                yield return $"round {report.Number} accepted the answer "
+                    + $"of {twice.Key.Site} to '{twice.Key.Task}' twice";
             model = round(model, report);
             if (report.ModelSha256 == model.Sha256()) continue;
             yield return $"the model of round {report.Number} is not the fold of what its report says was accepted "

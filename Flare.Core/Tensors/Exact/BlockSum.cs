@@ -84,6 +84,27 @@ internal struct BlockSum
     {
         _bound += Math.ScaleB(weights, Math.Max(range.Top + Scale, SmallestBound));
         _low = Math.Min(_low, range.Low + weightLow);
+        return Settle(kernels, cells, count, terms, widest);
+    }
+
+    /// <summary>
+    /// Makes room for another block's sums in the wide form. The other's bound is taken over as it is: made out of the
+    /// power of two above it, it would grow with each sum that a sum is merged into.
+    /// </summary>
+    /// <param name="kernels">Does the arithmetic.</param>
+    /// <param name="cells">This block's coarse and fine sums.</param>
+    /// <param name="count">Number of elements.</param>
+    /// <param name="other">Not zero.</param>
+    public unsafe void MakeRoomFor(BlockKernels kernels, BlockCells cells, int count, in BlockSum other)
+    {
+        _bound += other._bound;
+        _low = Math.Min(_low, other._low);
+        Settle(kernels, cells, count, terms: 1, BlockForm.Zero);
+    }
+
+    /// <summary>Settles form and grid by the bounds; returns whether the block holds nothing yet.</summary>
+    private unsafe bool Settle(BlockKernels kernels, BlockCells cells, int count, int terms, BlockForm widest)
+    {
         var top = Top;
         // Far from the ends of the exponents, even the remainder of a division has all its bits.
         if (top > 800 || _low < -500) widest = BlockForm.Zero;

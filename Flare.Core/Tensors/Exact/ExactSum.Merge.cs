@@ -19,8 +19,8 @@ public sealed unsafe partial class ExactSum
     /// <param name="other">Of the same layout, with the same tensors excluded; not this sum itself.</param>
     /// <exception cref="ArgumentException">The other is of another layout, excludes other tensors, or is this sum. Both
     /// are as before.</exception>
-    /// <exception cref="InvalidOperationException">There would be more than 2^28 contributions, or an earlier call of
-    /// one of the two was cut short.</exception>
+    /// <exception cref="InvalidOperationException">There would be more than 2^28 contributions, those counted that were
+    /// subtracted again; or an earlier call of one of the two was cut short.</exception>
     public void Merge(ExactSum other)
     {
         ArgumentNullException.ThrowIfNull(other);
@@ -34,8 +34,10 @@ public sealed unsafe partial class ExactSum
         RequireWhole();
         other.RequireWhole();
         if (other.Count == 0) return;
-        if ((long)Count + other.Count > MaxContributions) throw TooMany();
+        // The bounds of a block know nothing of what cancelled out: this keeps them where a block has room.
+        if (_contributions + other._contributions > MaxContributions) throw TooMany();
         CountAdditions(TermsOfMerge);
+        _contributions += other._contributions;
 
         RentSums();
         _broken = true;
@@ -81,8 +83,7 @@ public sealed unsafe partial class ExactSum
                 AddTerms(at, ref ours, cells, kept.Fine);
                 break;
             case BlockForm.Wide:
-                var range = new ValueRange(theirs.Top, theirs.Low);
-                ours.MakeRoom(_kernels, cells, at.Padded, range, 1, 0, 1, BlockForm.Zero);
+                ours.MakeRoomFor(_kernels, cells, at.Padded, theirs);
                 ours.Wide!.Add(theirs.Wide!, at.Count);
                 break;
         }

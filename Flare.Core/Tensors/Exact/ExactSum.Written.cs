@@ -60,7 +60,7 @@ public sealed unsafe partial class ExactSum
                 if (_averaged[tensor] && _weights.CountOf(tensor) > 0) ReadTensor(ref reader, tensor);
             if (!reader.End) throw Refused($"{reader.Remaining} bytes follow its end");
             Count = count;
-            _additions = count;
+            (_additions, _contributions) = (count, count);
         }
         catch
         {

@@ -39,7 +39,10 @@ public sealed unsafe partial class ExactSum : IDisposable
     private WeightSums _newWeights;
     private Term[] _batch = new Term[8];
     private int _batchCount;
+    // Terms that a word of this sum took, and contributions that it or a sum in it took, whether or not they were taken
+    // out again.
     private long _additions;
+    private long _contributions;
     private bool _broken;
 
     /// <summary>Prepares means of models of a layout.</summary>
@@ -158,7 +161,7 @@ public sealed unsafe partial class ExactSum : IDisposable
         if (_sumsUsed) foreach (ref var sum in _sums.AsSpan()) sum.Clear();
         _sumsUsed = false;
         _weights.Clear();
-        (Count, _additions, _broken) = (0, 0, false);
+        (Count, _additions, _contributions, _broken) = (0, 0, 0, false);
     }
 
     /// <summary>Gives the memory back. The instance may be used again.</summary>
@@ -188,7 +191,9 @@ public sealed unsafe partial class ExactSum : IDisposable
     private void Prepare(ReadOnlySpan<(StateDict Tensors, double Weight)> contributions, bool subtract)
     {
         RequireWhole();
+        if (_contributions + contributions.Length > MaxContributions) throw TooMany();
         CountAdditions(contributions.Length);
+        _contributions += contributions.Length;
         if (_batch.Length < contributions.Length)
             Array.Resize(ref _batch, Math.Max(contributions.Length, 2 * _batch.Length));
         _newWeights.CopyFrom(_weights);

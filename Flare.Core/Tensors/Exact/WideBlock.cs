@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -9,6 +10,10 @@ namespace Flare;
 /// </summary>
 internal sealed unsafe class WideBlock
 {
+    // From the lowest bit of a double times a weight's to 2^28 of the largest with the largest weight; the words above
+    // it take the carries, the sign and the bounds' roundings up.
+    private const int MaxWords = ((1024 + 64 + 28 + 1074 - WeightSums.LowestBit) >> 5) + 4;
+
     private long[] _words = [];
     private long[] _spare = [];
 
@@ -21,6 +26,7 @@ internal sealed unsafe class WideBlock
     public void Clear() => Words = 0;
 
     /// <summary>Makes sure that sums below 2^top of multiples of 2^low have room.</summary>
+    /// <exception cref="InvalidOperationException">No contributions have such sums.</exception>
     public void MakeRoom(int low, int top)
     {
         var newLow = low & ~31;
@@ -32,6 +38,11 @@ internal sealed unsafe class WideBlock
         // One more word takes sign and carries.
         var newWords = ((top - newLow) >> 5) + 2;
         if (newLow == Low && newWords == Words) return;
+        if (newWords is < 2 or > MaxWords)
+        {
+            throw new InvalidOperationException(
+                $"A sum from 2^{low} to 2^{top} was to be made room for: no contributions have such a sum.");
+        }
 
         var (oldWords, shift) = (Words, (Low - newLow) >> 5);
         if (oldWords > 0) (_words, _spare) = (_spare, _words);
@@ -83,7 +94,7 @@ internal sealed unsafe class WideBlock
         for (var i = 0; i < count; i++)
         {
             var negative = integers[i] < 0;
-            LongAccumulator.Add(At(i), exponent - Low, 0, (ulong)(negative ? -integers[i] : integers[i]), negative);
+            AddInside(At(i), exponent - Low, 0, (ulong)(negative ? -integers[i] : integers[i]), negative);
         }
     }
 
@@ -95,7 +106,7 @@ internal sealed unsafe class WideBlock
         {
             var negative = other.Magnitude(i, new Span<long>(sum, other.Words));
             for (var k = 0; k < other.Words; k++)
-                if (sum[k] != 0) LongAccumulator.Add(At(i), other.Low - Low + 32 * k, 0, (ulong)sum[k], negative);
+                if (sum[k] != 0) AddInside(At(i), other.Low - Low + 32 * k, 0, (ulong)sum[k], negative);
         }
     }
 
@@ -119,7 +130,7 @@ internal sealed unsafe class WideBlock
         if (exponent == 0) exponent = 1;
         else mantissa |= 1UL << 52;
         if (mantissa == 0) return;
-        var zeros = System.Numerics.BitOperations.TrailingZeroCount(mantissa);
+        var zeros = BitOperations.TrailingZeroCount(mantissa);
         Add(words, mantissa >> zeros, exponent - 1075 + zeros, value < 0, weight);
     }
 
@@ -127,8 +138,23 @@ internal sealed unsafe class WideBlock
     private void Add(long* words, ulong mantissa, int exponent, bool negative, in Weight weight)
     {
         var high = Math.BigMul(mantissa, weight.Mantissa, out var low);
-        LongAccumulator.Add(words, exponent + weight.Exponent - Low, high, low, negative != weight.IsNegative);
+        AddInside(words, exponent + weight.Exponent - Low, high, low, negative != weight.IsNegative);
     }
+
+    // The words are bare memory. That there is room was seen to before: were it not so, this is to end in an exception,
+    // not in another object.
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void AddInside(long* words, int position, ulong high, ulong low, bool negative)
+    {
+        var bits = 64 - BitOperations.LeadingZeroCount(high);
+        if (bits == 0) bits = -BitOperations.LeadingZeroCount(low | 1);
+        bits += 64;
+        if (position < 0 || position + bits > 32 * Words) throw Outside(position, bits);
+        LongAccumulator.Add(words, position, high, low, negative);
+    }
+
+    private InvalidOperationException Outside(int position, int bits) =>
+        new($"{bits} bits from bit {position} on were to be added to a sum of {32 * Words} bits.");
 
     /// <summary>Divides an element: rounded to nearest, or to odd for one more rounding to a shorter type.</summary>
     public double Divide(int element, in Quotient quotient, bool toOdd)

@@ -36,8 +36,11 @@ public abstract class Controller : FLComponent
     /// <summary>Takes the controller for a run; false where another run has it.</summary>
     internal bool TryClaim() => Interlocked.Exchange(ref _inUse, 1) == 0;
 
-    /// <summary>Gives it back, unless it is still at work.</summary>
-    internal void Release() => Interlocked.CompareExchange(ref _inUse, 0, 1);
+    /// <summary>Gives it back, unless it is still at work; false where it is.</summary>
+    internal bool Release() => Interlocked.CompareExchange(ref _inUse, 0, 1) != 2;
+
+    /// <summary>The aggregators among its components, which keep a round's sums as it does.</summary>
+    internal IReadOnlyList<Aggregator> Aggregators => [.. Components.OfType<Aggregator>()];
 
     /// <summary>Its run is over, and it goes on all the same: no other run can have it.</summary>
     internal void Abandon() => Volatile.Write(ref _inUse, 2);

@@ -124,6 +124,13 @@ public abstract class ControllerContext
     public abstract Task<RoundReport> CommitAsync(
         int round, StateDict model, RoundResult result, CancellationToken abort = default);
 
+    /// <summary>
+    /// Has a round begin again, all answers of which are read: they count no longer. The sites' next tasks go on from
+    /// the <see cref="SiteState"/> of before the round, and the round's report is of the tasks that come now.
+    /// </summary>
+    /// <param name="round">The round; not committed yet.</param>
+    public virtual void BeginRoundAgain(int round) { }
+
     /// <summary>Tells the server's components that something happened.</summary>
     public void Fire(string eventType) => Context.Fire(eventType);
 

@@ -116,6 +116,15 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
     public override bool MustRepeat => _round is { IsTooCoarse: true } && _repeats < MostRepeats;
 
     /// <inheritdoc/>
+    public override string? RepeatReason => MustRepeat
+        ? $"its sites took {_round!.Steps} steps together, too few for the weight reference of "
+            + $"{_round.Agreement.Reference}. Set "
+            + $"{nameof(EncryptionPolicy)}.{nameof(EncryptionPolicy.FirstRoundSteps)} to about "
+            + "the steps of the site that takes the most, for that of the first round; that of a later one follows"
+            + " the round before it, so have the sites take about as many steps in every round"
+        : null;
+
+    /// <inheritdoc/>
     public override async ValueTask<StateDict> CompleteAsync(CancellationToken abort)
     {
         var round = Round;

@@ -6,6 +6,7 @@ internal sealed class ServerParts
     private readonly List<Controller> _controllers = [];
     private readonly List<FLComponent> _components = [];
     private readonly List<(FilterPlace Place, Filter Filter, string[] Tasks)> _filters = [];
+    private readonly List<(Controller Controller, Aggregator Aggregator)> _aggregators = []; // that were claimed
 
     public ServerParts() { }
 
@@ -104,24 +105,42 @@ internal sealed class ServerParts
     }
 
     /// <summary>
-    /// Takes the workflows for a run: they keep their rounds' sums, and two runs at once would mix them up.
+    /// Takes the workflows and their aggregators for a run: they keep their rounds' sums, and two runs at once would
+    /// mix them up.
     /// </summary>
     /// <exception cref="FlareException">One is at work elsewhere.</exception>
     public void Claim()
     {
+        foreach (var controller in _controllers)
+            foreach (var aggregator in controller.Aggregators) _aggregators.Add((controller, aggregator));
         for (var i = 0; i < _controllers.Count; i++)
         {
             if (_controllers[i].TryClaim()) continue;
             for (var taken = 0; taken < i; taken++) _controllers[taken].Release();
+            _aggregators.Clear();
             throw new FlareException(
                 ErrorIds.Configuration,
                 $"The workflow {_controllers[i].Name} is at work in another federation, or was added twice. Make a "
-                    + "new one for each: UseController(new …).");
+                + "new one for each: UseController(new …).");
+        }
+        foreach (var (controller, aggregator) in _aggregators)
+        {
+            if (aggregator.TryClaim(this)) continue;
+            Release();
+            throw new FlareException(
+                ErrorIds.Configuration,
+                $"The aggregator {aggregator.GetType().Name} of the workflow {controller.Name} is at work in another "
+                + "federation, and would fold the sites of both into the models of both. Make a new one for each: "
+                + $"new {aggregator.GetType().Name}().");
         }
     }
 
     public void Release()
     {
-        foreach (var controller in _controllers) controller.Release();
+        // What goes on though its run is over keeps its aggregators, too.
+        var atWork = _controllers.Where(c => !c.Release()).ToArray();
+        foreach (var (controller, aggregator) in _aggregators)
+            if (!atWork.Contains(controller)) aggregator.Release(this);
+        _aggregators.Clear();
     }
 }

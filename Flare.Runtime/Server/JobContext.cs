@@ -8,6 +8,7 @@ internal sealed class JobContext(
     JobLife life, SiteRegistry sites, Dispatcher tasks, RoundCommitter rounds, Controller controller) :
     ControllerContext
 {
+    private readonly List<Aggregator> _provided = [];
     private bool _ended;
     private int _round; // of the task last sent
 
@@ -40,7 +41,19 @@ internal sealed class JobContext(
     public override Aggregator CreateAggregator(Func<Aggregator> otherwise)
     {
         ArgumentNullException.ThrowIfNull(otherwise);
-        return (life.Options.CreateAggregator ?? otherwise)();
+        return life.Options.CreateAggregator is { } make ? Provided(make()) : otherwise();
+    }
+
+    // Whoever provides it may hand out one that another run has.
+    private Aggregator Provided(Aggregator aggregator)
+    {
+        if (!aggregator.TryClaim(life))
+            throw new FlareException(
+                ErrorIds.Configuration,
+                $"UseAggregator gave the workflow {controller.Name} an aggregator {aggregator.GetType().Name} that is "
+                + "at work in another federation. Have it make a new one for each run: UseAggregator(() => new …).");
+        _provided.Add(aggregator);
+        return aggregator;
     }
 
     public override TaskResponses BroadcastAsync(
@@ -151,6 +164,12 @@ internal sealed class JobContext(
         return rounds.CommitAsync(round, model, result, abort);
     }
 
+    public override void BeginRoundAgain(int round)
+    {
+        RequireUse();
+        rounds.Forget(round);
+    }
+
     public override void Fire(string eventType, Contribution contribution)
     {
         ArgumentNullException.ThrowIfNull(contribution);
@@ -171,8 +190,13 @@ internal sealed class JobContext(
         context.Fire(eventType);
     }
 
-    /// <summary>The workflow is over.</summary>
-    internal void End() => _ended = true;
+    /// <summary>The workflow is over, or abandoned.</summary>
+    internal void End(bool hasEnded)
+    {
+        _ended = true;
+        if (!hasEnded) return; // it still uses them
+        foreach (var aggregator in _provided) aggregator.Release(life);
+    }
 
     private void Note(FlareTask task)
     {

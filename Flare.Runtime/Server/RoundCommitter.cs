@@ -60,6 +60,13 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
         _runs.Add(run);
     }
 
+    /// <summary>A round begins again: what its tasks that are over brought counts no longer.</summary>
+    public void Forget(int round)
+    {
+        _runs.RemoveAll(r => r.IsComplete && r.Task.Round == round);
+        SiteStates.Forget(Workflow, round);
+    }
+
     /// <summary>Makes a round durable, then announces it.</summary>
     public async Task<RoundReport> CommitAsync(int round, StateDict model, RoundResult result, CancellationToken abort)
     {

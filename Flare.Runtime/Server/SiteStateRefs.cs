@@ -34,6 +34,16 @@ internal sealed class SiteStateRefs
         if (index >= 0) chain.Pending.RemoveRange(index, chain.Pending.Count - index); // with what built on it
     }
 
+    /// <summary>A round begins again: sites go on from what was before it.</summary>
+    public void Forget(int workflow, int round)
+    {
+        foreach (var chain in _sites.Values)
+        {
+            var first = chain.Pending.FindIndex(p => (p.Workflow, p.Round) == (workflow, round));
+            if (first >= 0) chain.Pending.RemoveRange(first, chain.Pending.Count - first); // with what built on it
+        }
+    }
+
     /// <summary>What a commit of a round makes lasting.</summary>
     public FlareMap? Committing(int workflow, int round)
     {

@@ -49,7 +49,7 @@ internal sealed class WorkflowRunner(
     private async Task RunAsync(Controller controller)
     {
         var context = new JobContext(life, sites, tasks, rounds, controller);
-        bool hasEnded;
+        var hasEnded = true;
         try
         {
             hasEnded = await Supervised.RunAsync(
@@ -61,7 +61,7 @@ internal sealed class WorkflowRunner(
         }
         finally
         {
-            context.End();
+            context.End(hasEnded);
         }
         if (hasEnded)
         {

@@ -12,4 +12,7 @@ internal static partial class Log
 
     [LoggerMessage(101, LogLevel.Warning, "Round {Round}: {Note}")]
     public static partial void RoundNote(ILogger logger, int round, string note);
+
+    [LoggerMessage(102, LogLevel.Information, "Round {Round} is trained once more: {Reason}")]
+    public static partial void RoundRepeats(ILogger logger, int round, string reason);
 }

@@ -7,6 +7,9 @@ namespace Flare.Workflows;
 /// </summary>
 public sealed class OptimizerState
 {
+    /// <summary>What all its names in the run's state begin with.</summary>
+    internal const string Root = "optimizer/";
+
     private readonly SortedDictionary<string, StateDict> _tensors = new(StringComparer.Ordinal);
 
     /// <summary>

@@ -26,6 +26,15 @@ internal sealed class RoundNotes(ControllerContext federation)
         Log.RoundNote(federation.Logger, round, note);
     }
 
+    /// <summary>A round's contributions make no model, and its sites train once more.</summary>
+    public void Repeats(int round, Aggregator aggregator)
+    {
+        var reason = aggregator.RepeatReason
+            ?? $"the aggregator {aggregator.GetType().Name} could make no model of what its sites sent";
+        Log.RoundRepeats(federation.Logger, round, reason);
+        _ofRound.Add($"The round was trained more than once, and the last time counts: {reason}");
+    }
+
     /// <summary>
     /// A model was measured: says what is odd about the metrics, and once where the best model's is not among them.
     /// </summary>
@@ -63,6 +72,7 @@ internal sealed class RoundNotes(ControllerContext federation)
     public void Look(StateDict model, ModelSelection? selection)
     {
         if (selection?.Oddity is { } oddity) Add(0, oddity);
+        if (EncryptedForm.Is(model.Layout)) return; // its bytes are no values that a mean would be made of
         var integer = model.Layout.FirstOrDefault(
             t => t.Role == TensorRole.Parameter && !t.DType.IsFloatingPoint() && t.DType != DType.Bool
             && !t.Name.EndsWith("num_batches_tracked", StringComparison.Ordinal));

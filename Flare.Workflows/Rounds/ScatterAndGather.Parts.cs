@@ -122,6 +122,13 @@ public partial class ScatterAndGather
             yield return $"{nameof(Kind)} is {Kind}; it must be Weights or WeightDiff, or null for either";
         if (Sets.GroupBy(s => s.Name, StringComparer.Ordinal).FirstOrDefault(g => g.Count() > 1) is { } twice)
             yield return $"{nameof(Sets)} names '{twice.Key}' twice";
+        var shared = Sets.Where(s => s.Aggregator is not null).Select(s => (Name: s.Name, s.Aggregator))
+            .Prepend((Name: Dxo.ModelSet, Aggregator)).Where(s => s.Aggregator is not null)
+            .GroupBy(s => s.Aggregator!, s => s.Name)
+            .Where(g => g.Count() > 1);
+        foreach (var one in shared)
+            yield return $"one {one.Key.GetType().Name} is the aggregator of {string.Join(
+                " and of ", one.Select(n => $"'{n}'"))}, and would fold them into each other; make one for each";
         foreach (var exact in Sets.Select(s => s.Aggregator).Append(Aggregator).OfType<ExactAggregator>())
             foreach (var error in exact.Errors()) yield return error;
     }

@@ -47,9 +47,14 @@ public partial class ScatterAndGather : Controller
         federation.Context.Set(ContextKeys.CurrentRound, round);
         federation.Fire(EventTypes.RoundStarted);
         var sites = Sampler.Choose(federation, round);
-        var (incoming, initial) = (federation.Model, new MetricsMean());
-        do await GatherAsync(federation, round, sites, initial, notes, abort);
-        while (_sets.Any(s => s.Aggregator.MustRepeat));
+        var incoming = federation.Model;
+        var initial = await GatherAsync(federation, round, sites, notes, abort);
+        while (_sets.FirstOrDefault(s => s.Aggregator.MustRepeat) is { } set)
+        {
+            notes.Repeats(round, set.Aggregator);
+            federation.BeginRoundAgain(round);
+            initial = await GatherAsync(federation, round, sites, notes, abort);
+        }
 
         federation.Fire(EventTypes.BeforeAggregation);
         var aggregates = new List<StateDict>();
@@ -81,10 +86,11 @@ public partial class ScatterAndGather : Controller
         await federation.CommitAsync(round, model, result, abort);
     }
 
-    private async Task GatherAsync(
-        ControllerContext federation, int round, IReadOnlyList<string> sites, MetricsMean initial, RoundNotes notes,
+    private async Task<MetricsMean> GatherAsync(
+        ControllerContext federation, int round, IReadOnlyList<string> sites, RoundNotes notes,
         CancellationToken abort)
     {
+        var initial = new MetricsMean();
         foreach (var set in _sets) set.Begin(round);
         var options = new BroadcastOptions { Targets = sites, MinResponses = MinSites, Grace = Grace,
             Timeout = TrainTimeout };
@@ -107,6 +113,7 @@ public partial class ScatterAndGather : Controller
             federation.Fire(EventTypes.AfterContributionAccept, contribution);
         }
         notes.Look(round, answers.Sites);
+        return initial;
     }
 
     private FlareTask CreateTask(ControllerContext federation, int round)

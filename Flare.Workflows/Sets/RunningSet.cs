@@ -12,7 +12,7 @@ internal sealed class RunningSet : IDisposable
         string name, ControllerContext federation, Aggregator aggregator, bool owned, ServerOptimizer? optimizer)
     {
         (Name, _federation, Aggregator, _owned, _optimizer) = (name, federation, aggregator, owned, optimizer);
-        _prefix = $"optimizer/{name}/";
+        _prefix = $"{OptimizerState.Root}{name}/";
         // What a workflow before this one has kept is no state of this one's.
         if (federation.LastCommittedRound == 0) OptimizerState.Clear(federation.State, _prefix);
     }
@@ -34,10 +34,33 @@ internal sealed class RunningSet : IDisposable
     public static RunningSet Of(ControllerContext federation, TensorSet set)
     {
         if (federation.LastCommittedRound == 0)
-            federation.State.Tensors[set.Name] = set.Initial(federation.Model).Freeze();
+            federation.State.Tensors[set.Name] = Initial(federation, set);
         return new(
             set.Name, new SetContext(federation, set.Name), set.Aggregator
             ?? new ExactAggregator(), set.Aggregator is null, set.Optimizer);
+    }
+
+    // As the initial model is looked at: what begins with NaN would be refused at every site, and blamed on it.
+    private static StateDict Initial(ControllerContext federation, TensorSet set)
+    {
+        var where = $"The set '{set.Name}' of {nameof(ScatterAndGather)}.{nameof(ScatterAndGather.Sets)} cannot begin: "
+            + $"its {nameof(TensorSet.Initial)}";
+        StateDict? initial;
+        try
+        {
+            initial = set.Initial(federation.Model);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            throw new FlareException(ErrorIds.Configuration, $"{where} threw {e.GetType().Name}: {e.Message}", e);
+        }
+        if (initial is null)
+            throw new FlareException(
+                ErrorIds.Configuration, $"{where} returned null. Return its first tensors, zeros for example.");
+        if (initial.FirstNonFiniteTensor() is { } tensor)
+            throw new FlareException(
+                ErrorIds.Configuration, $"{where} returned NaN or an infinity in the tensor '{tensor}'.");
+        return initial.Freeze();
     }
 
     public void Begin(int round) => Aggregator.Begin(_federation, round);

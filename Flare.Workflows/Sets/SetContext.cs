@@ -42,6 +42,8 @@ internal sealed class SetContext(ControllerContext federation, string set) : Con
         int round, StateDict model, RoundResult result, CancellationToken abort = default) =>
         federation.CommitAsync(round, model, result, abort);
 
+    public override void BeginRoundAgain(int round) => federation.BeginRoundAgain(round);
+
     public override void Fire(string eventType, Contribution contribution) => federation.Fire(eventType, contribution);
 
     public override void Fire(string eventType, int round, StateDict model) => federation.Fire(eventType, round, model);

@@ -9,12 +9,17 @@ public sealed class TensorSet
 {
     /// <summary>Describes a set.</summary>
     /// <param name="name">Its name, also that of its global value in <see cref="RunState.Tensors"/>; not
-    /// <see cref="Dxo.ModelSet"/>.</param>
+    /// <see cref="Dxo.ModelSet"/>, and none that begins with <c>optimizer/</c>.</param>
+    /// <exception cref="ArgumentException">The name has a meaning of its own.</exception>
     public TensorSet(string name)
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
         if (name is Dxo.ModelSet or ModelSelection.BestModel)
             throw new ArgumentException($"A set cannot be named '{name}', which has its own meaning.", nameof(name));
+        if (name.StartsWith(OptimizerState.Root, StringComparison.Ordinal))
+            throw new ArgumentException(
+                $"A set cannot be named '{name}': names that begin with '{OptimizerState.Root}' are of what server "
+                + "optimizers keep.", nameof(name));
         Name = name;
     }
 

@@ -51,9 +51,9 @@ public sealed partial class Provisioner
         if (behind.Length > 0 && !force)
         {
             throw new FlareException(
-                ErrorIds.Identity, "The old root cannot be retired yet: "
-                    + $"{string.Join(", ", behind.Take(10))}{(behind.Length > 10 ? $" and {behind.Length - 10} more" : "")} "
-                    + "still have certificates of it. Renew them.");
+                ErrorIds.Identity, $"The old root cannot be retired yet: {string.Join(", ", behind.Take(10))}"
+                    + $"{(behind.Length > 10 ? $" and {behind.Length - 10} more" : "")} still have certificates of it. "
+                    + "Renew them.");
         }
         foreach (var old in _roots[..^1]) old.Dispose();
         _roots.RemoveRange(0, _roots.Count - 1);

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using Flare.Runtime;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -70,7 +71,7 @@ public sealed class FederationServer : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(plan);
         ObjectDisposedException.ThrowIf(_stop.IsCancellationRequested, this);
         var loop = new JobLoop(e => Log.LoopFailed(_logger, plan.JobId, e));
-        var link = _hub.Open(plan.JobId, loop);
+        var link = _hub.Open(plan.JobId, loop, plan.Limits);
         try
         {
             var job = new ServedJob(plan, plan.CreateServer(loop, link), loop);
@@ -97,9 +98,10 @@ public sealed class FederationServer : IAsyncDisposable
     {
         using (abort)
         {
-            await job.RunAsync(abort.Token);
+            var failure = await job.RunAsync(abort.Token);
             _hub.Close(link);
             _jobs.TryRemove(job, out _);
+            job.Complete(failure); // whoever hears of it may run a job of the id anew
         }
     }
 }
@@ -130,10 +132,12 @@ public sealed class ServedJob
     /// The reports of the rounds from here on, each once it is committed; for one reader. The job does not wait for
     /// it. Ends with the job, and fails as it does.
     /// </summary>
-    public async IAsyncEnumerable<RoundReport> ReadRoundsAsync()
+    /// <param name="cancellationToken">Ends the reading, not the job.</param>
+    public async IAsyncEnumerable<RoundReport> ReadRoundsAsync(
+        [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        await foreach (var report in _server.Reports.ReadAllAsync()) yield return report;
-        await Ended;
+        await foreach (var report in _server.Reports.ReadAllAsync(cancellationToken)) yield return report;
+        await Ended.WaitAsync(cancellationToken);
     }
 
     /// <summary>
@@ -141,36 +145,43 @@ public sealed class ServedJob
     /// </summary>
     /// <param name="sites">The sites' names.</param>
     /// <returns>How many answers are waited for no longer.</returns>
+    /// <exception cref="ArgumentException">A site is not of this job.</exception>
     public Task<int> GoOnWithoutAsync(params IReadOnlyCollection<string> sites)
     {
         ArgumentNullException.ThrowIfNull(sites);
+        if (sites.Except(_server.Sites).FirstOrDefault() is { } stranger)
+            throw new ArgumentException($"No site of job '{JobId}' is named '{stranger}'.", nameof(sites));
         var done = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
         _loop.Post(_ => done.SetResult(_server.GoOnWithout(sites)), null);
         return done.Task;
     }
 
-    internal async Task RunAsync(CancellationToken abort)
+    /// <returns>Why it failed; null where it ended well.</returns>
+    internal Task<Exception?> RunAsync(CancellationToken abort)
     {
-        var over = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var over = new TaskCompletionSource<Exception?>(TaskCreationOptions.RunContinuationsAsynchronously);
         _loop.Post(_ => _ = RunOnLoopAsync(), null);
-        await over.Task;
+        return over.Task;
 
         async Task RunOnLoopAsync()
         {
             try
             {
                 await _server.RunAsync(abort);
-                _ended.TrySetResult();
+                over.SetResult(abort.IsCancellationRequested ? new OperationCanceledException(abort) : null);
             }
-            catch (OperationCanceledException e) when (abort.IsCancellationRequested)
+            catch (Exception e) // the job's, for whoever awaits its end
             {
-                _ended.TrySetCanceled(e.CancellationToken);
+                over.SetResult(e);
             }
-            catch (Exception e)
-            {
-                _ended.TrySetException(e);
-            }
-            over.SetResult();
         }
+    }
+
+    internal void Complete(Exception? failure)
+    {
+        if (failure is null) _ended.TrySetResult();
+        else if (failure is OperationCanceledException canceled) _ended.TrySetCanceled(canceled.CancellationToken);
+        else _ended.TrySetException(failure);
+        _ = _ended.Task.Exception; // whoever reads the rounds hears of it, too
     }
 }

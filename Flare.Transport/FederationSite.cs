@@ -19,7 +19,7 @@ public sealed class FederationSite : IAsyncDisposable
     private readonly SiteUplink _uplink;
     private readonly ILogger _logger;
     private readonly long _incarnation;
-    private readonly ConcurrentDictionary<JoinedJob, byte> _jobs = [];
+    private readonly ConcurrentDictionary<string, JoinedJob> _jobs = new(StringComparer.Ordinal);
     private FrameException? _failure;
 
     private FederationSite(SiteUplink uplink, string name, long incarnation, ILogger logger) =>
@@ -75,7 +75,8 @@ public sealed class FederationSite : IAsyncDisposable
     /// <summary>Takes part in a job, as soon as the server has it.</summary>
     /// <param name="plan">The site's part; it stays the caller's, who disposes of it once the job has ended.</param>
     /// <exception cref="ArgumentException">The plan is another site's.</exception>
-    /// <exception cref="InvalidOperationException">The plan has made a site already.</exception>
+    /// <exception cref="InvalidOperationException">The site takes part in the job already, or the plan has made a site
+    /// already.</exception>
     public JoinedJob Join(SitePlan plan)
     {
         ArgumentNullException.ThrowIfNull(plan);
@@ -83,6 +84,12 @@ public sealed class FederationSite : IAsyncDisposable
             throw new ArgumentException($"The plan is for {plan.Name}, and this is {Name}.", nameof(plan));
         var loop = new JobLoop(e => Log.LoopFailed(_logger, plan.JobId, e));
         var job = new JoinedJob(plan.JobId);
+        var before = _jobs.GetOrAdd(plan.JobId, job);
+        if (before != job && !(before.Ended.IsCompleted && _jobs.TryUpdate(plan.JobId, job, before)))
+        {
+            throw new InvalidOperationException(
+                $"{Name} takes part in job '{plan.JobId}' already: wait for its end, or leave it.");
+        }
         var link = _uplink.Open(plan.JobId, loop, job.Fail);
         try
         {
@@ -91,9 +98,9 @@ public sealed class FederationSite : IAsyncDisposable
         catch
         {
             _uplink.Close(link);
+            _jobs.TryRemove(plan.JobId, out _);
             throw;
         }
-        _jobs.TryAdd(job, 0);
         if (Volatile.Read(ref _failure) is { } failure) job.Fail(failure);
         _ = ForgetAsync(job, link);
         return job;
@@ -104,22 +111,22 @@ public sealed class FederationSite : IAsyncDisposable
     /// </summary>
     public async ValueTask DisposeAsync()
     {
-        foreach (var job in _jobs.Keys) await job.StopAsync();
+        foreach (var job in _jobs.Values) await job.LeaveAsync();
         await _uplink.DisposeAsync();
     }
 
     private async Task ForgetAsync(JoinedJob job, SiteUplink.JobLink link)
     {
         await ((Task)job.Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        await job.StopAsync();
-        _jobs.TryRemove(job, out _);
+        await job.LeaveAsync();
         _uplink.Close(link);
+        _jobs.TryRemove(new(job.JobId, job));
     }
 
     private void Fail(FrameException error)
     {
         Volatile.Write(ref _failure, error);
-        foreach (var job in _jobs.Keys) job.Fail(error);
+        foreach (var job in _jobs.Values) job.Fail(error);
     }
 }
 
@@ -150,15 +157,21 @@ public sealed class JoinedJob
 
     internal void Fail(FrameException error) => _ended.TrySetException(error);
 
-    internal async Task StopAsync()
+    /// <summary>
+    /// Leaves the job: a task that runs is told to stop, and the server waits for the site no more than its lease says.
+    /// </summary>
+    public async Task LeaveAsync()
     {
-        var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _loop!.Post(_ =>
+        if (_loop is not null)
         {
-            _site!.Dispose();
-            stopped.SetResult();
-        }, null);
-        await stopped.Task;
+            var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _loop.Post(_ =>
+            {
+                _site!.Dispose();
+                stopped.SetResult();
+            }, null);
+            await stopped.Task;
+        }
         _ended.TrySetCanceled();
     }
 

@@ -51,7 +51,8 @@ public sealed class Loopback
             _hub = new(parts.Server.Listen(), limits, TimeProvider.System, NullLogger.Instance);
         }
 
-        public IServerLink ConnectServer(string job, SynchronizationContext jobLoop) => _hub.Open(job, jobLoop);
+        public IServerLink ConnectServer(string job, SynchronizationContext jobLoop, RuntimeLimits limits) =>
+            _hub.Open(job, jobLoop, limits);
 
         public ISiteLink ConnectSite(
             string job, string site, SynchronizationContext jobLoop, Action<FlareException> fail)

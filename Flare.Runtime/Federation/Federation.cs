@@ -238,7 +238,7 @@ public sealed class Federation : IAsyncDisposable
         var logger = _logger = _settings.CreateLogger();
         var loop = _loop = new JobLoop(e => Runtime.Log.LoopException(logger, e));
         var links = _makeLinks();
-        var link = links.ConnectServer(_settings.JobId, loop);
+        var link = links.ConnectServer(_settings.JobId, loop, _settings.Limits);
         var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
         var names = _sites.Select(s => s.Name).ToArray();
         var options = _parts.ToOptions(_settings, loop, link, initialModel, names, compute, logger);

@@ -20,6 +20,9 @@ public sealed class ServerPlan : IAsyncDisposable
     /// <summary>The job's id.</summary>
     public string JobId => _settings.JobId;
 
+    /// <summary>The runtime's limits and intervals.</summary>
+    public RuntimeLimits Limits => _settings.Limits;
+
     /// <summary>Makes the server, which does nothing until <see cref="JobServer.RunAsync"/>. Once.</summary>
     /// <param name="loop">The loop that the job's state belongs to; a <see cref="JobLoop"/>.</param>
     /// <param name="link">The server's end of the transport.</param>

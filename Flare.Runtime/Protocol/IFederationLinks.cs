@@ -9,7 +9,8 @@ public interface IFederationLinks : IAsyncDisposable
     /// <summary>The server's end. Called once, before any site's.</summary>
     /// <param name="job">The job's id.</param>
     /// <param name="jobLoop">The loop that callbacks must go to.</param>
-    IServerLink ConnectServer(string job, SynchronizationContext jobLoop);
+    /// <param name="limits">The job's.</param>
+    IServerLink ConnectServer(string job, SynchronizationContext jobLoop, RuntimeLimits limits);
 
     /// <summary>A site's end. Called once for each site.</summary>
     /// <param name="job">The job's id.</param>
@@ -24,7 +25,8 @@ internal sealed class InProcessLinks : IFederationLinks
 {
     private InProcessLink? _link;
 
-    public IServerLink ConnectServer(string job, SynchronizationContext jobLoop) => _link = new(jobLoop);
+    public IServerLink ConnectServer(string job, SynchronizationContext jobLoop, RuntimeLimits limits) =>
+        _link = new(jobLoop);
 
     public ISiteLink ConnectSite(
         string job, string site, SynchronizationContext jobLoop, Action<FlareException> fail) =>

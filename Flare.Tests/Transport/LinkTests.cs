@@ -87,5 +87,117 @@ public class LinkTests
         Assert.That(job.Model.Values(), Is.EqualTo(new[] { 2f }));
     }
 
+    [Test]
+    public async Task Jobs_of_one_connection_share_its_streams()
+    {
+        var limits = new LinkLimits { Frames = new() { MaxStreams = 1 }, FirstPause = TimeSpan.FromMilliseconds(20) };
+        await using var server = FederationServer.Start(Loopback, limits);
+        await using var site = FederationSite.Connect(To(server), "a", limits: limits);
+        var model = new float[300_000];
+        var jobs = new List<ServedJob>();
+        var owned = new List<IAsyncDisposable>();
+        foreach (var id in Enumerable.Range(1, 6).Select(i => $"job-{i}"))
+        {
+            var plan = new ServerBuilder().UseJobId(id).AddSites("a").UseController(Sites.Training(rounds: 3))
+                .UseInitialModel(Sites.Model(model)).Build();
+            var sitePlan = SitePlan("a", id);
+            owned.AddRange([plan, sitePlan]);
+            jobs.Add(server.Run(plan));
+            _ = site.Join(sitePlan);
+        }
+        foreach (var job in jobs)
+        {
+            await job.Ended.WaitAsync(Patience.Long);
+            Assert.That(job.Model.Values()[^1], Is.EqualTo(3));
+        }
+        foreach (var plan in owned) await plan.DisposeAsync();
+    }
+
+    [Test]
+    public async Task Events_keep_their_order_however_long_one_of_them_is()
+    {
+        var heard = new List<int>();
+        var all = new TaskCompletionSource();
+        await using var server = FederationServer.Start(Loopback);
+        await using var plan = new ServerBuilder().UseJobId("job").AddSites("a").UseController(Sites.Training())
+            .UseInitialModel(Sites.Model(0)).AddComponent(new Listener(heard, all)).Build();
+        var job = server.Run(plan);
+        await using var sitePlan = SitePlan("a", "job", () => new Scripted(async (_, input, context, abort) =>
+        {
+            for (var i = 1; i <= 6; i++)
+                context.FireFederated(
+                    "mine", new Shareable(new() { ["n"] = i, ["b"] = new byte[i % 3 == 1 ? 3_000_000 : 10] }));
+            await all.Task.WaitAsync(abort); // a job that is over hears nothing more
+            return Sites.Diff(Dxo.From(input).Tensors, 1);
+        }));
+        await using var site = FederationSite.Connect(To(server), "a", limits: Quick);
+        _ = site.Join(sitePlan);
+        await all.Task.WaitAsync(Patience.Long);
+        Assert.That(heard, Is.EqualTo(new[] { 1, 2, 3, 4, 5, 6 }));
+        await job.Ended.WaitAsync(Patience.Long);
+    }
+
+    private sealed class Listener(List<int> heard, TaskCompletionSource all) : FLComponent
+    {
+        protected internal override void HandleEvent(string eventType, FLContext context)
+        {
+            if (eventType != "mine") return;
+            heard.Add((int)context.Get(ContextKeys.EventData).Body["n"].AsInteger());
+            if (heard.Count == 6) all.TrySetResult();
+        }
+    }
+
+    [Test]
+    public async Task What_a_connector_throws_is_tried_again()
+    {
+        await using var server = FederationServer.Start(Loopback);
+        await using var plan = Plan("job", 1, "a");
+        var job = server.Run(plan);
+        await using var sitePlan = SitePlan("a", "job");
+        await using var site = FederationSite.Connect(new Failing(To(server)), "a", limits: Quick);
+        _ = site.Join(sitePlan);
+        await job.Ended.WaitAsync(Patience.Long);
+    }
+
+    private sealed class Failing(IFlareConnector inner) : IFlareConnector
+    {
+        private int _calls;
+
+        public ValueTask<FlareConnection> ConnectAsync(CancellationToken cancellationToken) =>
+            ++_calls < 3 ? throw new IOException("the tunnel is down") : inner.ConnectAsync(cancellationToken);
+    }
+
+    [Test]
+    public async Task A_job_is_joined_once_until_it_is_left()
+    {
+        await using var server = FederationServer.Start(Loopback);
+        await using var site = FederationSite.Connect(To(server), "a", limits: Quick);
+        await using var first = SitePlan("a", "job");
+        await using var second = SitePlan("a", "job");
+        var joined = site.Join(first);
+        Assert.Throws<InvalidOperationException>(() => site.Join(second));
+        await joined.LeaveAsync();
+        Assert.CatchAsync<OperationCanceledException>(() => joined.Ended);
+        var again = site.Join(second);
+        await using var plan = Plan("job", 1, "a");
+        await server.Run(plan).Ended.WaitAsync(Patience.Long);
+        Assert.That(await again.Ended.WaitAsync(Patience.Long), Is.Not.Empty);
+    }
+
+    [Test]
+    public async Task A_job_of_the_same_id_runs_as_soon_as_one_has_ended()
+    {
+        await using var server = FederationServer.Start(Loopback);
+        await using var site = FederationSite.Connect(To(server), "a", limits: Quick);
+        for (var i = 0; i < 50; i++)
+        {
+            await using var plan = Plan("job", 1, "a");
+            await using var sitePlan = SitePlan("a", "job");
+            var joined = site.Join(sitePlan);
+            await server.Run(plan).Ended.WaitAsync(Patience.Long);
+            await joined.Ended.WaitAsync(Patience.Long);
+        }
+    }
+
     private static int Attached(FederationServer server) => server.ConnectedSites.Count;
 }

@@ -34,6 +34,16 @@ public sealed partial class FrameConnection
                 EndLocked(new(ConnectionEndKind.TimedOut,
                     Invariant($"the other end has taken nothing for {_options.StallTimeout.TotalSeconds} s")));
             }
+            else if (_open > 0 && Since(_progressFrom) >= _options.StallTimeout)
+            {
+                if (_progress < _options.LeastStreamBytes)
+                {
+                    EndLocked(new(ConnectionEndKind.TimedOut, Invariant(
+                        $"the other end has sent {_progress} bytes of its streams in ")
+                            + Invariant($"{_options.StallTimeout.TotalSeconds} s")));
+                }
+                else (_progressFrom, _progress) = (now, 0);
+            }
             else if (_isClosing && now >= _closeBy)
                 EndLocked(new(ConnectionEndKind.Closed, $"{_closeReason} (without waiting any longer)"));
             // What the other end may wait for: a third of its patience.

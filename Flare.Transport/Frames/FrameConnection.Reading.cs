@@ -13,6 +13,11 @@ public sealed partial class FrameConnection
     private long _lastSaid;
     private long _begun;
 
+    // Streams that arrive, and what has come of them since when: one that trickles would hold its place for ever.
+    private int _open;
+    private long _progress;
+    private long _progressFrom;
+
     private async Task ReadAllAsync()
     {
         var reader = _pipe.Input;
@@ -143,7 +148,13 @@ public sealed partial class FrameConnection
         Span<byte> bytes = stackalloc byte[Hello.MostBytes];
         payload.CopyTo(bytes);
         var hello = Hello.Read(bytes[..(int)payload.Length]);
-        lock (_gate) _peer = hello;
+        lock (_gate)
+        {
+            _peer = hello;
+            // Often enough for the less patient of both.
+            var tick = TimeSpan.FromMilliseconds(Math.Max(25, hello.IdleMilliseconds / 12.0));
+            if (tick < _tick) _timer?.Change(tick, tick);
+        }
         _ready.TrySetResult();
     }
 
@@ -176,7 +187,12 @@ public sealed partial class FrameConnection
             Reset(id, answer.Refusal ?? "it is not wanted");
             return;
         }
-        if (offset < length) _incoming.Add(id, new(taken, length - offset, _options.StreamWindow));
+        if (offset == length) return;
+        _incoming.Add(id, new(taken, length - offset, _options.StreamWindow));
+        lock (_gate)
+        {
+            if (++_open == 1) (_progressFrom, _progress) = (_time.GetTimestamp(), 0);
+        }
     }
 
     private void BeginData(WireHead head)
@@ -199,6 +215,7 @@ public sealed partial class FrameConnection
         var part = buffer.Slice(0, Math.Min(buffer.Length, data.Length));
         buffer = buffer.Slice(part.End);
         var count = (int)part.Length;
+        lock (_gate) _progress += count;
         _data = count < data.Length ? data with { Length = data.Length - count } : null;
         if (!_incoming.TryGetValue(data.Id, out var stream)) return true;
         try
@@ -207,18 +224,24 @@ public sealed partial class FrameConnection
             var more = stream.Take(count);
             if (stream.Left == 0)
             {
-                _incoming.Remove(data.Id);
+                RemoveIncoming(data.Id);
                 stream.Sink.Complete();
             }
             else if (more > 0) Credit(data.Id, more);
         }
         catch (FlareException e)
         {
-            _incoming.Remove(data.Id);
+            RemoveIncoming(data.Id);
             stream.Sink.Abort(Readable.WordsOf(e));
             Reset(data.Id, Readable.WordsOf(e));
         }
         return true;
+    }
+
+    private void RemoveIncoming(uint id)
+    {
+        _incoming.Remove(id);
+        lock (_gate) _open--;
     }
 
     private void Credit(uint id, int bytes)
@@ -258,8 +281,9 @@ public sealed partial class FrameConnection
     private void OnReset(uint id, in ReadOnlySequence<byte> payload)
     {
         var reason = Readable.Decode(payload);
-        if (_incoming.Remove(id, out var incoming))
+        if (_incoming.TryGetValue(id, out var incoming))
         {
+            RemoveIncoming(id);
             incoming.Sink.Abort(reason);
             return;
         }

@@ -48,6 +48,12 @@ public sealed record FrameOptions
     public TimeSpan StallTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>
+    /// Bytes of its streams that the other end must send within <see cref="StallTimeout"/> while one is open: one that
+    /// trickles holds a place that others wait for. 64 KiB unless set; 0 for any.
+    /// </summary>
+    public int LeastStreamBytes { get; init; } = 64 * 1024;
+
+    /// <summary>
     /// Whether the sender bounds what is on its way by the delay that it sees, so that a small message passes a large
     /// stream soon. Null, the default: where the transport cannot bound what its system holds unsent. The bound is
     /// taken from round trips, one for each chunk.
@@ -67,6 +73,7 @@ public sealed record FrameOptions
             (nameof(MaxStreams), MaxStreams, 1, 1 << 20),
             (nameof(StreamWindow), StreamWindow, 1 << 16, 1 << 30),
             (nameof(MaxQueuedBytes), MaxQueuedBytes, 1 << 16, 1 << 30),
+            (nameof(LeastStreamBytes), LeastStreamBytes, 0, 1 << 30),
         })
         {
             if (value < least || value > most)

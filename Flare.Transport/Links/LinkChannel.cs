@@ -5,20 +5,26 @@ using Microsoft.Extensions.Logging;
 namespace Flare.Transport;
 
 /// <summary>
-/// One job's messages over one connection: small ones as messages, large ones as streams that fill tensors where they
-/// arrive. Both ends have one; it dies with its connection.
+/// One job's messages over one connection. Models and results, which may be large, are streams that fill tensors where
+/// they arrive, and other messages pass them. All other messages keep their order, however long one of them is. Both
+/// ends have one; it dies with its connection.
 /// </summary>
 internal sealed class LinkChannel(
-    FrameConnection connection, uint id, string job, LinkChannel.Owner owner, Partials partials, ILogger logger)
-    : IDisposable
+    FrameConnection connection, uint id, string job, string peer, LinkChannel.Owner owner, Partials partials,
+    SemaphoreSlim streams, ILogger logger) : IDisposable
 {
     // Below this a beginning is not worth keeping.
     private const long LeastKept = 256 * 1024;
+    private const int HashBytes = 32;
+    private const long MostInOrder = 64 << 20;
 
     private readonly Lock _gate = new();
     private readonly List<Control.Start> _atPeer = [];
-    private readonly SemaphoreSlim _streams = new(connection.MaxStreams);
+    private readonly Queue<(FrameHead Head, ReadOnlySequence<byte> Bytes)> _inOrder = new();
     private readonly CancellationTokenSource _end = new();
+    private long _inOrderBytes;
+    private bool _isPumping;
+    private bool _hearsLong;
 
     /// <summary>What stands behind a channel.</summary>
     internal abstract class Owner
@@ -26,7 +32,10 @@ internal sealed class LinkChannel(
         /// <summary>Whether what arrives is a server's.</summary>
         public abstract bool HearsServer { get; }
 
-        /// <summary>Why a large message is not taken, before anything is made for it; null where it is.</summary>
+        /// <summary>
+        /// Why a message is not taken as a stream, before anything is made for it; null where it is, once for each time
+        /// that it was asked for.
+        /// </summary>
         public abstract string? RefusalOf(FrameHead head);
 
         /// <summary>A message has arrived over a channel.</summary>
@@ -37,18 +46,19 @@ internal sealed class LinkChannel(
 
     public uint Id => id;
 
-    /// <summary>Tells the other end which beginnings are here.</summary>
-    public void TellPartials()
+    /// <summary>Tells the other end which beginnings are here; elsewhere, since it hashes them.</summary>
+    public void TellPartials() => _ = Task.Run(() =>
     {
-        foreach (var start in partials.Starts()) connection.Send(Control.Channel, Control.SayPartial(id, start));
-    }
+        foreach (var start in partials.StartsOf(peer))
+            connection.Send(Control.Channel, Control.SayPartial(id, start));
+    });
 
     /// <summary>The other end has a beginning.</summary>
     public void OnPartial(Control.Start start)
     {
         lock (_gate)
         {
-            if (_atPeer.Count < Partials.Most) _atPeer.Add(start);
+            if (_atPeer.Count < Partials.MostOfPeer) _atPeer.Add(start);
         }
     }
 
@@ -60,18 +70,39 @@ internal sealed class LinkChannel(
     {
         var head = message.Head;
         var bytes = message.Bytes;
-        var length = FrameHead.Size + bytes.Length;
-        if (length > connection.MaxMessageBytes)
+        var isShort = FrameHead.Size + bytes.Length <= connection.MaxMessageBytes;
+        if (head.IsBulk)
         {
-            _ = SendLargeAsync(head, bytes);
+            if (isShort) SendShort(head, bytes);
+            else _ = SendBulkAsync(head, bytes);
             return;
         }
-        var rented = ArrayPool<byte>.Shared.Rent((int)length);
+        lock (_gate)
+        {
+            if (!_isPumping && isShort)
+            {
+                SendShort(head, bytes);
+                return;
+            }
+            _inOrder.Enqueue((head, bytes));
+            _inOrderBytes += bytes.Length;
+            if (_inOrderBytes > MostInOrder)
+                connection.Abort($"the other end takes so little that more than {MostInOrder} bytes would wait for it");
+            if (_isPumping) return;
+            _isPumping = true;
+        }
+        _ = PumpAsync();
+    }
+
+    private void SendShort(FrameHead head, in ReadOnlySequence<byte> bytes)
+    {
+        var length = FrameHead.Size + (int)bytes.Length;
+        var rented = ArrayPool<byte>.Shared.Rent(length);
         try
         {
             head.Write(rented);
             bytes.CopyTo(rented.AsSpan(FrameHead.Size));
-            connection.Send(id, rented.AsSpan(0, (int)length));
+            connection.Send(id, rented.AsSpan(0, length));
         }
         finally
         {
@@ -79,35 +110,85 @@ internal sealed class LinkChannel(
         }
     }
 
-    private async Task SendLargeAsync(FrameHead head, ReadOnlySequence<byte> bytes)
+    // A long message that is no bulk, and what was said after it: one after the other.
+    private async Task PumpAsync()
+    {
+        while (true)
+        {
+            FrameHead head;
+            ReadOnlySequence<byte> bytes;
+            lock (_gate)
+            {
+                if (!_inOrder.TryDequeue(out var next))
+                {
+                    _isPumping = false;
+                    return;
+                }
+                (head, bytes) = next;
+                _inOrderBytes -= bytes.Length;
+                // Under the lock: whoever finds the queue empty is behind this.
+                if (FrameHead.Size + bytes.Length <= connection.MaxMessageBytes)
+                {
+                    SendShort(head, bytes);
+                    continue;
+                }
+            }
+            if (await SendStreamAsync(head, bytes, 0, default) is not { } error) continue;
+            // What the session had to bring cannot be brought: the next one begins with what counts.
+            if (!_end.IsCancellationRequested)
+            {
+                Log.LargeRefused(logger, head.Kind.ToString(), job, error);
+                connection.Abort($"a message of kind {head.Kind} was not taken: {error}");
+            }
+            return;
+        }
+    }
+
+    private async Task SendBulkAsync(FrameHead head, ReadOnlySequence<byte> bytes)
+    {
+        var (offset, hash) = await Task.Run(() => OffsetAtPeer(head, bytes));
+        var error = await SendStreamAsync(head, bytes, offset, hash);
+        // The beginning may have been forgotten meanwhile.
+        if (error is not null && offset > 0 && !_end.IsCancellationRequested)
+            error = await SendStreamAsync(head, bytes, 0, default);
+        // The receiver has told its runtime, which answers for it.
+        if (error is not null && !_end.IsCancellationRequested)
+            Log.LargeRefused(logger, head.Kind.ToString(), job, error);
+    }
+
+    /// <returns>Null once it is sent, or why it is not.</returns>
+    private async Task<string?> SendStreamAsync(
+        FrameHead head, ReadOnlySequence<byte> bytes, long offset, ReadOnlyMemory<byte> hash)
     {
         try
         {
-            await _streams.WaitAsync(_end.Token);
+            // Of the whole connection, which other jobs share.
+            await streams.WaitAsync(_end.Token);
             try
             {
-                var offset = await Task.Run(() => OffsetAtPeer(head, bytes));
-                var start = new byte[FrameHead.Size];
+                var start = new byte[FrameHead.Size + hash.Length];
                 (head with { Offset = offset }).Write(start);
+                hash.CopyTo(start.AsMemory(FrameHead.Size));
                 await connection.SendStreamAsync(id, start, bytes, offset, cancellationToken: _end.Token);
+                return null;
             }
             finally
             {
-                _streams.Release();
+                streams.Release();
             }
         }
         catch (OperationCanceledException)
         {
-            // The channel is over; what counts is said again on the next.
+            return "the channel is over"; // what counts is said again on the next
         }
-        catch (FrameException e)
+        catch (FlareException e)
         {
-            if (!e.IsTransient) Log.LargeRefused(logger, head.Kind.ToString(), job, e.Message);
+            return Readable.WordsOf(e);
         }
     }
 
     // Where the other end has the beginning of the very same bytes, the rest is enough.
-    private long OffsetAtPeer(FrameHead head, in ReadOnlySequence<byte> bytes)
+    private (long Offset, ReadOnlyMemory<byte> Hash) OffsetAtPeer(FrameHead head, in ReadOnlySequence<byte> bytes)
     {
         Control.Start? best = null;
         lock (_gate)
@@ -115,11 +196,11 @@ internal sealed class LinkChannel(
             foreach (var start in _atPeer)
                 if (start.Kind == head.Kind && start.Length == bytes.Length && start.Received > (best?.Received ?? 0))
                     best = start;
-            if (best is null) return 0;
+            if (best is null) return default;
             _atPeer.Remove(best);
         }
         return LinkMessageReader.HashStart(bytes, best.Received).AsSpan().SequenceEqual(best.Sha256)
-            ? best.Received : 0;
+            ? (best.Received, best.Sha256) : default;
     }
 
     public void OnMessage(in ReadOnlySequence<byte> message)
@@ -135,12 +216,27 @@ internal sealed class LinkChannel(
         var head = HeadOf(offer.Head);
         if (head.Length != offer.Length || head.Offset != offer.Offset)
             throw new FlareException(ErrorIds.MalformedBytes, "A stream is not as long as its head says.");
-        if (owner.RefusalOf(head) is { } refusal) return StreamAnswer.Refuse(refusal);
-        if (head.Offset == 0)
-            return StreamAnswer.Accept(new Sink(this, head, new(job, head)));
-        return partials.Take(head) is { } begun
-            ? StreamAnswer.Accept(new Sink(this, head, begun))
-            : StreamAnswer.Refuse("its beginning is not here any more");
+        var reader = head.Offset == 0 ? new(job, head) : Begun(head, offer.Head);
+        if (reader is null) return StreamAnswer.Refuse("its beginning is not here any more");
+        var refusal = !head.IsBulk && _hearsLong ? "two long messages at once, of those that keep their order"
+            : owner.RefusalOf(head);
+        if (refusal is not null)
+        {
+            Log.LargeNotTaken(logger, head.Kind.ToString(), job, peer, refusal);
+            // The runtime finds it wanting and answers for it: nobody waits for what never comes.
+            if (head.IsBulk) owner.Deliver(this, new(head with { Offset = 0, Length = 0 }, default));
+            return StreamAnswer.Refuse(refusal);
+        }
+        if (!head.IsBulk) _hearsLong = true;
+        return StreamAnswer.Accept(new Sink(this, head, reader));
+    }
+
+    private LinkMessageReader? Begun(FrameHead head, in ReadOnlySequence<byte> offered)
+    {
+        Span<byte> hash = stackalloc byte[HashBytes];
+        if (offered.Length != FrameHead.Size + HashBytes) return null;
+        offered.Slice(FrameHead.Size).CopyTo(hash);
+        return partials.Take(peer, head, hash);
     }
 
     private FrameHead HeadOf(in ReadOnlySequence<byte> bytes)
@@ -161,13 +257,18 @@ internal sealed class LinkChannel(
 
         public void Complete() => channel.OnComplete(reader, head);
 
-        public void Abort(string reason)
-        {
-            if (reader.Received >= LeastKept && reader.Received < reader.Length) channel.Keep(reader);
-        }
+        public void Abort(string reason) => channel.OnAbort(reader, head);
     }
 
-    private void OnComplete(LinkMessageReader reader, FrameHead head) => owner.Deliver(this, reader.Complete(head));
+    private void OnComplete(LinkMessageReader reader, FrameHead head)
+    {
+        if (!head.IsBulk) _hearsLong = false;
+        owner.Deliver(this, reader.Complete(head));
+    }
 
-    private void Keep(LinkMessageReader reader) => partials.Keep(reader);
+    private void OnAbort(LinkMessageReader reader, FrameHead head)
+    {
+        if (!head.IsBulk) _hearsLong = false;
+        else if (reader.Received >= LeastKept && reader.Received < reader.Length) partials.Keep(peer, reader);
+    }
 }

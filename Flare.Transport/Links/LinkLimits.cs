@@ -16,13 +16,20 @@ public sealed record LinkLimits
     public long MaxModelBytes { get; init; } = 64L << 30;
 
     /// <summary>
-    /// Bytes of a result that may come without a permit: what fits a message always may. 1 MiB unless set.
+    /// Bytes that any other message may have, a federated event for instance; 32 MiB unless set. One that is longer
+    /// ends the connection.
     /// </summary>
-    public long UnpermittedBytes { get; init; } = 1 << 20;
+    public long MaxMessageBytes { get; init; } = 32 << 20;
+
+    /// <summary>
+    /// Bytes of messages of one connection that may wait for the job's loop; 64 MiB unless set. A peer that says more
+    /// than the job can hear loses the connection.
+    /// </summary>
+    public long MaxUnheardBytes { get; init; } = 64 << 20;
 
     /// <summary>
     /// How long the beginning of a large message is kept after its connection broke, so that the next goes on from
-    /// there: 60 s unless set. At most two of a site and job.
+    /// there: 60 s unless set. At most two of a site, and 16 of a job.
     /// </summary>
     public TimeSpan PartialsKept { get; init; } = TimeSpan.FromSeconds(60);
 
@@ -43,8 +50,11 @@ public sealed record LinkLimits
         foreach (var error in Frames.Validate()) yield return error;
         if (MaxResultBytes < 1) yield return $"{nameof(MaxResultBytes)} is {MaxResultBytes}; it must be at least 1";
         if (MaxModelBytes < 1) yield return $"{nameof(MaxModelBytes)} is {MaxModelBytes}; it must be at least 1";
-        if (UnpermittedBytes < 0)
-            yield return $"{nameof(UnpermittedBytes)} is {UnpermittedBytes}; it must not be negative";
+        if (MaxMessageBytes < 1 << 16)
+            yield return $"{nameof(MaxMessageBytes)} is {MaxMessageBytes}; it must be at least {1 << 16}";
+        if (MaxUnheardBytes < MaxMessageBytes)
+            yield return $"{nameof(MaxUnheardBytes)} is {MaxUnheardBytes}; it must be at least "
+                + $"{nameof(MaxMessageBytes)}";
         if (PartialsKept < TimeSpan.Zero)
             yield return $"{nameof(PartialsKept)} is {PartialsKept}; it must not be negative";
         if (FirstPause <= TimeSpan.Zero || LongestPause < FirstPause)

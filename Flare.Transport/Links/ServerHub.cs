@@ -39,9 +39,10 @@ internal sealed class ServerHub : IAsyncDisposable
     /// <param name="job">The job's id.</param>
     /// <param name="loop">The job's loop.</param>
     /// <exception cref="InvalidOperationException">There is one of the id.</exception>
-    public JobLink Open(string job, SynchronizationContext loop)
+    /// <param name="limits">The job's.</param>
+    public JobLink Open(string job, SynchronizationContext loop, RuntimeLimits limits)
     {
-        var link = new JobLink(this, job, loop);
+        var link = new JobLink(this, job, loop, limits);
         lock (_gate)
         {
             if (!_jobs.TryAdd(job, link))
@@ -76,9 +77,15 @@ internal sealed class ServerHub : IAsyncDisposable
             {
                 connection = await _listener.AcceptAsync(_stop.Token);
             }
-            catch (OperationCanceledException)
+            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
             {
                 return;
+            }
+            catch (Exception e) // a listener of the application's: one failure does not keep all sites out
+            {
+                Log.Unexpected(_logger, e);
+                await Task.Delay(TimeSpan.FromSeconds(1), _time);
+                continue;
             }
             if (connection is null) return;
             _ = new Session(this, connection).RunAsync();
@@ -97,6 +104,7 @@ internal sealed class ServerHub : IAsyncDisposable
         private readonly FlareConnection _pipe;
         private readonly FrameConnection _connection;
         private readonly Dictionary<uint, Attachment> _channels = [];
+        private readonly Lazy<SemaphoreSlim> _streams;
         private string _name;
 
         public Session(ServerHub hub, FlareConnection pipe)
@@ -105,7 +113,14 @@ internal sealed class ServerHub : IAsyncDisposable
             var frames = hub._limits.Frames;
             frames = frames with { PaceSending = frames.PaceSending ?? !pipe.BoundsUnsent };
             _connection = new(pipe, isInitiator: false, this, frames, hub._time);
+            _streams = new(() => new(_connection.MaxStreams));
         }
+
+        public FrameConnection Connection => _connection;
+
+        public SemaphoreSlim Streams => _streams.Value;
+
+        public Unheard Unheard { get; } = new();
 
         public async Task RunAsync()
         {
@@ -178,7 +193,7 @@ internal sealed class ServerHub : IAsyncDisposable
             }
             _name = site;
             var attachment = new Attachment(
-                this, link, site, new Guid(process.Span), map["incarnation"].AsInteger(), _connection, channel);
+                this, link, site, new Guid(process.Span), map["incarnation"].AsInteger(), channel);
             if (link.Refuses(attachment) is { } refusal)
             {
                 Refuse(channel, site, job, refusal, false);
@@ -187,8 +202,13 @@ internal sealed class ServerHub : IAsyncDisposable
             lock (_channels) _channels.Add(channel, attachment);
             // Before anything of the job can be said on the channel.
             _connection.Send(Control.Channel, Control.SayAttached(channel));
+            if (!link.TryConnect(attachment))
+            {
+                lock (_channels) _channels.Remove(channel);
+                Refuse(channel, site, job, $"job '{Readable.Shown(job)}' has just ended", true);
+                return;
+            }
             attachment.Channel.TellPartials();
-            link.Connect(attachment);
             Log.Attached(_hub._logger, site, job, _pipe.PeerAddress);
         }
 
@@ -205,16 +225,15 @@ internal sealed class ServerHub : IAsyncDisposable
             attachment?.Job.Lose(attachment);
         }
 
-        /// <summary>Another connection of the same site has taken its place.</summary>
-        public void Replace(Attachment attachment)
+        /// <summary>A job has no more use for this connection, which then has none at all perhaps.</summary>
+        public void Release(Attachment attachment, string reason, bool closes)
         {
             lock (_channels)
             {
                 _channels.Remove(attachment.Channel.Id);
-                if (_channels.Count > 0) return;
+                if (_channels.Count > 0 || !closes) return;
             }
-            _ = _connection.CloseAsync(
-                "another connection of the same site has taken its place", TimeSpan.FromSeconds(1));
+            _ = _connection.CloseAsync(reason, TimeSpan.FromSeconds(1));
         }
     }
 
@@ -222,11 +241,10 @@ internal sealed class ServerHub : IAsyncDisposable
     internal sealed class Attachment : LinkChannel.Owner
     {
         public Attachment(
-            Session session, JobLink job, string site, Guid process, long incarnation, FrameConnection connection,
-            uint channel)
+            Session session, JobLink job, string site, Guid process, long incarnation, uint channel)
         {
             (Session, Job, Site, Process, Incarnation) = (session, job, site, process, incarnation);
-            Channel = new(connection, channel, job.Job, this, job.PartialsOf(site), job.Logger);
+            Channel = new(session.Connection, channel, job.Job, site, this, job.Partials, session.Streams, job.Logger);
         }
 
         public Session Session { get; }
@@ -244,18 +262,21 @@ internal sealed class ServerHub : IAsyncDisposable
     }
 
     /// <summary>The server's end of one job's link.</summary>
-    internal sealed class JobLink(ServerHub hub, string job, SynchronizationContext loop) : IServerLink
+    internal sealed class JobLink(ServerHub hub, string job, SynchronizationContext loop, RuntimeLimits limits)
+        : IServerLink
     {
         private readonly Lock _gate = new();
         private readonly Dictionary<string, Attachment> _sites = new(StringComparer.Ordinal);
-        private readonly Dictionary<string, Partials> _partials = new(StringComparer.Ordinal);
         private readonly HashSet<(string Site, int Epoch, long Number)> _permits = [];
         private Action<string, LinkMessage>? _receive;
         private Action<string, LinkState>? _change;
+        private bool _isOver;
 
         public string Job => job;
 
         public ILogger Logger => hub._logger;
+
+        public Partials Partials { get; } = new(hub._time, hub._limits.PartialsKept);
 
         public LinkPromise Promise => LinkPromise.Session;
 
@@ -282,21 +303,11 @@ internal sealed class ServerHub : IAsyncDisposable
             {
                 var head = message.Head;
                 var assignment = (site, head.Epoch, head.Number);
-                if (head.Kind == FrameKind.UploadPermit) _permits.Add(assignment);
-                else if (head.Kind is FrameKind.ResultReceipt or FrameKind.TaskCancel) _permits.Remove(assignment);
                 attachment = _sites.GetValueOrDefault(site);
+                if (head.Kind == FrameKind.UploadPermit && attachment is not null) _permits.Add(assignment);
+                else if (head.Kind is FrameKind.ResultReceipt or FrameKind.TaskCancel) _permits.Remove(assignment);
             }
             attachment?.Channel.Send(message);
-        }
-
-        public Partials PartialsOf(string site)
-        {
-            lock (_gate)
-            {
-                if (!_partials.TryGetValue(site, out var partials))
-                    _partials.Add(site, partials = new(hub._time, hub._limits.PartialsKept));
-                return partials;
-            }
         }
 
         /// <summary>Whether another process is the site already: the later start is the site.</summary>
@@ -311,17 +322,20 @@ internal sealed class ServerHub : IAsyncDisposable
             }
         }
 
-        public void Connect(Attachment attachment)
+        /// <returns>False if the job is over.</returns>
+        public bool TryConnect(Attachment attachment)
         {
             Attachment? before;
             lock (_gate)
             {
-                if (_sites.Remove(attachment.Site, out before)) Tell(attachment.Site, LinkState.Lost);
+                if (_isOver) return false;
+                if (_sites.Remove(attachment.Site, out before)) TellLost(attachment.Site);
                 _sites.Add(attachment.Site, attachment);
                 Tell(attachment.Site, LinkState.Connected);
             }
             before?.Channel.Dispose();
-            before?.Session.Replace(before);
+            before?.Session.Release(before, "another connection of the same site has taken its place", closes: true);
+            return true;
         }
 
         public void Lose(Attachment attachment)
@@ -331,35 +345,59 @@ internal sealed class ServerHub : IAsyncDisposable
             {
                 if (_sites.GetValueOrDefault(attachment.Site) != attachment) return;
                 _sites.Remove(attachment.Site);
-                Tell(attachment.Site, LinkState.Lost);
+                TellLost(attachment.Site);
             }
         }
 
-        // Authentic sites may send nonsense, too: nothing is made for what nobody has permitted.
+        // Authentic sites may send nonsense, too: nothing is made for what nobody has permitted. A permit is for one
+        // stream.
         public string? RefusalOf(string site, FrameHead head)
         {
-            if (head.Kind != FrameKind.TaskResult && head.Length > hub._limits.UnpermittedBytes)
-                return $"a message of kind {head.Kind} of {head.Length} bytes";
-            if (head.Length > hub._limits.MaxResultBytes)
+            if (head.Kind != FrameKind.TaskResult)
             {
-                return $"a result of {head.Length} bytes is longer than {nameof(LinkLimits.MaxResultBytes)} allows "
-                    + $"here, {hub._limits.MaxResultBytes}";
+                return head.Length <= hub._limits.MaxMessageBytes ? null
+                    : $"its {head.Length} bytes are above {nameof(LinkLimits)}.{nameof(LinkLimits.MaxMessageBytes)}, "
+                        + $"{hub._limits.MaxMessageBytes}";
             }
-            if (head.Length <= hub._limits.UnpermittedBytes) return null;
+            var most = Math.Min(hub._limits.MaxResultBytes, limits.MaxMessageBytes);
+            if (head.Length > most)
+            {
+                return $"its {head.Length} bytes are above what is taken here, {most} "
+                    + $"({nameof(LinkLimits)}.{nameof(LinkLimits.MaxResultBytes)} and "
+                    + $"{nameof(RuntimeLimits)}.{nameof(RuntimeLimits.MaxMessageBytes)})";
+            }
+            // What is not small on the site's own count may still be so in bytes.
+            if (head.Length <= Math.Max(limits.SmallResultBytes, 1 << 16) + (1 << 16)) return null;
             lock (_gate)
             {
-                return _permits.Contains((site, head.Epoch, head.Number))
-                    ? null : $"a result of {head.Length} bytes for which {site} has no permit";
+                return _permits.Remove((site, head.Epoch, head.Number))
+                    ? null : "nobody has permitted it, or it is on its way already";
             }
         }
 
         public void Deliver(Attachment from, LinkMessage message)
         {
+            var unheard = from.Session.Unheard;
+            var bytes = message.Bytes.Length;
+            if (unheard.Add(bytes) > hub._limits.MaxUnheardBytes)
+            {
+                throw new FlareException(
+                    ErrorIds.Connection, $"{from.Site} says more than its job can hear: above "
+                    + $"{nameof(LinkLimits.MaxUnheardBytes)}, {hub._limits.MaxUnheardBytes} bytes, wait.");
+            }
             // Posted under the lock: what came before a connection's end is heard before it, and nothing of it after.
             lock (_gate)
             {
-                if (_sites.GetValueOrDefault(from.Site) == from)
-                    loop.Post(_ => _receive?.Invoke(from.Site, message), null);
+                if (_sites.GetValueOrDefault(from.Site) != from)
+                {
+                    unheard.Add(-bytes);
+                    return;
+                }
+                loop.Post(_ =>
+                {
+                    unheard.Add(-bytes);
+                    _receive?.Invoke(from.Site, message);
+                }, null);
             }
         }
 
@@ -368,6 +406,7 @@ internal sealed class ServerHub : IAsyncDisposable
             Attachment[] sites;
             lock (_gate)
             {
+                _isOver = true;
                 sites = [.. _sites.Values];
                 _sites.Clear();
                 _permits.Clear();
@@ -375,10 +414,25 @@ internal sealed class ServerHub : IAsyncDisposable
             foreach (var attachment in sites)
             {
                 attachment.Channel.Dispose();
-                attachment.Session.Replace(attachment);
+                attachment.Session.Release(attachment, $"job '{job}' is over", closes: false);
             }
+            Partials.Dispose();
+        }
+
+        private void TellLost(string site)
+        {
+            _permits.RemoveWhere(p => p.Site == site); // given again in the next session
+            Tell(site, LinkState.Lost);
         }
 
         private void Tell(string site, LinkState state) => loop.Post(_ => _change?.Invoke(site, state), null);
     }
+}
+
+/// <summary>Bytes of messages of a connection that wait for a job's loop.</summary>
+internal sealed class Unheard
+{
+    private long _bytes;
+
+    public long Add(long bytes) => Interlocked.Add(ref _bytes, bytes);
 }

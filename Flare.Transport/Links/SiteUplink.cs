@@ -67,6 +67,7 @@ internal sealed class SiteUplink : IAsyncDisposable
             session = _session;
         }
         session?.Detach(link);
+        link.Dispose();
     }
 
     public async ValueTask DisposeAsync()
@@ -103,15 +104,20 @@ internal sealed class SiteUplink : IAsyncDisposable
             {
                 return;
             }
-            catch (FrameException e) when (e.IsTransient)
-            {
-                reason = e.Message;
-            }
-            catch (FrameException e)
+            catch (FrameException e) when (!e.IsTransient)
             {
                 Log.GivesUp(_logger, _site, e.Message);
                 fail(e);
                 return;
+            }
+            catch (FrameException e)
+            {
+                reason = e.Message;
+            }
+            catch (Exception e) // a connector's of the application: it may be better the next time
+            {
+                Log.Unexpected(_logger, e);
+                reason = e.Message;
             }
             // One that lasted is a good one that broke: the next is tried soon.
             if (_time.GetElapsedTime(began) > _limits.LongestPause) pause = _limits.FirstPause;
@@ -159,6 +165,7 @@ internal sealed class SiteUplink : IAsyncDisposable
         private readonly SiteUplink _site;
         private readonly FrameConnection _connection;
         private readonly Dictionary<uint, (JobLink Job, LinkChannel? Channel)> _channels = [];
+        private readonly Lazy<SemaphoreSlim> _streams;
 
         public Session(SiteUplink site, FlareConnection pipe)
         {
@@ -166,6 +173,7 @@ internal sealed class SiteUplink : IAsyncDisposable
             var frames = site._limits.Frames;
             frames = frames with { PaceSending = frames.PaceSending ?? !pipe.BoundsUnsent };
             _connection = new(pipe, isInitiator: true, this, frames, site._time);
+            _streams = new(() => new(_connection.MaxStreams));
         }
 
         public Task<ConnectionEnd> RunAsync() => _connection.RunAsync();
@@ -239,7 +247,8 @@ internal sealed class SiteUplink : IAsyncDisposable
             switch (map["say"].AsText())
             {
                 case Control.Attached:
-                    var link = new LinkChannel(_connection, channel, job.Job, job, job.Partials, _site._logger);
+                    var link = new LinkChannel(
+                        _connection, channel, job.Job, "the server", job, job.Partials, _streams.Value, _site._logger);
                     lock (_channels) _channels[channel] = (job, link);
                     link.TellPartials();
                     job.Connect(link);
@@ -281,7 +290,7 @@ internal sealed class SiteUplink : IAsyncDisposable
     /// <summary>The site's end of one job's link.</summary>
     internal sealed class JobLink(
         SiteUplink site, string job, SynchronizationContext loop, uint channel, Action<FrameException> fail)
-        : LinkChannel.Owner, ISiteLink
+        : LinkChannel.Owner, ISiteLink, IDisposable
     {
         private readonly Lock _gate = new();
         private readonly HashSet<(int Epoch, long Number)> _wanted = [];
@@ -295,6 +304,8 @@ internal sealed class SiteUplink : IAsyncDisposable
         public uint Channel => channel;
 
         public Partials Partials { get; } = new(site._time, site._limits.PartialsKept);
+
+        public void Dispose() => Partials.Dispose();
 
         public LinkPromise Promise => LinkPromise.Session;
 

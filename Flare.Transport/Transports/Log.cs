@@ -35,4 +35,10 @@ internal static partial class Log
 
     [LoggerMessage(5009, LogLevel.Error, "A callback on the loop of job {Job} threw; the job goes on")]
     public static partial void LoopFailed(ILogger logger, string job, Exception error);
+
+    [LoggerMessage(5010, LogLevel.Error, "A message of kind {Kind} of job {Job} from {Peer} is not taken: {Reason}")]
+    public static partial void LargeNotTaken(ILogger logger, string kind, string job, string peer, string reason);
+
+    [LoggerMessage(5011, LogLevel.Error, "Connections could not be taken or made; it is tried again")]
+    public static partial void Unexpected(ILogger logger, Exception error);
 }

@@ -117,7 +117,7 @@ internal sealed class SocketListener : IFlareListener
                 Remove(dropped);
             }
             handshake.Node = _pending.AddLast(handshake);
-            _byAddress[from] = count + 1;
+            _byAddress[from] = _byAddress.GetValueOrDefault(from) + 1; // the dropped one may be of the same address
         }
         if (dropped is not null)
         {

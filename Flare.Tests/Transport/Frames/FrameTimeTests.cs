@@ -79,6 +79,37 @@ public class FrameTimeTests
         Assert.That(loop.Now, Is.InRange(TimeSpan.FromSeconds(5), TimeSpan.FromSeconds(8)));
     });
 
+    [Test]
+    public void The_less_patient_end_is_heard_of_in_time()
+    {
+        var loop = new SimulationLoop(3);
+        var end = loop.Run(async () =>
+        {
+            await using var peers = new FramePeers(
+                new(onLoop: true), new() { IdleTimeout = TimeSpan.FromSeconds(2) }, time: loop.Time);
+            await peers.StartAsync();
+            await Task.Delay(TimeSpan.FromMinutes(20), loop.Time);
+            Assert.That(peers.A.Ended.IsCompleted || peers.B.Ended.IsCompleted, Is.False);
+        }, TimeSpan.FromHours(1));
+        Assert.That(end, Is.EqualTo(SimulationEnd.Completed));
+    }
+
+    [Test]
+    public void A_stream_that_trickles_loses_its_connection() => OnLoop(async (loop, peers) =>
+    {
+        var running = peers.A.RunAsync();
+        await peers.Pipes.B.Output.WriteAsync(RawFrames.Hello());
+        await peers.Pipes.B.Output.WriteAsync(RawFrames.Open(2, 0, 1_000_000, 0));
+        while (!running.IsCompleted)
+        {
+            await peers.Pipes.B.Output.WriteAsync(RawFrames.Data(2, 7));
+            await Task.Delay(TimeSpan.FromSeconds(1), loop.Time);
+        }
+        Assert.That((await running).Reason, Does.Contain("bytes of its streams in 60 s"));
+        Assert.That(loop.Now, Is.InRange(TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(65)));
+        Assert.That(peers.AtA.Streams[0].Ends, Is.EqualTo(1));
+    });
+
     private static async Task<Exception?> CaughtAsync(Task task)
     {
         try

@@ -26,6 +26,15 @@ public interface IJobBuilder
     /// <exception cref="InvalidOperationException">There is one of the type already.</exception>
     void AddFeature<T>(T feature, bool owned = false) where T : class;
 
+    /// <summary>
+    /// States a policy that the server and every site must hold in common: a site that states another, or none, is
+    /// refused at its hello, before anything of it leaves (<see cref="ErrorIds.SiteRefused"/>). Call it from both
+    /// halves.
+    /// </summary>
+    /// <param name="fingerprint">Names the policy, such as <c>encryption 3fa9</c>; called when the server or the site
+    /// is made. What is said of several is compared together, in whatever order they came.</param>
+    void RequirePolicy(Func<string> fingerprint);
+
     /// <summary>Says how the extension is set, for the line of the log that names all options at the start.</summary>
     /// <param name="name">What is described, such as <c>encryption</c>.</param>
     /// <param name="describe">The settings in words, without secrets; called when the server or the site

@@ -7,7 +7,8 @@ public sealed partial record RoundReport
     /// <summary>
     /// Whether <see cref="Model"/> and <see cref="State"/> are there: in the report that the stream of rounds hands
     /// out. Those that are kept for long have none, since a model each would take memory without bound: those of
-    /// <c>Federation.Rounds</c> and of <c>RunToEndAsync</c>; nor have those read back from a journal, but for the last.
+    /// <c>Federation.Rounds</c> and of <c>RunToEndAsync</c>; nor have those read back from a journal, but for the last,
+    /// nor those that nobody read at a server while four newer ones came.
     /// </summary>
     [JsonIgnore]
     public bool HasModel => KeptModel is not null;
@@ -35,6 +36,7 @@ public sealed partial record RoundReport
 
     private InvalidOperationException Missing(string what) => new(
         $"The report of round {Number} holds no {what}. A report has it while the stream of RunAsync hands it out; "
-            + "those of Rounds and RunToEndAsync, and those read back from a journal, have none. Take it in the loop "
-            + "over RunAsync, and keep what you need.");
+        + "those of Rounds and RunToEndAsync, those read back from a journal, and those of a server that nobody read "
+        + "until more than four others had come, have none. Take it in the loop over RunAsync, and keep what you "
+        + "need.");
 }

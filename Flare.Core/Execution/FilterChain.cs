@@ -15,6 +15,14 @@ internal sealed class FilterChain
     /// <summary>The tasks that <see cref="AppliesTo"/> was asked for.</summary>
     public TaskWatch Watch { get; } = new();
 
+    /// <summary>The same filters, for whatever becomes of these; no task has come yet.</summary>
+    public FilterChain Copy()
+    {
+        var copy = new FilterChain { _last = _last };
+        copy._filters.AddRange(_filters);
+        return copy;
+    }
+
     /// <summary>Adds a filter behind those that are there, but for those of <see cref="AddLast"/>.</summary>
     public void Add(Filter filter, string[] tasks) => _filters.Insert(_filters.Count - _last, (filter, tasks));
 

@@ -1,12 +1,14 @@
 namespace Flare;
 
-/// <summary>What a site is made of: its name, its executors, its filters and its components.</summary>
+/// <summary>What a site is made of: its name, its executors, its filters and its components. Once its builder
+/// has built, a verb of it throws <see cref="InvalidOperationException"/>.</summary>
 public sealed class SiteDefinition
 {
     internal FilterChain FiltersIn { get; } = new();
     internal FilterChain FiltersOut { get; } = new();
     internal ExecutorTable Table { get; }
     private readonly List<FLComponent> _components = [];
+    private bool _isSealed;
 
     /// <summary>Describes a site whose executors are added by task: see <see cref="AddExecutor"/>.</summary>
     /// <param name="name">Its name, unique in the federation.</param>
@@ -48,6 +50,7 @@ public sealed class SiteDefinition
     /// <exception cref="FlareException">The policy contradicts itself.</exception>
     public SiteDefinition UsePolicy(SitePolicy policy)
     {
+        RequireOpen();
         ArgumentNullException.ThrowIfNull(policy);
         policy.ThrowIfInvalid();
         Policy = policy;
@@ -64,6 +67,7 @@ public sealed class SiteDefinition
     /// <exception cref="ArgumentException">The task has an executor already.</exception>
     public SiteDefinition AddExecutor(string task, Executor executor)
     {
+        RequireOpen();
         ArgumentException.ThrowIfNullOrEmpty(task);
         ArgumentNullException.ThrowIfNull(executor);
         Table.Add(task, executor);
@@ -73,6 +77,7 @@ public sealed class SiteDefinition
     /// <summary>Adds a component that sees the site's events. Returns this instance.</summary>
     public SiteDefinition AddComponent(FLComponent component)
     {
+        RequireOpen();
         ArgumentNullException.ThrowIfNull(component);
         // A filter at two places gets its events once.
         if (!_components.Contains(component, ReferenceEqualityComparer.Instance)) _components.Add(component);
@@ -87,6 +92,7 @@ public sealed class SiteDefinition
     /// misspelt.</param>
     public SiteDefinition AddFilter(FilterPlace place, Filter filter, params string[] tasks)
     {
+        RequireOpen();
         ArgumentNullException.ThrowIfNull(filter);
         ArgumentNullException.ThrowIfNull(tasks);
         ChainAt(place).Add(filter, tasks);
@@ -103,6 +109,7 @@ public sealed class SiteDefinition
     /// <param name="tasks">The tasks that it is for; none for all.</param>
     public SiteDefinition AddOutermostFilter(FilterPlace place, Filter filter, params string[] tasks)
     {
+        RequireOpen();
         ArgumentNullException.ThrowIfNull(filter);
         ArgumentNullException.ThrowIfNull(tasks);
         var chain = ChainAt(place);
@@ -123,6 +130,16 @@ public sealed class SiteDefinition
     /// <summary>Names of tasks that matched nothing, and cost no more than that.</summary>
     internal IEnumerable<string> UnusedNames() =>
         [.. Table.Unused(Watch), .. FiltersIn.UnusedNames(Watch, Name), .. FiltersOut.UnusedNames(Watch, Name)];
+
+    /// <summary>The site is built: it does not change any more.</summary>
+    internal void Seal() => _isSealed = true;
+
+    private void RequireOpen()
+    {
+        if (_isSealed)
+            throw new InvalidOperationException(
+                $"The site {Name} is built, and does not change any more: add to it while it is configured.");
+    }
 
     private FilterChain ChainAt(FilterPlace place) => place switch
     {

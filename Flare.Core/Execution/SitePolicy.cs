@@ -36,7 +36,8 @@ public sealed record SitePolicy
     public long LeastSteps { get; init; }
 
     /// <summary>Whether tensors leave only encrypted: marked as such by the outermost filter
-    /// (<see cref="MetaKey.ProcessedAlgorithm"/>). Off unless set.</summary>
+    /// (<see cref="MetaKey.ProcessedAlgorithm"/>), in parts of bytes, and without the tensors that they stand for
+    /// (<see cref="MetaKey.ProcessedKeys"/>). Off unless set.</summary>
     public bool RequiresEncryption { get; init; }
 
     /// <summary>Whether <see cref="FLContext.FireFederated"/> may send events to the server. On unless set; a panic
@@ -80,7 +81,7 @@ public sealed record SitePolicy
             return $"{(data is null ? "an answer that is no DXO" : $"data of kind {data.Kind}")} does not leave it "
                 + $"({nameof(Kinds)}: {string.Join(", ", Kinds)})";
         if (answer.TensorBytes() == 0) return null;
-        if (RequiresEncryption && (data is null || !data.TryGetMeta(MetaKey.ProcessedAlgorithm, out _)))
+        if (RequiresEncryption && (data is null || !IsEncrypted(data)))
             return $"tensors leave it encrypted only ({nameof(RequiresEncryption)}); "
                 + "give the site the federation's encryption";
         if (LeastSteps == 0) return null;
@@ -88,6 +89,19 @@ public sealed record SitePolicy
             && value.Kind == FlareValueKind.Integer ? value.AsInteger() : 0;
         return steps >= LeastSteps ? null
             : $"tensors of {steps} training steps do not leave it ({nameof(LeastSteps)}: {LeastSteps})";
+    }
+
+    // The headers alone say nothing: an executor can set them. Encrypted tensors are parts of bytes, and those that
+    // they stand for are not there.
+    private static bool IsEncrypted(Dxo data)
+    {
+        if (!data.TryGetMeta(MetaKey.ProcessedAlgorithm, out var algorithm) || algorithm.Kind != FlareValueKind.Text
+            || !data.TryGetMeta(MetaKey.ProcessedKeys, out var keys) || keys.Kind != FlareValueKind.List
+            || !data.HasTensors) return false;
+        var names = keys.AsList().Where(k => k.Kind == FlareValueKind.Text).Select(k => k.AsText()).ToHashSet();
+        var layout = data.Tensors.Layout;
+        return names.Count > 0 && layout.Any(t => t is { DType: DType.UInt8, Shape.Length: 1 })
+            && !layout.Any(t => names.Contains(t.Name));
     }
 
     /// <summary>As much of an error as may leave.</summary>

@@ -55,6 +55,7 @@ public static class HomomorphicEncryptionExtensions
         {
             server.AddFeature(encryption, isOwned);
             server.Describe("encryption", encryption.Describe);
+            server.RequirePolicy(Fingerprint);
             server.UseAggregator(encryption.CreateAggregator);
             server.AddCheck(() => encryption.Validate(server.SiteCount, server.IsInProcess));
             server.AddCheck(
@@ -70,6 +71,7 @@ public static class HomomorphicEncryptionExtensions
             {
                 sites.AddFeature(encryption, isOwned);
                 sites.Describe("encryption", encryption.Describe);
+                sites.RequirePolicy(Fingerprint);
             }
             sites.AddCheck(
                 () => !encryption.HasKeys || (!sites.IsInProcess && encryption.OwnsKeys) ? [SiteNeedsKey] : []);
@@ -82,6 +84,9 @@ public static class HomomorphicEncryptionExtensions
                     .AddOutermostFilter(FilterPlace.SiteOut, new EncryptFilter(encryption.Cipher));
             });
         }
+
+        // A site without it would send its updates in plain.
+        private string Fingerprint() => $"encryption {encryption.Policy.Fingerprint}";
 
         private static string NeedsPlaintext(Controller controller) =>
             $"the workflow {controller.Name} reads "

@@ -164,6 +164,13 @@ internal static partial class Log
     [LoggerMessage(66, LogLevel.Warning, "{Site}: the state {File}, which nobody needs any more, cannot be deleted")]
     public static partial void StateNotDropped(ILogger logger, Exception exception, string site, string file);
 
+    [LoggerMessage(67, LogLevel.Error, "{Site} ends, because of what was thrown outside of any task. Ended fails with "
+        + "it; the server hears that the site has stopped its tasks")]
+    public static partial void SiteFaulted(ILogger logger, Exception exception, string site);
+
+    [LoggerMessage(68, LogLevel.Error, "The links of the federation cannot be closed; what they hold may stay open")]
+    public static partial void LinksNotClosed(ILogger logger, Exception exception);
+
     [LoggerMessage(70, LogLevel.Information, "The server of job {Job} runs with: {Options}")]
     public static partial void ServerOptions(ILogger logger, string job, string options);
 

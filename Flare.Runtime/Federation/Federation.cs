@@ -25,6 +25,7 @@ public sealed class Federation : IAsyncDisposable
     private readonly List<SiteRuntime> _atWork = [];
     private Task? _running;
     private FlareException? _failure;
+    private Exception? _linksFailure;
 
     private ILogger _logger = NullLogger.Instance;
 
@@ -103,7 +104,7 @@ public sealed class Federation : IAsyncDisposable
         RequireNotRun();
         // before it starts: a token that is cancelled already runs nothing
         using var registration = abort.Register(_stop.Cancel);
-        Start(initialModel);
+        await StartAsync(initialModel);
         try
         {
             await foreach (var report in ReadReportsAsync())
@@ -191,13 +192,22 @@ public sealed class Federation : IAsyncDisposable
         foreach (var site in _sites)
             if (busy.TryGetValue(site.Name, out var idle) && !idle.IsCompleted)
                 _ = SiteFactory.DisposeOnceIdleAsync(site, idle, _logger, _settings.JobId);
-        await Disposal.DisposeAllAsync(
+        object[] owned =
         [
             .. _settings.Owned,
             .. _parts.Journal?.Unopened() ?? [],
             .. _sites.Where(s => !busy.TryGetValue(s.Name, out var idle) || idle.IsCompleted)
                 .SelectMany(s => s.Components),
-        ]);
+        ];
+        try
+        {
+            await Disposal.DisposeAllAsync(owned);
+        }
+        catch (AggregateException e) when (_linksFailure is not null)
+        {
+            throw new AggregateException([_linksFailure, .. e.InnerExceptions]);
+        }
+        if (_linksFailure is not null) throw new AggregateException(_linksFailure);
     }
 
     private async Task StopAsync()
@@ -210,18 +220,21 @@ public sealed class Federation : IAsyncDisposable
         if (_running is not null) await _running;
     }
 
-    private void Start(StateDict initialModel)
+    private async Task StartAsync(StateDict initialModel)
     {
         RequireNotRun();
         Claim();
+        IFederationLinks? links = null;
         try
         {
-            Prepare(initialModel);
+            links = _makeLinks();
+            Prepare(initialModel, links);
         }
         catch
         {
+            if (links is not null) await CloseAsync(links);
             _parts.Release();
-            foreach (var executor in _sites.SelectMany(s => s.Executors)) executor.Release();
+            foreach (var site in _sites) SiteFactory.Release(site);
             throw;
         }
     }
@@ -233,11 +246,10 @@ public sealed class Federation : IAsyncDisposable
             throw new InvalidOperationException("A federation runs once; build another for another run.");
     }
 
-    private void Prepare(StateDict initialModel)
+    private void Prepare(StateDict initialModel, IFederationLinks links)
     {
         var logger = _logger = _settings.CreateLogger();
         var loop = _loop = new JobLoop(e => Runtime.Log.LoopException(logger, e));
-        var links = _makeLinks();
         var link = links.ConnectServer(_settings.JobId, loop, _settings.Limits);
         var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
         var names = _sites.Select(s => s.Name).ToArray();
@@ -257,22 +269,15 @@ public sealed class Federation : IAsyncDisposable
     private void Claim()
     {
         _parts.Claim();
-        var claimed = new Stack<Executor>();
-        foreach (var site in _sites)
-            foreach (var executor in site.Executors)
-            {
-                if (executor.TryClaim())
-                {
-                    claimed.Push(executor);
-                    continue;
-                }
-                while (claimed.TryPop(out var taken)) taken.Release();
-                _parts.Release();
-                throw new FlareException(
-                    ErrorIds.Configuration,
-                    $"The executor {executor.GetType().Name} of {site.Name} is at work in another federation. "
-                    + "Make a new one for each: AddSites(n, site => new …).");
-            }
+        try
+        {
+            SiteFactory.Claim(_sites);
+        }
+        catch
+        {
+            _parts.Release();
+            throw;
+        }
     }
 
     private Task RunOnLoopAsync(
@@ -284,17 +289,18 @@ public sealed class Federation : IAsyncDisposable
 
         async Task RunToEndAsync()
         {
+            Exception? failure = null;
             try
             {
                 await RunAsync();
-                await links.DisposeAsync();
-                done.SetResult();
             }
             catch (Exception e)
             {
-                await links.DisposeAsync();
-                done.SetException(e);
+                failure = e;
             }
+            await CloseAsync(links);
+            if (failure is null) done.SetResult();
+            else done.SetException(failure);
         }
 
         async Task RunAsync()
@@ -313,6 +319,7 @@ public sealed class Federation : IAsyncDisposable
                 Slots = options.Slots,
                 IsInProcess = true,
                 Policy = SitePolicy.InProcess,
+                PolicyFingerprint = options.PolicyFingerprint,
                 State = _state?.Of(site.Name) is { } state
                     ? () => state.OpenAsync(_settings.JobId, site.Name, compute) : null,
                 StateStartsOver = _state is { StartsOver: true },
@@ -330,6 +337,20 @@ public sealed class Federation : IAsyncDisposable
         }
     }
 
+    // The run has its end already; whoever disposes of the federation hears of it.
+    private async Task CloseAsync(IFederationLinks links)
+    {
+        try
+        {
+            await links.DisposeAsync();
+        }
+        catch (Exception e)
+        {
+            Runtime.Log.LinksNotClosed(_logger, e);
+            _linksFailure = e;
+        }
+    }
+
     // A site that can never come would be waited for: the job is aborted, and says why.
     private void Fail(JobLoop loop, FlareException error) => loop.Post(_ =>
     {
@@ -341,6 +362,6 @@ public sealed class Federation : IAsyncDisposable
     private static async Task ReleaseOnceIdleAsync(SiteDefinition site, SiteRuntime runtime)
     {
         await runtime.IdleAsync();
-        foreach (var executor in site.Executors) executor.Release();
+        SiteFactory.Release(site);
     }
 }

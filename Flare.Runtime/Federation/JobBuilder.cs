@@ -13,6 +13,7 @@ public abstract class JobBuilder<TBuilder> : IExtensible where TBuilder : JobBui
     private readonly List<(Func<IEnumerable<string>> Check, string ErrorId)> _checks = [];
     private readonly Dictionary<Type, (object Feature, bool Owned)> _features = [];
     private readonly List<Description> _descriptions = [];
+    private readonly List<Func<string>> _policies = [];
     private JobSettings _settings = new();
     private bool _hasBuilt;
 
@@ -20,7 +21,7 @@ public abstract class JobBuilder<TBuilder> : IExtensible where TBuilder : JobBui
 
     private protected JobSettings Settings => _settings with
     {
-        Features = new(_features), Descriptions = [.. _descriptions],
+        Features = new(_features), Descriptions = [.. _descriptions], Policies = [.. _policies],
     };
 
     private TBuilder Self => (TBuilder)this;
@@ -57,6 +58,19 @@ public abstract class JobBuilder<TBuilder> : IExtensible where TBuilder : JobBui
     {
         ArgumentNullException.ThrowIfNull(time);
         return With(_settings with { Time = time });
+    }
+
+    /// <summary>
+    /// States a policy that the server and every site must hold in common, beside those of extensions: a site that
+    /// states another, or none, is refused at its hello (<see cref="ErrorIds.SiteRefused"/>). A server that states none
+    /// takes any.
+    /// </summary>
+    /// <param name="fingerprint">Names the policy.</param>
+    public TBuilder RequirePolicy(string fingerprint)
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(fingerprint);
+        _policies.Add(() => fingerprint);
+        return Self;
     }
 
     /// <summary>Adds an extension: those of its halves that this builder has.</summary>
@@ -175,6 +189,12 @@ public abstract class JobBuilder<TBuilder> : IExtensible where TBuilder : JobBui
         }
 
         public void AddFeature<T>(T feature, bool owned = false) where T : class => builder.AddFeature(feature, owned);
+
+        public void RequirePolicy(Func<string> fingerprint)
+        {
+            ArgumentNullException.ThrowIfNull(fingerprint);
+            builder._policies.Add(fingerprint);
+        }
 
         public void Describe(string name, Func<string> describe)
         {

@@ -16,6 +16,13 @@ internal sealed record JobSettings
     /// <summary>How extensions are set.</summary>
     public IReadOnlyList<Description> Descriptions { get; init; } = [];
 
+    /// <summary>The policies that server and sites hold in common, each by its fingerprint.</summary>
+    public IReadOnlyList<Func<string>> Policies { get; init; } = [];
+
+    /// <summary>What server and sites compare; empty where there is nothing to.</summary>
+    public string PolicyFingerprint =>
+        string.Join(", ", Policies.Select(p => p()).Distinct().Order(StringComparer.Ordinal));
+
     /// <summary>The job's logger: held off from the run, and in a scope with the job's id.</summary>
     public ILogger CreateLogger()
     {

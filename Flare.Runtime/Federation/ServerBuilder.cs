@@ -19,6 +19,7 @@ public sealed class ServerBuilder : JobBuilder<ServerBuilder>
     private readonly ServerParts _parts = new();
     private readonly List<string> _sites = [];
     private StateDict? _initialModel;
+    private bool _isRosterClosed;
 
     /// <summary>The workflows added so far.</summary>
     public IReadOnlyList<Controller> Controllers => _parts.Controllers;
@@ -38,6 +39,14 @@ public sealed class ServerBuilder : JobBuilder<ServerBuilder>
                     $"The name '{name}' is taken; every site has a name of its own.", nameof(names));
             _sites.Add(name);
         }
+        return this;
+    }
+
+    /// <summary>Lets only the sites of <see cref="AddSites"/> take part: whoever else says hello is refused, and told
+    /// so (<see cref="ErrorIds.SiteRefused"/>). Others may come unless set.</summary>
+    public ServerBuilder CloseRoster()
+    {
+        _isRosterClosed = true;
         return this;
     }
 
@@ -106,7 +115,7 @@ public sealed class ServerBuilder : JobBuilder<ServerBuilder>
     public ServerPlan Build() => Building(() =>
     {
         BeginBuild("server");
-        return new ServerPlan(Settings, _parts.Copy(), [.. _sites], _initialModel!);
+        return new ServerPlan(Settings, _parts.Copy(), [.. _sites], _initialModel!, _isRosterClosed);
     });
 
     private protected override void Configure(IFederationExtension extension) =>
@@ -115,6 +124,8 @@ public sealed class ServerBuilder : JobBuilder<ServerBuilder>
     private protected override IEnumerable<string> Faults()
     {
         if (_initialModel is null) yield return "there is no initial model; call UseInitialModel";
+        if (_isRosterClosed && _sites.Count == 0)
+            yield return "the roster is closed and has no site; call AddSites, or leave CloseRoster out";
         foreach (var error in _parts.Validate(_sites.Count > 0 ? _sites.Count : null)) yield return error;
     }
 

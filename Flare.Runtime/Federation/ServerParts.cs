@@ -99,6 +99,7 @@ internal sealed class ServerParts
             JournalPlace = Journal?.Place ?? "",
             Descriptions = job.Descriptions,
             Limits = job.Limits,
+            PolicyFingerprint = job.PolicyFingerprint,
         };
         foreach (var (place, filter, tasks) in _filters) options.AddFilter(place, filter, tasks);
         return options;

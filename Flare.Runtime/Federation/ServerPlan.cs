@@ -12,10 +12,17 @@ public sealed class ServerPlan : IAsyncDisposable
     private readonly ServerParts _parts;
     private readonly IReadOnlyList<string> _sites;
     private readonly StateDict _initialModel;
+    private readonly bool _isRosterClosed;
     private bool _isUsed;
+    private bool _isDisposed;
 
-    internal ServerPlan(JobSettings settings, ServerParts parts, IReadOnlyList<string> sites, StateDict initialModel) =>
+    internal ServerPlan(
+        JobSettings settings, ServerParts parts, IReadOnlyList<string> sites, StateDict initialModel,
+        bool isRosterClosed)
+    {
         (_settings, _parts, _sites, _initialModel) = (settings, parts, sites, initialModel);
+        _isRosterClosed = isRosterClosed;
+    }
 
     /// <summary>The job's id.</summary>
     public string JobId => _settings.JobId;
@@ -27,17 +34,29 @@ public sealed class ServerPlan : IAsyncDisposable
     /// <param name="loop">The loop that the job's state belongs to; a <see cref="JobLoop"/>.</param>
     /// <param name="link">The server's end of the transport.</param>
     /// <exception cref="InvalidOperationException">It has made a server already.</exception>
+    /// <exception cref="ObjectDisposedException">The plan is disposed of.</exception>
     /// <exception cref="FlareException">A workflow is at work in another job.</exception>
     public JobServer CreateServer(SynchronizationContext loop, IServerLink link)
     {
         ArgumentNullException.ThrowIfNull(loop);
         ArgumentNullException.ThrowIfNull(link);
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
         if (_isUsed) throw new InvalidOperationException("A plan makes one server; build another for another one.");
         _parts.Claim();
-        _isUsed = true;
-        var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
-        return new JobServer(
-            _parts.ToOptions(_settings, loop, link, _initialModel, _sites, compute, _settings.CreateLogger()));
+        try
+        {
+            var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
+            var options = _parts.ToOptions(
+                _settings, loop, link, _initialModel, _sites, compute, _settings.CreateLogger());
+            var server = new JobServer(options with { IsRosterClosed = _isRosterClosed });
+            _isUsed = true;
+            return server;
+        }
+        catch
+        {
+            _parts.Release();
+            throw;
+        }
     }
 
     /// <summary>What an extension added to the server.</summary>
@@ -49,6 +68,8 @@ public sealed class ServerPlan : IAsyncDisposable
     /// <exception cref="AggregateException">Some of what was disposed of threw.</exception>
     public async ValueTask DisposeAsync()
     {
+        if (_isDisposed) return; // the workflows may be another job's by now
+        _isDisposed = true;
         if (_isUsed) _parts.Release();
         await Disposal.DisposeAllAsync([.. _settings.Owned, .. _parts.Journal?.Unopened() ?? []]);
     }

@@ -16,6 +16,7 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
     private readonly List<Action<SiteDefinition, SiteInfo>> _parts = [];
     private Func<Executor>? _executor;
     private SiteStateFolder? _state;
+    private string _layout = "";
 
     /// <summary>Begins a site.</summary>
     /// <param name="name">Its name, unique in the job.</param>
@@ -61,6 +62,15 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
         return Configure(site => site.UsePolicy(policy));
     }
 
+    /// <summary>States the layout of the model that the site is built for: where the job's model has another, the site
+    /// is refused at its hello, rather than fail its first task. Any unless set.</summary>
+    public SiteBuilder UseLayout(TensorLayout layout)
+    {
+        ArgumentNullException.ThrowIfNull(layout);
+        _layout = layout.Fingerprint;
+        return this;
+    }
+
     /// <summary>
     /// Keeps what executors put into <see cref="FLContext.SiteState"/> in a folder, so that it outlives the process; in
     /// memory unless set. Written before the answer of its task leaves; docs/site-state.md.
@@ -93,7 +103,7 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
     {
         BeginBuild("site");
         Func<SiteInfo, Executor>? make = _executor is { } executor ? _ => executor() : null;
-        return new SitePlan(Settings, SiteFactory.Make([(_info, make)], _parts)[0], _state);
+        return new SitePlan(Settings, SiteFactory.Make([(_info, make)], _parts)[0], _state, _layout);
     });
 
     private protected override void Configure(IFederationExtension extension) =>

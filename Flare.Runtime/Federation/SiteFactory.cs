@@ -24,6 +24,7 @@ internal static class SiteFactory
                     + "executor. Give AddSite one, or add one by task: AddExecutor.");
             }
             RequireOwnExecutors(made);
+            foreach (var site in made) site.Seal();
         }
         catch
         {
@@ -68,6 +69,34 @@ internal static class SiteFactory
             // Nobody waits for it any more: the log is what is left to say so.
             Log.DisposalFailed(ScopedLogger.Of(logger, job, site.Name), e, site.Name);
         }
+    }
+
+    /// <summary>
+    /// Takes the executors for a run: one is called once at a time, and two runs at once would mix it up.
+    /// </summary>
+    /// <exception cref="FlareException">One is at work elsewhere; none is taken.</exception>
+    public static void Claim(IEnumerable<SiteDefinition> sites)
+    {
+        var claimed = new Stack<Executor>();
+        foreach (var site in sites)
+            foreach (var executor in site.Executors)
+            {
+                if (executor.TryClaim())
+                {
+                    claimed.Push(executor);
+                    continue;
+                }
+                while (claimed.TryPop(out var taken)) taken.Release();
+                throw new FlareException(
+                    ErrorIds.Configuration,
+                    $"The executor {executor.GetType().Name} of {site.Name} is at work in another federation. "
+                    + "Make a new one for each: AddSites(n, site => new …).");
+            }
+    }
+
+    public static void Release(SiteDefinition site)
+    {
+        foreach (var executor in site.Executors) executor.Release();
     }
 
     // A site runs one task at a time, and that is all the locking an executor has: two sites would run a shared one

@@ -13,11 +13,15 @@ public sealed class SitePlan : IAsyncDisposable
     private readonly SiteDefinition _definition;
     private readonly ILogger _logger;
     private readonly SiteStateFolder? _state;
+    private readonly string _layout;
     private SiteRuntime? _site;
     private bool _isDisposed;
 
-    internal SitePlan(JobSettings settings, SiteDefinition definition, SiteStateFolder? state) =>
-        (_settings, _definition, _state, _logger) = (settings, definition, state, settings.CreateLogger());
+    internal SitePlan(JobSettings settings, SiteDefinition definition, SiteStateFolder? state, string layout)
+    {
+        (_settings, _definition, _state, _layout) = (settings, definition, state, layout);
+        _logger = settings.CreateLogger();
+    }
 
     /// <summary>The job's id.</summary>
     public string JobId => _settings.JobId;
@@ -31,7 +35,8 @@ public sealed class SitePlan : IAsyncDisposable
     /// <param name="incarnation">How often this site has started, at least 1 and greater at every start; a clock or a
     /// counter on disk.</param>
     /// <exception cref="InvalidOperationException">It has made a site already.</exception>
-    /// <exception cref="FlareException">The incarnation is below 1.</exception>
+    /// <exception cref="FlareException">The incarnation is below 1, or an executor is at work at another
+    /// site.</exception>
     public SiteRuntime CreateSite(SynchronizationContext loop, ISiteLink link, long incarnation = 1)
     {
         ArgumentNullException.ThrowIfNull(loop);
@@ -39,8 +44,22 @@ public sealed class SitePlan : IAsyncDisposable
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         if (_site is not null)
             throw new InvalidOperationException("A plan makes one site; build another for another one.");
+        SiteFactory.Claim([_definition]);
+        try
+        {
+            return _site = NewSite(loop, link, incarnation);
+        }
+        catch
+        {
+            SiteFactory.Release(_definition);
+            throw;
+        }
+    }
+
+    private SiteRuntime NewSite(SynchronizationContext loop, ISiteLink link, long incarnation)
+    {
         var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
-        return _site = new SiteRuntime(_definition, new()
+        return new SiteRuntime(_definition, new()
         {
             JobId = _settings.JobId,
             Seed = _settings.Seed,
@@ -52,6 +71,8 @@ public sealed class SitePlan : IAsyncDisposable
             Descriptions = _settings.Descriptions,
             Limits = _settings.Limits,
             Incarnation = incarnation,
+            LayoutFingerprint = _layout,
+            PolicyFingerprint = _settings.PolicyFingerprint,
             State = _state is { } state ? () => state.OpenAsync(_settings.JobId, Name, compute) : null,
             StateStartsOver = _state is { StartsOver: true },
         });
@@ -72,6 +93,13 @@ public sealed class SitePlan : IAsyncDisposable
         _isDisposed = true;
         var idle = _site?.IdleAsync() ?? Task.CompletedTask;
         if (!idle.IsCompleted) _ = SiteFactory.DisposeOnceIdleAsync(_definition, idle, _logger, _settings.JobId);
+        if (_site is not null) _ = ReleaseOnceIdleAsync(idle);
         await Disposal.DisposeAllAsync([.. _settings.Owned, .. idle.IsCompleted ? _definition.Components : []]);
+    }
+
+    private async Task ReleaseOnceIdleAsync(Task idle)
+    {
+        await idle;
+        SiteFactory.Release(_definition);
     }
 }

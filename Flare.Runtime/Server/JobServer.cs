@@ -25,7 +25,7 @@ public sealed partial class JobServer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(options);
         Faults.Refuse("server", options.Validate());
-        _options = options;
+        _options = options = options.Own();
         var own = options.Controllers.SelectMany(c => c.Components.Prepend(c));
         var side = new RunSide
         {
@@ -64,7 +64,9 @@ public sealed partial class JobServer : IDisposable
     public RunState CommittedState => _rounds.CommittedState;
 
     /// <summary>
-    /// The reports of the rounds, as they are committed. Completes with the job, with its exception if it failed.
+    /// The reports of the rounds, as they are committed. Completes with the job, with its exception if it failed. The
+    /// server does not wait for who reads: of unread reports the newest four keep their models, and the others have
+    /// none (<see cref="RoundReport.HasModel"/>).
     /// </summary>
     public ChannelReader<RoundReport> Reports => _rounds.Reports;
 

@@ -125,8 +125,12 @@ public sealed record JobServerOptions
         }
     }
 
-    internal FilterChain FiltersOut { get; } = new();
-    internal FilterChain FiltersIn { get; } = new();
+    // Never changed once they are here: copies of these options share them.
+    internal FilterChain FiltersOut { get; private set; } = new();
+    internal FilterChain FiltersIn { get; private set; } = new();
+
+    /// <summary>A copy of its own, of which no other server notes which filters were called.</summary>
+    internal JobServerOptions Own() => this with { FiltersOut = FiltersOut.Copy(), FiltersIn = FiltersIn.Copy() };
 
     /// <summary>Adds a filter of the server behind those that are there. Returns this instance.</summary>
     /// <param name="place"><see cref="FilterPlace.ServerOut"/> or <see cref="FilterPlace.ServerIn"/>.</param>
@@ -138,8 +142,8 @@ public sealed record JobServerOptions
         ArgumentNullException.ThrowIfNull(tasks);
         var chain = place switch
         {
-            FilterPlace.ServerOut => FiltersOut,
-            FilterPlace.ServerIn => FiltersIn,
+            FilterPlace.ServerOut => FiltersOut = FiltersOut.Copy(),
+            FilterPlace.ServerIn => FiltersIn = FiltersIn.Copy(),
             _ => throw new ArgumentOutOfRangeException(
                 nameof(place), place,
                 "The server has filters at ServerOut and ServerIn; SiteIn and SiteOut are a site's."),

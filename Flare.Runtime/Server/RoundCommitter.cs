@@ -9,7 +9,7 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
     private const string StatePrefix = "state/";
 
     private readonly List<TaskRun> _runs = [];
-    private readonly Channel<RoundReport> _reports = Channel.CreateUnbounded<RoundReport>();
+    private readonly ReportQueue _reports = new();
     private readonly ReaderTurns _turns = new(life.Options.Loop);
     private readonly StorageWatch _storage = new(life);
     private Journal? _journal;
@@ -18,7 +18,7 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
     private int _duplicates;
 
     /// <summary>The reports, as rounds are committed.</summary>
-    public ChannelReader<RoundReport> Reports => _reports.Reader;
+    public ChannelReader<RoundReport> Reports => _reports;
 
     /// <summary>What the rounds add up to.</summary>
     public JobNumbers Numbers { get; } = new();
@@ -121,7 +121,7 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
     }
 
     /// <summary>Ends the stream of reports, with what ended the job.</summary>
-    public void EndReports(Exception? failure) => _reports.Writer.TryComplete(failure);
+    public void EndReports(Exception? failure) => _reports.End(failure);
 
     /// <summary>Opens the journal, if the job keeps one, and takes up what it holds.</summary>
     public async Task OpenAsync()
@@ -215,7 +215,7 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
     private void Announce(RoundReport report)
     {
         _turns.Told();
-        _reports.Writer.TryWrite(report);
+        _reports.Add(report);
     }
 
     // The model of a round is to be had as long as its report is looked at: only then is the next one committed.

@@ -35,6 +35,8 @@ public sealed partial class SiteRuntime
             // For this site the job is over, whoever offers tasks: a straggler, or a server that resumes a job that
             // failed. The first confirmation was lost.
             if (message is JobEnd && isForThisStart && _ended.Task.IsCompleted) Say(new JobEndReceived());
+            // A site that has failed does not keep a round waiting.
+            if (message is TaskOffer late && isForThisStart && _ended.Task.IsFaulted) Say(new TaskStopped(late.Token));
             return;
         }
         if (epoch > _epoch) EnterEpoch(epoch);
@@ -44,10 +46,10 @@ public sealed partial class SiteRuntime
             case ServerWelcome { HelloNeeded: true }: SayHello(); break;
             case ServerWelcome: OnWelcome(); break;
             case ServerRefusal refusal when refusal.Process == Guid.Empty || refusal.Process == _process:
-                _ = EndAsync(refusal.Reason, isRefused: true);
+                _ = DetachAsync(EndAsync(refusal.Reason, isRefused: true));
                 break;
             case TaskOffer offer: Take(offer); break;
-            case TensorsDelivery delivery: _ = ReceiveAsync(delivery); break;
+            case TensorsDelivery delivery: _ = DetachAsync(ReceiveAsync(delivery)); break;
             case UploadPermit permit: Upload(permit.Token); break;
             case ResultReceipt receipt: Settle(receipt); break;
             case TaskCancel cancel: Cancel(cancel); break;
@@ -55,7 +57,7 @@ public sealed partial class SiteRuntime
             case ServerEventReceipt receipt:
                 foreach (var e in _events.Confirm(receipt.Sequence)) Say(new SiteEvent(e));
                 break;
-            case JobEnd end: _ = EndAsync(end.Reason); break;
+            case JobEnd end: _ = DetachAsync(EndAsync(end.Reason)); break;
         }
     }
 

@@ -38,8 +38,9 @@ public sealed partial class SiteRuntime
             task.StateAccess = new(await _state.ReadAsync(task.StateRef.Current));
             return null;
         }
-        catch (FlareException e)
+        catch (Exception e)
         {
+            // Whatever the application's storage throws is the task's failure, and not the site's.
             return _worker.Fail(ReturnCode.ExecutionException, e, task);
         }
     }

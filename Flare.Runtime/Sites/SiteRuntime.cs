@@ -72,7 +72,8 @@ public sealed partial class SiteRuntime : IDisposable
     /// before. Fails with a <see cref="FlareException"/> (<see cref="ErrorIds.SiteRefused"/>) where the server refuses
     /// the site: it means another job, seed, version, layout or policy, it is not on a closed roster, or another
     /// process is this site; and where the job is over but a filter of the site was for a misspelt task, and so has
-    /// guarded nothing (<see cref="ErrorIds.Filter"/>).
+    /// guarded nothing (<see cref="ErrorIds.Filter"/>). Fails with what was thrown where the site itself did, such as a
+    /// storage of states that cannot be closed.
     /// </summary>
     public Task<string> Ended => _ended.Task;
 
@@ -104,7 +105,7 @@ public sealed partial class SiteRuntime : IDisposable
         _tensors.Clear();
         _heartbeat?.Dispose();
         foreach (var task in _tasks.Values) Stop(task);
-        _ = _state.CloseAsync();
+        _ = DetachAsync(_state.CloseAsync());
         _ended.TrySetCanceled();
     }
 
@@ -156,7 +157,7 @@ public sealed partial class SiteRuntime : IDisposable
     {
         task.State = SiteTaskState.Queued;
         _queue.Enqueue(task);
-        if (!_working) _work = WorkAsync();
+        if (!_working) _work = DetachAsync(WorkAsync());
     }
 
     // By the whole token: a receipt may be for the same number in an earlier epoch.
@@ -281,6 +282,37 @@ public sealed partial class SiteRuntime : IDisposable
             // What the executor registered with its token threw; the rest of the site's tasks is told all the same.
             Log.AbortHandlerFailed(LoggerFor(task), e, Name, task.Name);
         }
+    }
+
+    /// <summary>
+    /// Lets work go on by itself. What it throws is the runtime's own fault, or that of a storage that cannot be
+    /// closed: it ends the site.
+    /// </summary>
+    private async Task DetachAsync(Task work)
+    {
+        try
+        {
+            await work;
+        }
+        catch (Exception e)
+        {
+            Log.SiteFaulted(_side.Scoped, e, Name);
+            Fail(e);
+        }
+    }
+
+    private void Fail(Exception fault)
+    {
+        var isOver = _ending;
+        _ending = true;
+        _heartbeat?.Dispose();
+        foreach (var task in _tasks.Values.Where(t => t.State != SiteTaskState.Done).ToArray())
+        {
+            Stop(task);
+            Say(new TaskStopped(task.Token));
+        }
+        _tensors.Clear();
+        if (_ended.TrySetException(fault) && isOver) Say(new JobEndReceived());
     }
 
     private async Task EndAsync(string reason, bool isRefused = false)

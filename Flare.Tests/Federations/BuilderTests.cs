@@ -49,6 +49,7 @@ public class BuilderTests
         ["UseLimits"] = f => f.UseLimits(new() { MaxConcurrentUploads = 0 }),
         ["UseLogging"] = f => f.UseLogging(new Forbidden()),
         ["UseTime"] = f => f.UseTime(new ManualTime()),
+        ["RequirePolicy"] = f => f.RequirePolicy("late"),
         ["Use"] = f => f.Use(new LateExtension()),
         ["AddCheck"] = f => f.AddCheck(_ => ["late"]),
         ["AddFeature"] = f => f.AddFeature(late),
@@ -106,17 +107,20 @@ public class BuilderTests
                 FilterPlace.ServerIn, new Sums((_, _) => throw new InvalidOperationException("late"))),
             ["AddComponent"] = () => server.AddComponent(late),
             ["UseJournal"] = () => server.UseJournal("late-journal"),
+            ["CloseRoster"] = () => server.CloseRoster(),
         };
         var siteVerbs = new Dictionary<string, Action>
         {
             ["UseExecutor"] = () => site.UseExecutor(LateExecutor),
             ["AddExecutor"] = () => site.AddExecutor(TaskNames.Train, LateExecutor),
             ["UsePolicy"] = () => site.UsePolicy(new() { Kinds = [DataKind.Metrics] }),
+            ["UseLayout"] = () => site.UseLayout(Sites.Model(1, 2, 3).Layout),
             ["UseState"] = () => site.UseState("late-states"),
             ["Configure"] = () => site.Configure(d => d.AddComponent(late)),
         };
         var common = FederationVerbs(late).Keys.Intersect(VerbsOf(typeof(JobBuilder<SiteBuilder>))
-            .Concat(["UseSeed", "UseJobId", "UseLimits", "UseLogging", "UseTime", "Use", "AddCheck", "AddFeature"]))
+            .Concat(["UseSeed", "UseJobId", "UseLimits", "UseLogging", "UseTime", "RequirePolicy", "Use", "AddCheck",
+                "AddFeature"]))
             .ToArray();
         Assert.That(VerbsOf(typeof(ServerBuilder)), Is.EquivalentTo(serverVerbs.Keys.Concat(common)));
         Assert.That(VerbsOf(typeof(SiteBuilder)), Is.EquivalentTo(siteVerbs.Keys.Concat(common)));
@@ -134,7 +138,8 @@ public class BuilderTests
 
         void Common<T>(T b) where T : JobBuilder<T> => b.UseSeed(99).UseJobId("late")
             .UseLimits(new() { MaxConcurrentUploads = 0 }).UseLogging(new Forbidden()).UseTime(new ManualTime())
-            .Use(new LateExtension()).AddCheck(_ => ["late"]).AddFeature(late);
+            .RequirePolicy($"late for {typeof(T).Name}").Use(new LateExtension()).AddCheck(_ => ["late"])
+            .AddFeature(late);
     }
 
     [Test]

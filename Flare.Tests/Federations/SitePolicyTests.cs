@@ -99,6 +99,18 @@ public class SitePolicyTests
     }
 
     [Test]
+    public void That_tensors_are_encrypted_is_not_taken_from_a_header_of_the_executors([Values] bool namesTensors)
+    {
+        var failure = Failure(Sites.Answering(model =>
+        {
+            var dxo = Dxo.Weights(model.Clone(), steps: 1).WithMeta(MetaKey.ProcessedAlgorithm, "rlwe");
+            if (namesTensors) dxo = dxo.WithMeta(MetaKey.ProcessedKeys, FlareValue.List("w"));
+            return dxo.ToShareable();
+        }), new SitePolicy { RequiresEncryption = true }, new());
+        Assert.That(failure.Message, Does.Contain("encrypted only"));
+    }
+
+    [Test]
     public async Task What_the_policy_lets_out_leaves()
     {
         var policy = new SitePolicy { Kinds = [DataKind.WeightDiff], LeastSteps = 9 };

@@ -27,7 +27,8 @@ public class EncryptedHostsTests
             .UseInitialModel(Initial).UseHomomorphicEncryption(HomomorphicEncryption.ForServer(keys.Current.Id, given))
             .Build();
         var sites = Enumerable.Range(0, 2).Select(i => new SiteBuilder($"site-{i + 1}")
-            .UseExecutor(() => EncryptedSites.Trainer(i)).UsePolicy(SitePolicy.InProcess)
+            .UseExecutor(() => EncryptedSites.Trainer(i))
+            .UsePolicy(SitePolicy.InProcess with { RequiresEncryption = true })
             .UseHomomorphicEncryption(new HomomorphicEncryption(given, keys)).Build()).ToArray();
         var reports = await Hosts.RunAsync(server, sites);
         foreach (var site in sites) await site.DisposeAsync();
@@ -37,6 +38,25 @@ public class EncryptedHostsTests
         Assert.That(encryption.Decrypt(model).Sha256(), Is.EqualTo(encryption.Decrypt(whole.Model).Sha256()));
         var atServer = server.Feature<HomomorphicEncryption>();
         Assert.That(() => atServer.Decrypt(model), Throws.InvalidOperationException.With.Message.Contains("no key"));
+    }
+
+    [TestCase(true, "its policy is encryption")]
+    [TestCase(false, "it states no policy, and the server asks for policy encryption")]
+    public async Task A_site_without_the_servers_encryption_is_refused_before_it_trains(bool isEncrypted, string words)
+    {
+        using var keys = EncryptedSites.Ring(1);
+        var isAsked = false;
+        var site = new SiteBuilder("site-1").UseExecutor(() => new Scripted((_, input, _, _) =>
+        {
+            isAsked = true;
+            return ValueTask.FromResult(input);
+        }));
+        var other = EncryptedSites.Policy with { Bits = 20 };
+        if (isEncrypted) site.UseHomomorphicEncryption(new HomomorphicEncryption(other, keys));
+        var server = new ServerBuilder().AddSites("site-1", "site-2").UseController(Workflow).UseInitialModel(Initial)
+            .UseHomomorphicEncryption(HomomorphicEncryption.ForServer(keys.Current.Id, EncryptedSites.Policy));
+        await using (var side = new Side(server, site)) Assert.That(side.Refused().Message, Does.Contain(words));
+        Assert.That(isAsked, Is.False);
     }
 
     [Test]

@@ -24,7 +24,14 @@ internal sealed class SumRange(StateDict model)
             if (!spec.DType.IsFloatingPoint()) continue;
             var largest = Largest(difference, i);
             if (!double.IsFinite(largest))
-                return $"its tensor '{spec.Name}' holds NaN or an infinity; look at the site's learning rate and data";
+            {
+                // Two finite weights can be farther apart than the type reaches: no fault of the training's.
+                return $"its tensor '{spec.Name}' holds NaN or an infinity; "
+                    + (spec.DType == DType.Float16
+                        ? "a difference of Float16 weights is one beyond ±65504: have the site send Weights, or look "
+                            + "at its learning rate and data"
+                        : "look at the site's learning rate and data");
+            }
             var at = model.Layout.IndexOf(spec.Name);
             if (at < 0 || !model.Layout[at].Equals(spec) || _largest.Value[at] + largest <= MostOf(spec.DType))
                 continue;

@@ -10,6 +10,9 @@ namespace Flare.Learning;
 /// </summary>
 public abstract unsafe class BatchNorm : Layer
 {
+    /// <summary>The name of the count of training batches, after the layer's own.</summary>
+    internal const string Tracked = "num_batches_tracked";
+
     private const double Momentum = 0.1, Epsilon = 1e-5;
     private readonly int _rank;
     private TensorView _weight, _bias, _runningMean, _runningVar, _tracked, _weightGradient, _biasGradient;
@@ -35,14 +38,14 @@ public abstract unsafe class BatchNorm : Layer
         new(Full("bias"), DType.Float32, [Channels]),
         new(Full("running_mean"), DType.Float32, [Channels], TensorRole.Buffer),
         new(Full("running_var"), DType.Float32, [Channels], TensorRole.Buffer),
-        new(Full("num_batches_tracked"), DType.Int64, [], TensorRole.Buffer),
+        new(Full(Tracked), DType.Int64, [], TensorRole.Buffer),
     ];
 
     internal override void Attach(StateDict state, StateDict gradients)
     {
         (_weight, _bias, _runningMean, _runningVar) =
             (state[Full("weight")], state[Full("bias")], state[Full("running_mean")], state[Full("running_var")]);
-        _tracked = state[Full("num_batches_tracked")];
+        _tracked = state[Full(Tracked)];
         (_weightGradient, _biasGradient) = (gradients[Full("weight")], gradients[Full("bias")]);
     }
 

@@ -103,7 +103,8 @@ public sealed unsafe class Sequential
 
     /// <summary>
     /// Takes parameters and buffers by name, in any order and whatever their roles, which files do not carry; the
-    /// source is copied.
+    /// source is copied. As in PyTorch, <c>num_batches_tracked</c> may be of shape [] or [1], and is 0 where it is
+    /// missing, as in files of before PyTorch 0.4.1.
     /// </summary>
     /// <exception cref="ArgumentException">A tensor is missing, of another shape or type, or not expected; nothing is
     /// taken then.</exception>
@@ -111,6 +112,8 @@ public sealed unsafe class Sequential
     {
         ArgumentNullException.ThrowIfNull(weights);
         Copy(weights, _state, weights.Layout);
+        foreach (var spec in Layout)
+            if (IsCounter(spec) && weights.Layout.IndexOf(spec.Name) < 0) _state[spec.Name].AsSpan<long>().Clear();
     }
 
     private void Copy(StateDict from, StateDict to, TensorLayout theirs)
@@ -123,9 +126,10 @@ public sealed unsafe class Sequential
         foreach (var spec in Layout)
         {
             var index = theirs.IndexOf(spec.Name);
+            if (index < 0 && from != _state && IsCounter(spec)) continue;
             if (index < 0) throw new ArgumentException($"The weights lack tensor '{spec.Name}' of this network.");
             var given = theirs[index];
-            if (given.DType != spec.DType || !given.Shape.AsSpan().SequenceEqual(spec.Shape.AsSpan()))
+            if (given.DType != spec.DType || !IsSameShape(given, spec))
                 throw new ArgumentException(
                     $"Tensor '{spec.Name}' of the weights is {given} where this network has {spec}.");
         }
@@ -138,6 +142,14 @@ public sealed unsafe class Sequential
             else tensor.AsReadOnlySpan<float>().CopyTo(to[tensor.Name].AsSpan<float>());
         }
     }
+
+    private static bool IsCounter(TensorSpec spec) => spec.Name == BatchNorm.Tracked
+        || spec.Name.EndsWith("." + BatchNorm.Tracked, StringComparison.Ordinal);
+
+    // A scalar is one of one element: tools differ.
+    private static bool IsSameShape(TensorSpec given, TensorSpec spec) =>
+        given.Shape.AsSpan().SequenceEqual(spec.Shape.AsSpan())
+        || (spec.Shape.Length == 0 && given is { Length: 1, Shape.Length: 1 });
 
     /// <summary>Starts dropout's draws anew, so that a training run repeats.</summary>
     public void Reseed(long seed) => _random.Reseed(unchecked((ulong)seed), stream: 0xD80);

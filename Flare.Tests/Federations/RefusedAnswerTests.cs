@@ -37,6 +37,12 @@ public class RefusedAnswerTests
             Rounds(1), halves, f => f.UseLimits(new() { SmallResultBytes = 0 }), Giant((Half)40000, 1),
             Sites.Answering(m => Sites.Diff(m, 1)));
         Assert.That(run.Rounds[0].Sites[0].Reason, Does.Contain("out of the range of Float16"));
+        run = await Sites.RunAsync(
+            Rounds(1), halves, f => f.UseLimits(new() { SmallResultBytes = 0 }), Giant(Half.PositiveInfinity, 1),
+            Sites.Answering(m => Sites.Diff(m, 1)));
+        Assert.That(
+            run.Rounds[0].Sites[0].Reason, Does.Contain("beyond ±65504: have the site send Weights"),
+            "from -40000 to 40000 no difference reaches");
         var doubles = new StateDictBuilder().Add<double>("w", [-1.5e308]).Build();
         run = await Sites.RunAsync(Rounds(1), doubles, Giant(-1.5e308, 1), Giant(1.5e308, 1));
         Assert.That(

@@ -158,6 +158,37 @@ public class TrainingTests
         Assert.That(state["bn.num_batches_tracked"].AsReadOnlySpan<long>()[0], Is.EqualTo(9));
     }
 
+    [TestCase(1)]
+    [TestCase(0)]
+    [TestCase(null)]
+    public void A_count_of_batches_loads_as_PyTorch_loads_it(int? rank)
+    {
+        var network = new Sequential([3], 0, ("bn", new BatchNorm1d(3)));
+        var builder = new StateDictBuilder();
+        foreach (var tensor in network.StateDict())
+        {
+            if (tensor.Spec.DType == DType.Float32) builder.Add<float>(tensor.Name, [4, 5, 6]);
+            else if (rank is 1) builder.Add<long>(tensor.Name, [7], 1);
+            else if (rank is 0) builder.Add(new TensorSpec(tensor.Name, DType.Int64, []), [7L]);
+        }
+        var weights = builder.Build();
+        var trained = network.StateDict();
+        foreach (var tensor in trained)
+            if (tensor.Spec.DType == DType.Int64) tensor.AsSpan<long>().Fill(9);
+        network.Load(trained);
+        network.Load(weights);
+        var loaded = network.StateDict();
+        Assert.That(
+            loaded.Single(t => t.Spec.DType == DType.Int64).ToArray<long>().Single(), Is.EqualTo(rank is null ? 0 : 7));
+        Assert.That(
+            loaded.First(t => t.Spec.DType == DType.Float32).ToArray<float>(), Is.EqualTo(new float[] { 4, 5, 6 }));
+        var two = new StateDictBuilder();
+        foreach (var tensor in weights)
+            if (tensor.Spec.DType == DType.Float32) two.Add<float>(tensor.Name, [4, 5, 6]);
+        two.Add<long>(trained.Single(t => t.Spec.DType == DType.Int64).Name, [7, 7]);
+        Assert.That(() => network.Load(two.Build()), Throws.ArgumentException.With.Message.Contains("num_batches"));
+    }
+
     [Test]
     public void Weights_that_do_not_fit_are_refused_by_name()
     {

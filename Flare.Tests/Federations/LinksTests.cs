@@ -11,7 +11,7 @@ public class LinksTests
 
         public int Disposed { get; private set; }
 
-        public IServerLink ConnectServer(string job, SynchronizationContext jobLoop) => connects
+        public IServerLink ConnectServer(string job, SynchronizationContext jobLoop, RuntimeLimits limits) => connects
             ? _link = new InProcessLink(jobLoop) : throw new InvalidOperationException("the port is taken");
 
         public ISiteLink ConnectSite(

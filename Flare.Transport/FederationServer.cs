@@ -168,7 +168,8 @@ public sealed class ServedJob
             try
             {
                 await _server.RunAsync(abort);
-                over.SetResult(abort.IsCancellationRequested ? new OperationCanceledException(abort) : null);
+                over.SetResult(
+                    abort.IsCancellationRequested ? new OperationCanceledException(abort) : _server.Failure);
             }
             catch (Exception e) // the job's, for whoever awaits its end
             {

@@ -10,13 +10,25 @@ namespace Flare.Runtime;
 /// </summary>
 internal static class LayoutCodec
 {
+    /// <summary>Layouts of one message at most: each makes objects that its byte does not pay for.</summary>
+    public const int MostLayouts = 1024;
+
     private const int MostTensors = 1 << 20;
 
     private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
+    /// <summary>Writes layouts.</summary>
+    /// <exception cref="FlareException">They are more than <see cref="MostLayouts"/>.</exception>
     public static byte[] Write(IReadOnlyList<StateDict> tensors)
     {
         if (tensors.Count == 0) return [];
+        if (tensors.Count > MostLayouts)
+        {
+            throw new FlareException(
+                ErrorIds.MalformedMessage,
+                $"A message has tensors at {tensors.Count} places, and {MostLayouts} is the most: put them into fewer "
+                    + "state dicts.");
+        }
         var output = new ArrayBufferWriter<byte>();
         var writer = new MessagePackWriter(output);
         writer.WriteArrayHeader(tensors.Count);
@@ -45,7 +57,9 @@ internal static class LayoutCodec
         {
             var reader = new MessagePackReader(bytes);
             // Each count is of no more than the remaining bytes can hold: the reader looks.
-            var layouts = new TensorLayout[reader.ReadArrayHeader()];
+            var layoutCount = reader.ReadArrayHeader();
+            if (layoutCount > MostLayouts) throw WireFormat.Malformed($"more than {MostLayouts} layouts");
+            var layouts = new TensorLayout[layoutCount];
             var left = MostTensors;
             for (var i = 0; i < layouts.Length; i++)
             {

@@ -17,6 +17,12 @@ public sealed class LinkMessage
     internal LinkMessage(long incarnation, int epoch, object record) =>
         (_incarnation, _epoch, Record) = (incarnation, epoch, record);
 
+    /// <summary>A message that was read where it arrived.</summary>
+    /// <param name="record">What it says; a <see cref="MalformedMessage"/> where it says nothing.</param>
+    /// <param name="arrived">The head that it came under.</param>
+    internal LinkMessage(object record, FrameHead arrived)
+        : this(arrived.Incarnation, arrived.Epoch, record) => Arrived = arrived;
+
     /// <summary>A message as it arrived over a link: whole, or a part of it.</summary>
     /// <param name="head">Its head; of a part, with the part's offset.</param>
     /// <param name="bytes">The message's bytes from the offset on. They are read before the receiver returns, and not
@@ -24,6 +30,7 @@ public sealed class LinkMessage
     public LinkMessage(FrameHead head, ReadOnlySequence<byte> bytes)
     {
         (_incarnation, _epoch, _head, _bytes) = (head.Incarnation, head.Epoch, head, bytes);
+        Arrived = head;
     }
 
     /// <summary>The head.</summary>
@@ -52,6 +59,9 @@ public sealed class LinkMessage
     /// <summary>What the message says; null for one that arrived as bytes.</summary>
     internal object? Record { get; }
 
+    /// <summary>The head that the message came under; null for one that never was bytes.</summary>
+    internal FrameHead? Arrived { get; }
+
     internal long Incarnation => _incarnation;
     internal int Epoch => _epoch;
 
@@ -65,3 +75,6 @@ public sealed class LinkMessage
         _head = new FrameHead(kind, _incarnation, _epoch, round, number, 0, _bytes.Length);
     }
 }
+
+/// <summary>What came in a message's place: the receiver is to hear of it as of one that it read itself.</summary>
+internal sealed record MalformedMessage(FlareException Error);

@@ -12,6 +12,7 @@ public sealed class LinkMessageReader
 {
     private readonly string _job;
     private readonly MessageReader _reader;
+    private FlareException? _malformed;
 
     /// <summary>Begins with nothing.</summary>
     /// <param name="job">The job's id.</param>
@@ -23,8 +24,8 @@ public sealed class LinkMessageReader
         (_job, _reader) = (job, new MessageReader(head with { Offset = 0 }));
     }
 
-    /// <summary>Bytes of the message that have come.</summary>
-    public long Received => _reader.Received;
+    /// <summary>Bytes of the message that have come and are worth going on from; 0 where they are malformed.</summary>
+    public long Received => _malformed is null ? _reader.Received : 0;
 
     /// <summary>Bytes of the whole message.</summary>
     public long Length => _reader.Head.Length;
@@ -32,19 +33,43 @@ public sealed class LinkMessageReader
     /// <summary>What the message is.</summary>
     public FrameKind Kind => _reader.Head.Kind;
 
-    /// <summary>Takes the next bytes.</summary>
+    /// <summary>
+    /// Takes the next bytes. Once some are malformed, they and what follows are dropped: the receiver hears of it by
+    /// what <see cref="Complete"/> hands over.
+    /// </summary>
     /// <param name="bytes">Copied.</param>
-    /// <exception cref="FlareException">They are malformed (<see cref="ErrorIds.MalformedBytes"/>).</exception>
-    public void Append(ReadOnlySpan<byte> bytes) => _reader.Append(bytes);
+    public void Append(ReadOnlySpan<byte> bytes)
+    {
+        if (_malformed is not null) return;
+        try
+        {
+            _reader.Append(bytes);
+        }
+        catch (FlareException e)
+        {
+            _malformed = e;
+        }
+    }
 
-    /// <summary>The message, once all of its bytes have come.</summary>
+    /// <summary>
+    /// The message, once all of its bytes have come. Where they are no message, the receiver finds that in it, and
+    /// answers for whose it is: a task whose result is malformed ends there.
+    /// </summary>
     /// <param name="head">The head that the last of its bytes came under: a part that went on after a break may be
     /// for another assignment of the same content.</param>
-    /// <exception cref="FlareException">It is malformed.</exception>
     public LinkMessage Complete(FrameHead head)
     {
-        _reader.Finish();
-        return new(head.Incarnation, head.Epoch, MessageCodec.FromMap(head, _job, _reader.Values));
+        if (_malformed is not null) return new(new MalformedMessage(_malformed), head);
+        try
+        {
+            if (Received != Length) throw WireFormat.Malformed($"{Received} bytes, and its head says {Length}");
+            _reader.Finish();
+            return new(MessageCodec.FromMap(head, _job, _reader.Values), head);
+        }
+        catch (FlareException e)
+        {
+            return new(new MalformedMessage(e), head);
+        }
     }
 
     /// <summary>The hash of what has come so far, by which the sender knows that it may go on from there.</summary>

@@ -30,6 +30,10 @@ internal static class MessageCodec
         _ => throw new ArgumentException($"{message.GetType()} is no message.", nameof(message)),
     };
 
+    /// <summary>Whether a message of a kind may have tensors among its values.</summary>
+    public static bool MayHoldTensors(FrameKind kind) => kind is FrameKind.TaskOffer or FrameKind.TaskResult
+        or FrameKind.TensorsDelivery or FrameKind.SiteEvent or FrameKind.ServerEvent;
+
     /// <summary>What a message says besides its address.</summary>
     public static FlareMap ToMap(object message) => message switch
     {

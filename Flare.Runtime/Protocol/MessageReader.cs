@@ -107,6 +107,8 @@ internal sealed class MessageReader(FrameHead head)
     {
         _layouts = BinaryPrimitives.ReadInt32LittleEndian(_start.WrittenSpan);
         _values = BinaryPrimitives.ReadInt32LittleEndian(_start.WrittenSpan[4..]);
+        if (_layouts != 0 && !MessageCodec.MayHoldTensors(head.Kind))
+            throw WireFormat.Malformed($"tensors in a message of kind {head.Kind}");
         var most = WireFormat.Limits.MaxBytes;
         if (_layouts < 0 || _values < 0 || _layouts > 4 * most || _values > most
             || (long)_layouts + _values > head.Length - WireFormat.PrefixSize)
@@ -123,8 +125,18 @@ internal sealed class MessageReader(FrameHead head)
         if (bytes != head.Length - WireFormat.PrefixSize - _layouts - _values)
             throw WireFormat.Malformed("tensors that are not as long as their layouts say");
         _tensors = [.. layouts.Select(StateDict.CreateUninitialized)];
-        _map = FlareMapCodec.Read(
+        var map = FlareMapCodec.Read(
             _start.WrittenMemory.Slice(WireFormat.PrefixSize + _layouts, _values), _tensors, WireFormat.Limits);
+        RequireUse(map);
+        _map = map;
         SkipFull();
+    }
+
+    private void RequireUse(FlareMap map)
+    {
+        if (_tensors!.Length == 0) return;
+        var unused = new HashSet<StateDict>(_tensors, ReferenceEqualityComparer.Instance);
+        foreach (var (_, dict) in map.Tensors()) unused.Remove(dict);
+        if (unused.Count > 0) throw WireFormat.Malformed($"{unused.Count} layouts of tensors that no value is");
     }
 }

@@ -21,6 +21,8 @@ public sealed partial class JobServer
         if (_life.IsDead) return;
         try
         {
+            if (message.Record is MalformedMessage malformed) throw malformed.Error;
+            if (message is { Record: not null, Arrived: { } arrived } && !Takes(site, arrived)) return;
             if (!_isReceiving) ReceiveEarly(site, message);
             else if (message.Record is SiteMessage shared)
                 Receive(new Heard(site, message.Incarnation, message.Epoch, shared));
@@ -29,9 +31,24 @@ public sealed partial class JobServer
         catch (FlareException e) when (e.ErrorId == ErrorIds.MalformedBytes)
         {
             Log.MalformedMessage(_life.Logger, PlainText.Of(site, 200), e.Message);
-            if (_sites.Find(site) is { } session && message.Head.Kind == FrameKind.TaskResult)
-                _tasks.OnMalformed(session, TokenOf(message.Head), e);
+            if (message.Arrived is { Kind: FrameKind.TaskResult } head
+                && _sites.Find(site) is { } session && session.Incarnation == head.Incarnation)
+            {
+                _tasks.OnMalformed(session, TokenOf(head), e);
+            }
         }
+    }
+
+    // Read where it arrived, whose limits may be others: too long is too long all the same.
+    private bool Takes(string site, in FrameHead head)
+    {
+        var isResult = head.Kind == FrameKind.TaskResult;
+        if (head.Length <= (isResult ? _options.Limits.MaxMessageBytes : MessageInbox.MostSmall)) return true;
+        Log.MalformedMessage(
+            _life.Logger, PlainText.Of(site, 200), $"A message of kind {head.Kind} has {head.Length} bytes.");
+        if (isResult && _isReceiving && _sites.Hear(site, head.Incarnation) is { } session)
+            _tasks.TakesResult(session, TokenOf(head), head with { Offset = 0 }); // it says no, and why
+        return false;
     }
 
     // The journal is being opened. Where messages are said again there is no need to keep any; where a session lives

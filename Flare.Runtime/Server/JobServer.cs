@@ -70,6 +70,10 @@ public sealed partial class JobServer : IDisposable
     /// </summary>
     public ChannelReader<RoundReport> Reports => _rounds.Reports;
 
+    /// <summary>What the job failed of, or was aborted by, once <see cref="RunAsync"/> has ended; null where all went
+    /// well. The reports end with it too.</summary>
+    public Exception? Failure { get; private set; }
+
     /// <summary>The reports as <see cref="Reports"/> has them, one reader's: by asking for one it lets the next round
     /// be committed.</summary>
     internal IAsyncEnumerable<RoundReport> ReadReportsAsync() => _rounds.ReadReportsAsync();
@@ -100,7 +104,8 @@ public sealed partial class JobServer : IDisposable
         return _tasks.GoOnWithout(sites);
     }
 
-    /// <summary>Runs the job to its end. Call it on the loop, once.</summary>
+    /// <summary>Runs the job to its end. Call it on the loop, once. It does not throw: <see cref="Failure"/> says how
+    /// the job ended.</summary>
     /// <param name="abort">
     /// Aborts the job: executors are told to stop, and the task is cancelled. May be cancelled from any thread.
     /// </param>
@@ -157,6 +162,7 @@ public sealed partial class JobServer : IDisposable
         failure ??= _life.Panic ?? _life.Fault;
         if (!_life.IsDead) failure = Oversight(failure);
         _rounds.Numbers.LogEnd(_life, failure, _options.Time.GetElapsedTime(begin));
+        Failure = failure;
         _rounds.EndReports(failure);
     }
 

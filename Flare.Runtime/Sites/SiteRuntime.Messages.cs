@@ -18,7 +18,15 @@ public sealed partial class SiteRuntime
     // From bytes of anybody's making: only what was asked for may be large.
     private ServerMessage? Open(LinkMessage message)
     {
-        if (message.Record is ServerMessage shared) return shared;
+        if (message.Record is MalformedMessage malformed) throw malformed.Error;
+        if (message.Record is ServerMessage shared)
+        {
+            var longest = shared is TensorsDelivery ? _options.Limits.MaxMessageBytes : MessageInbox.MostSmall;
+            return message.Arrived is { } arrived && arrived.Length > longest
+                ? throw WireFormat.Malformed(
+                    $"a message of kind {arrived.Kind} has {arrived.Length} bytes, and {longest} is the most")
+                : shared;
+        }
         var head = message.Head;
         if (head.Incarnation != _options.Incarnation && head.Epoch == _epoch) return null;
         if (head.Kind == FrameKind.TensorsDelivery
@@ -73,6 +81,7 @@ public sealed partial class SiteRuntime
         _tensors.Restart();
         foreach (var task in _tasks.Values) Stop(task);
         _tasks.Clear();
+        _cancelled.Clear();
         SayHello();
     }
 

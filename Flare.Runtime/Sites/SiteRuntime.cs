@@ -13,6 +13,7 @@ public sealed partial class SiteRuntime : IDisposable
     private readonly SitePolicy _policy;
     private readonly Dictionary<long, SiteTask> _tasks = [];
     private readonly Queue<SiteTask> _queue = new();
+    private readonly CancelledTokens _cancelled = new();
     private readonly EventChannel _events;
     private readonly EventDrops _drops;
     private readonly SiteTensors _tensors;
@@ -131,6 +132,11 @@ public sealed partial class SiteRuntime : IDisposable
                 Say(new TensorsReceived(known.Token, sha256));
             return;
         }
+        if (_cancelled.Contains(offer.Token))
+        {
+            Say(new TaskStopped(offer.Token)); // a large offer may come after its cancel
+            return;
+        }
         var task = new SiteTask(offer.Token, offer.TaskName, offer.Data, offer.Contents, offer.State);
         _tasks.Add(offer.Token.Number, task);
         Say(new TaskReceived(task.Token));
@@ -237,6 +243,7 @@ public sealed partial class SiteRuntime : IDisposable
         var token = cancel.Token;
         if (Find(token) is not { } task)
         {
+            _cancelled.Add(token);
             Say(new TaskStopped(token));
             return;
         }

@@ -69,6 +69,13 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
             _ => _receive!(said.Site, new LinkMessage(said.Incarnation, said.Epoch, said.Message)), null);
     }
 
+    /// <summary>The link hands a message over.</summary>
+    public async Task DeliverAsync(string site, LinkMessage message)
+    {
+        await _started.Task;
+        _loop.Post(_ => _receive!(site, message), null);
+    }
+
     /// <summary>The next message of a kind to a site; others before it are passed over.</summary>
     public async Task<T> NextAsync<T>(string site) where T : class
     {

@@ -49,8 +49,10 @@ internal static class LayoutCodec
     }
 
     /// <summary>Reads layouts from bytes of anybody's making; nothing is made that the bytes do not fill.</summary>
+    /// <param name="bytes">The layouts.</param>
+    /// <param name="most">How many there can be at most: each value that is one takes a byte or more.</param>
     /// <exception cref="FlareException">They are malformed.</exception>
-    public static IReadOnlyList<TensorLayout> Read(ReadOnlyMemory<byte> bytes)
+    public static IReadOnlyList<TensorLayout> Read(ReadOnlyMemory<byte> bytes, int most)
     {
         if (bytes.Length == 0) return [];
         try
@@ -58,7 +60,8 @@ internal static class LayoutCodec
             var reader = new MessagePackReader(bytes);
             // Each count is of no more than the remaining bytes can hold: the reader looks.
             var layoutCount = reader.ReadArrayHeader();
-            if (layoutCount > MostLayouts) throw WireFormat.Malformed($"more than {MostLayouts} layouts");
+            if (layoutCount > Math.Min(most, MostLayouts))
+                throw WireFormat.Malformed($"{layoutCount} layouts, more than {Math.Min(most, MostLayouts)}");
             var layouts = new TensorLayout[layoutCount];
             var left = MostTensors;
             for (var i = 0; i < layouts.Length; i++)

@@ -119,7 +119,7 @@ internal sealed class MessageReader(FrameHead head)
 
     private void ReadStart()
     {
-        var layouts = LayoutCodec.Read(_start.WrittenMemory.Slice(WireFormat.PrefixSize, _layouts));
+        var layouts = LayoutCodec.Read(_start.WrittenMemory.Slice(WireFormat.PrefixSize, _layouts), most: _values);
         Int128 bytes = 0;
         foreach (var layout in layouts) bytes += layout.ByteLength;
         if (bytes != head.Length - WireFormat.PrefixSize - _layouts - _values)

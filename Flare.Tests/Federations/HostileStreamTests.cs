@@ -47,8 +47,7 @@ public class HostileStreamTests
         var read = Read(FrameKind.TaskResult, bytes);
         var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
         Assert.That(read, Is.TypeOf<MalformedMessage>());
-        if (count > LayoutCodec.MostLayouts) Assert.That(allocated, Is.LessThan(4L * bytes.Length + 32_000));
-        else Assert.That(allocated, Is.LessThan(1_000_000));
+        Assert.That(allocated, Is.LessThan(4L * bytes.Length + 32_000));
     }
 
     [Test]
@@ -69,8 +68,8 @@ public class HostileStreamTests
     [Test]
     public void A_message_of_more_state_dicts_than_a_receiver_takes_is_not_sent()
     {
-        var body = new FlareMap();
-        for (var i = 0; i <= LayoutCodec.MostLayouts; i++) body[$"t{i}"] = Sites.Model(1);
+        var models = Enumerable.Range(0, LayoutCodec.MostLayouts + 1).Select(_ => (FlareValue)Sites.Model(1));
+        var body = new FlareMap { ["t"] = FlareValue.ListOf([.. models]) };
         var message = new LinkMessage(
             1, 1, new TaskResult(new("job", 1, 1, 1), new Shareable(body).Freeze(), null));
         Assert.That(

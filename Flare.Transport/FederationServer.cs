@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Runtime.CompilerServices;
 using Flare.Runtime;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -94,7 +93,7 @@ public sealed class FederationServer : IAsyncDisposable
         await _hub.DisposeAsync();
     }
 
-    private async Task RunAsync(ServedJob job, ServerHub.JobLink link, CancellationTokenSource abort)
+    private async Task RunAsync(ServedJob job, ServerJobLink link, CancellationTokenSource abort)
     {
         using (abort)
         {
@@ -103,86 +102,5 @@ public sealed class FederationServer : IAsyncDisposable
             _jobs.TryRemove(job, out _);
             job.Complete(failure); // whoever hears of it may run a job of the id anew
         }
-    }
-}
-
-/// <summary>A job that a <see cref="FederationServer"/> runs.</summary>
-public sealed class ServedJob
-{
-    private readonly JobServer _server;
-    private readonly JobLoop _loop;
-    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    internal ServedJob(ServerPlan plan, JobServer server, JobLoop loop) =>
-        (JobId, _server, _loop) = (plan.JobId, server, loop);
-
-    /// <summary>The job's id.</summary>
-    public string JobId { get; }
-
-    /// <summary>Ends with the job; fails as it does.</summary>
-    public Task Ended => _ended.Task;
-
-    /// <summary>The global model as it was committed last.</summary>
-    public StateDict Model => _server.Model;
-
-    /// <summary>What the workflow kept beside the model.</summary>
-    public RunState State => _server.CommittedState;
-
-    /// <summary>
-    /// The reports of the rounds from here on, each once it is committed; for one reader. The job does not wait for
-    /// it. Ends with the job, and fails as it does.
-    /// </summary>
-    /// <param name="cancellationToken">Ends the reading, not the job.</param>
-    public async IAsyncEnumerable<RoundReport> ReadRoundsAsync(
-        [EnumeratorCancellation] CancellationToken cancellationToken = default)
-    {
-        await foreach (var report in _server.Reports.ReadAllAsync(cancellationToken)) yield return report;
-        await Ended.WaitAsync(cancellationToken);
-    }
-
-    /// <summary>
-    /// Lets the round at hand go on without some sites; see <see cref="Federation.GoOnWithoutAsync"/>.
-    /// </summary>
-    /// <param name="sites">The sites' names.</param>
-    /// <returns>How many answers are waited for no longer.</returns>
-    /// <exception cref="ArgumentException">A site is not of this job.</exception>
-    public Task<int> GoOnWithoutAsync(params IReadOnlyCollection<string> sites)
-    {
-        ArgumentNullException.ThrowIfNull(sites);
-        if (sites.Except(_server.Sites).FirstOrDefault() is { } stranger)
-            throw new ArgumentException($"No site of job '{JobId}' is named '{stranger}'.", nameof(sites));
-        var done = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _loop.Post(_ => done.SetResult(_server.GoOnWithout(sites)), null);
-        return done.Task;
-    }
-
-    /// <returns>Why it failed; null where it ended well.</returns>
-    internal Task<Exception?> RunAsync(CancellationToken abort)
-    {
-        var over = new TaskCompletionSource<Exception?>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _loop.Post(_ => _ = RunOnLoopAsync(), null);
-        return over.Task;
-
-        async Task RunOnLoopAsync()
-        {
-            try
-            {
-                await _server.RunAsync(abort);
-                over.SetResult(
-                    abort.IsCancellationRequested ? new OperationCanceledException(abort) : _server.Failure);
-            }
-            catch (Exception e) // the job's, for whoever awaits its end
-            {
-                over.SetResult(e);
-            }
-        }
-    }
-
-    internal void Complete(Exception? failure)
-    {
-        if (failure is null) _ended.TrySetResult();
-        else if (failure is OperationCanceledException canceled) _ended.TrySetCanceled(canceled.CancellationToken);
-        else _ended.TrySetException(failure);
-        _ = _ended.Task.Exception; // whoever reads the rounds hears of it, too
     }
 }

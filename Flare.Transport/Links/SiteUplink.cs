@@ -11,17 +11,12 @@ namespace Flare.Transport;
 internal sealed class SiteUplink : IAsyncDisposable
 {
     private readonly IFlareConnector _connector;
-    private readonly LinkLimits _limits;
-    private readonly TimeProvider _time;
-    private readonly ILogger _logger;
-    private readonly string _site;
-    private readonly Guid _process;
-    private readonly long _incarnation;
     private readonly Lock _gate = new();
-    private readonly List<JobLink> _jobs = [];
+    private readonly List<SiteJobLink> _jobs = [];
     private readonly CancellationTokenSource _stop = new();
     private readonly Random _jitter;
-    private Session? _session;
+    private volatile bool _isLeaving;
+    private SiteSession? _session;
     private uint _nextChannel = 1;
     private Task _running = Task.CompletedTask;
 
@@ -29,11 +24,34 @@ internal sealed class SiteUplink : IAsyncDisposable
         IFlareConnector connector, string site, Guid process, long incarnation, LinkLimits limits, TimeProvider time,
         ILogger logger)
     {
-        (_connector, _site, _process, _incarnation) = (connector, site, process, incarnation);
-        (_limits, _time, _logger) = (limits, time, logger);
-        // Sites that lost one server do not all come back in one instant.
+        (_connector, Site, Process, Incarnation) = (connector, site, process, incarnation);
+        (Limits, Time, Logger) = (limits, time, logger);
         _jitter = new Random(process.GetHashCode());
     }
+
+    public LinkLimits Limits { get; }
+
+    public TimeProvider Time { get; }
+
+    public ILogger Logger { get; }
+
+    public string Site { get; }
+
+    /// <summary>Tells this process from others that say that they are the site.</summary>
+    public Guid Process { get; }
+
+    public long Incarnation { get; }
+
+    /// <summary>
+    /// A pause, shortened or lengthened: sites that lost one server do not all come back in one instant.
+    /// </summary>
+    public TimeSpan Scatter(TimeSpan pause)
+    {
+        lock (_jitter) return pause * (0.5 + _jitter.NextDouble());
+    }
+
+    /// <summary>The pause after another in vain.</summary>
+    public TimeSpan Longer(TimeSpan pause) => pause * 2 < Limits.LongestPause ? pause * 2 : Limits.LongestPause;
 
     /// <summary>Starts connecting.</summary>
     /// <param name="fail">Called once, from any thread, when to try again helps nothing.</param>
@@ -43,10 +61,10 @@ internal sealed class SiteUplink : IAsyncDisposable
     /// <param name="job">The job's id.</param>
     /// <param name="loop">The loop of the site's part in it.</param>
     /// <param name="fail">Called once, from any thread, when the server refuses the site for good.</param>
-    public JobLink Open(string job, SynchronizationContext loop, Action<FrameException> fail)
+    public SiteJobLink Open(string job, SynchronizationContext loop, Action<FrameException> fail)
     {
-        JobLink link;
-        Session? session;
+        SiteJobLink link;
+        SiteSession? session;
         lock (_gate)
         {
             link = new(this, job, loop, _nextChannel++, fail);
@@ -58,9 +76,9 @@ internal sealed class SiteUplink : IAsyncDisposable
     }
 
     /// <summary>The site has no more part in a job.</summary>
-    public void Close(JobLink link)
+    public void Close(SiteJobLink link)
     {
-        Session? session;
+        SiteSession? session;
         lock (_gate)
         {
             _jobs.Remove(link);
@@ -72,32 +90,33 @@ internal sealed class SiteUplink : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        Session? session;
+        _isLeaving = true;
+        SiteSession? session;
         lock (_gate) session = _session;
-        if (session is not null) await session.CloseAsync("the site leaves", _limits.CloseGrace);
+        if (session is not null) await session.CloseAsync("the site leaves", Limits.CloseGrace);
         await _stop.CancelAsync();
         await _running;
     }
 
     private async Task StayConnectedAsync(Action<FrameException> fail)
     {
-        var pause = _limits.FirstPause;
+        var pause = Limits.FirstPause;
         while (!_stop.IsCancellationRequested)
         {
             string reason;
-            var began = _time.GetTimestamp();
+            var began = Time.GetTimestamp();
             try
             {
                 var pipe = await _connector.ConnectAsync(_stop.Token);
                 var end = await RunSessionAsync(pipe);
-                if (_stop.IsCancellationRequested || end.Kind == ConnectionEndKind.Closed) return; // this end's will
+                if (_isLeaving) return;
                 if (end.Kind is ConnectionEndKind.ProtocolError)
                 {
                     throw new FrameException(
                         ErrorIds.Connection, $"The connection ended: {end.Reason}.", isTransient: false, end.Error);
                 }
                 if (end is { Kind: ConnectionEndKind.Failed, Error: { } error })
-                    Log.ConnectionFailed(_logger, _site, error);
+                    Log.ConnectionFailed(Logger, Site, error);
                 reason = end.ToString();
             }
             catch (OperationCanceledException) when (_stop.IsCancellationRequested)
@@ -106,7 +125,7 @@ internal sealed class SiteUplink : IAsyncDisposable
             }
             catch (FrameException e) when (!e.IsTransient)
             {
-                Log.GivesUp(_logger, _site, e.Message);
+                Log.GivesUp(Logger, Site, e.Message);
                 fail(e);
                 return;
             }
@@ -116,17 +135,17 @@ internal sealed class SiteUplink : IAsyncDisposable
             }
             catch (Exception e) // a connector's of the application: it may be better the next time
             {
-                Log.Unexpected(_logger, e);
+                Log.Unexpected(Logger, e);
                 reason = e.Message;
             }
             // One that lasted is a good one that broke: the next is tried soon.
-            if (_time.GetElapsedTime(began) > _limits.LongestPause) pause = _limits.FirstPause;
-            var wait = pause * (0.5 + _jitter.NextDouble());
-            Log.WillRetry(_logger, _site, wait, reason);
-            pause = pause * 2 < _limits.LongestPause ? pause * 2 : _limits.LongestPause;
+            if (Time.GetElapsedTime(began) > Limits.LongestPause) pause = Limits.FirstPause;
+            var wait = Scatter(pause);
+            Log.WillRetry(Logger, Site, wait, reason);
+            pause = Longer(pause);
             try
             {
-                await Task.Delay(wait, _time, _stop.Token);
+                await Task.Delay(wait, Time, _stop.Token);
             }
             catch (OperationCanceledException)
             {
@@ -139,10 +158,10 @@ internal sealed class SiteUplink : IAsyncDisposable
     {
         await using (pipe)
         {
-            var session = new Session(this, pipe);
+            var session = new SiteSession(this, pipe);
             using var registration = _stop.Token.Register(session.Abort);
             var running = session.RunAsync();
-            JobLink[] jobs;
+            SiteJobLink[] jobs;
             if (await session.IsReadyAsync())
             {
                 lock (_gate)
@@ -157,237 +176,5 @@ internal sealed class SiteUplink : IAsyncDisposable
             session.LoseAll();
             return end;
         }
-    }
-
-    /// <summary>One connection.</summary>
-    private sealed class Session : IFrameReceiver, IAsyncDisposable
-    {
-        private readonly SiteUplink _site;
-        private readonly FrameConnection _connection;
-        private readonly Dictionary<uint, (JobLink Job, LinkChannel? Channel)> _channels = [];
-        private readonly Lazy<SemaphoreSlim> _streams;
-
-        public Session(SiteUplink site, FlareConnection pipe)
-        {
-            _site = site;
-            var frames = site._limits.Frames;
-            frames = frames with { PaceSending = frames.PaceSending ?? !pipe.BoundsUnsent };
-            _connection = new(pipe, isInitiator: true, this, frames, site._time);
-            _streams = new(() => new(_connection.MaxStreams));
-        }
-
-        public Task<ConnectionEnd> RunAsync() => _connection.RunAsync();
-
-        public async Task<bool> IsReadyAsync()
-        {
-            await Task.WhenAny(_connection.Ready, _connection.Ended);
-            return _connection.Ready.IsCompletedSuccessfully;
-        }
-
-        public ValueTask DisposeAsync() => _connection.DisposeAsync();
-
-        public Task<ConnectionEnd> CloseAsync(string reason, TimeSpan grace) =>
-            _connection.CloseAsync(reason, grace);
-
-        public void Abort() => _connection.Abort("the site stops");
-
-        public void Attach(JobLink job)
-        {
-            lock (_channels)
-            {
-                if (!_channels.TryAdd(job.Channel, (job, null))) return;
-            }
-            Say(job);
-        }
-
-        private void Say(JobLink job) => _connection.Send(Control.Channel, Control.SayAttach(
-            job.Channel, _site._site, job.Job, _site._process, _site._incarnation));
-
-        public void Detach(JobLink job)
-        {
-            (JobLink, LinkChannel? Channel) removed;
-            lock (_channels)
-            {
-                if (!_channels.Remove(job.Channel, out removed)) return;
-            }
-            removed.Channel?.Dispose();
-            _connection.Send(Control.Channel, Control.SayDetach(job.Channel));
-        }
-
-        public void LoseAll()
-        {
-            (JobLink Job, LinkChannel? Channel)[] all;
-            lock (_channels)
-            {
-                all = [.. _channels.Values];
-                _channels.Clear();
-            }
-            foreach (var (job, channel) in all)
-                if (channel is not null) job.Lose(channel);
-        }
-
-        public void OnMessage(uint channel, in ReadOnlySequence<byte> message)
-        {
-            if (channel == Control.Channel) OnControl(Control.Read(message));
-            else Find(channel).Channel?.OnMessage(message);
-        }
-
-        public StreamAnswer OnStream(in StreamOffer offer) => Find(offer.Channel).Channel is { } channel
-            ? channel.OnStream(offer) : StreamAnswer.Refuse("no job has this channel");
-
-        private (JobLink? Job, LinkChannel? Channel) Find(uint channel)
-        {
-            lock (_channels) return _channels.GetValueOrDefault(channel);
-        }
-
-        private void OnControl(FlareMap map)
-        {
-            var channel = Control.ChannelOf(map);
-            if (Find(channel).Job is not { } job) return;
-            switch (map["say"].AsText())
-            {
-                case Control.Attached:
-                    var link = new LinkChannel(
-                        _connection, channel, job.Job, "the server", job, job.Partials, _streams.Value, _site._logger);
-                    lock (_channels) _channels[channel] = (job, link);
-                    link.TellPartials();
-                    job.Connect(link);
-                    break;
-                case Control.Refused:
-                    OnRefused(job, Readable.Shown(map["reason"].AsText()), map["comeBack"].AsBoolean());
-                    break;
-                case Control.Partial:
-                    Find(channel).Channel?.OnPartial(Control.StartOf(map));
-                    break;
-            }
-        }
-
-        private void OnRefused(JobLink job, string reason, bool comeBack)
-        {
-            if (!comeBack)
-            {
-                Log.GivesUp(_site._logger, _site._site, reason);
-                job.Refuse(reason);
-                return;
-            }
-            var wait = job.NextPause();
-            Log.WillRetry(_site._logger, _site._site, wait, reason);
-            _ = SayLaterAsync(job, wait);
-        }
-
-        private async Task SayLaterAsync(JobLink job, TimeSpan wait)
-        {
-            await Task.Delay(wait, _site._time);
-            lock (_channels)
-            {
-                if (!_channels.TryGetValue(job.Channel, out var now) || now.Job != job || now.Channel is not null)
-                    return;
-            }
-            Say(job);
-        }
-    }
-
-    /// <summary>The site's end of one job's link.</summary>
-    internal sealed class JobLink(
-        SiteUplink site, string job, SynchronizationContext loop, uint channel, Action<FrameException> fail)
-        : LinkChannel.Owner, ISiteLink, IDisposable
-    {
-        private readonly Lock _gate = new();
-        private readonly HashSet<(int Epoch, long Number)> _wanted = [];
-        private Action<LinkMessage>? _receive;
-        private Action<LinkState>? _change;
-        private LinkChannel? _channel;
-        private TimeSpan _pause = site._limits.FirstPause;
-
-        public string Job => job;
-
-        public uint Channel => channel;
-
-        public Partials Partials { get; } = new(site._time, site._limits.PartialsKept);
-
-        public void Dispose() => Partials.Dispose();
-
-        public LinkPromise Promise => LinkPromise.Session;
-
-        public override bool HearsServer => true;
-
-        public void Start(Action<LinkMessage> receive, Action<LinkState> change)
-        {
-            lock (_gate)
-            {
-                (_receive, _change) = (receive, change);
-                if (_channel is not null) Tell(LinkState.Connected);
-            }
-        }
-
-        public void Send(LinkMessage message)
-        {
-            LinkChannel? now;
-            lock (_gate)
-            {
-                if (message.Head.Kind == FrameKind.TensorsWanted)
-                    _wanted.Add((message.Head.Epoch, message.Head.Number));
-                now = _channel;
-            }
-            now?.Send(message);
-        }
-
-        public void Connect(LinkChannel now)
-        {
-            lock (_gate)
-            {
-                (_channel, _pause) = (now, site._limits.FirstPause);
-                Tell(LinkState.Connected);
-            }
-        }
-
-        public void Lose(LinkChannel lost)
-        {
-            lost.Dispose();
-            lock (_gate)
-            {
-                if (_channel != lost) return;
-                _channel = null;
-                _wanted.Clear();
-                Tell(LinkState.Lost);
-            }
-        }
-
-        public TimeSpan NextPause()
-        {
-            lock (_gate)
-            {
-                var pause = _pause * (0.5 + site._jitter.NextDouble());
-                _pause = _pause * 2 < site._limits.LongestPause ? _pause * 2 : site._limits.LongestPause;
-                return pause;
-            }
-        }
-
-        public void Refuse(string reason) => fail(new FrameException(
-            ErrorIds.SiteRefused, $"The server does not let {site._site} take part in job '{job}': {reason}.",
-            isTransient: false));
-
-        public override string? RefusalOf(FrameHead head)
-        {
-            if (head.Length > site._limits.MaxModelBytes)
-            {
-                return $"a message of {head.Length} bytes is longer than {nameof(LinkLimits.MaxModelBytes)} allows "
-                    + $"here, {site._limits.MaxModelBytes}";
-            }
-            if (head.Kind != FrameKind.TensorsDelivery) return null;
-            lock (_gate)
-                return _wanted.Contains((head.Epoch, head.Number)) ? null : "tensors that this site has not asked for";
-        }
-
-        public override void Deliver(LinkChannel from, LinkMessage message)
-        {
-            // Posted under the lock: what came before a connection's end is heard before it, and nothing of it after.
-            lock (_gate)
-            {
-                if (_channel == from) loop.Post(_ => _receive?.Invoke(message), null);
-            }
-        }
-
-        private void Tell(LinkState state) => loop.Post(_ => _change?.Invoke(state), null);
     }
 }

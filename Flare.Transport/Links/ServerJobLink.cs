@@ -1,0 +1,172 @@
+using Flare.Runtime;
+using Microsoft.Extensions.Logging;
+
+namespace Flare.Transport;
+
+/// <summary>The server's end of one job's link.</summary>
+internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationContext loop, RuntimeLimits limits)
+    : IServerLink
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, ServerChannel> _sites = new(StringComparer.Ordinal);
+    private readonly HashSet<(string Site, int Epoch, long Number)> _permits = [];
+    private Action<string, LinkMessage>? _receive;
+    private Action<string, LinkState>? _change;
+    private bool _isOver;
+
+    public string Job => job;
+
+    public ILogger Logger => hub.Logger;
+
+    public Partials Partials { get; } = new(hub.Time, hub.Limits.PartialsKept);
+
+    public LinkPromise Promise => LinkPromise.Session;
+
+    public string[] Names
+    {
+        get { lock (_gate) return [.. _sites.Keys]; }
+    }
+
+    /// <summary>Whether somebody hears what sites say.</summary>
+    public bool IsStarted
+    {
+        get { lock (_gate) return _receive is not null; }
+    }
+
+    public void Start(Action<string, LinkMessage> receive, Action<string, LinkState> change)
+    {
+        lock (_gate) (_receive, _change) = (receive, change);
+    }
+
+    public void Send(string site, LinkMessage message)
+    {
+        ServerChannel? attachment;
+        lock (_gate)
+        {
+            var head = message.Head;
+            var assignment = (site, head.Epoch, head.Number);
+            attachment = _sites.GetValueOrDefault(site);
+            if (head.Kind == FrameKind.UploadPermit && attachment is not null) _permits.Add(assignment);
+            else if (head.Kind is FrameKind.ResultReceipt or FrameKind.TaskCancel) _permits.Remove(assignment);
+        }
+        attachment?.Channel.Send(message);
+    }
+
+    /// <summary>Whether another process is the site already: the later start is the site.</summary>
+    public string? Refuses(ServerChannel attachment)
+    {
+        lock (_gate)
+        {
+            if (!_sites.TryGetValue(attachment.Site, out var other) || other.Process == attachment.Process
+                || attachment.Incarnation > other.Incarnation) return null;
+            return $"another process is {attachment.Site} already, and has started later (its start "
+                + $"{other.Incarnation}, this one's {attachment.Incarnation}): one process each, please";
+        }
+    }
+
+    /// <returns>False if the job is over.</returns>
+    public bool TryConnect(ServerChannel attachment)
+    {
+        ServerChannel? before;
+        lock (_gate)
+        {
+            if (_isOver) return false;
+            if (_sites.Remove(attachment.Site, out before)) TellLost(attachment.Site);
+            _sites.Add(attachment.Site, attachment);
+            attachment.Session.SayAttached(attachment.Channel.Id);
+            Tell(attachment.Site, LinkState.Connected);
+        }
+        before?.Channel.Dispose();
+        before?.Session.Replace(before);
+        return true;
+    }
+
+    public void Lose(ServerChannel attachment)
+    {
+        attachment.Channel.Dispose();
+        lock (_gate)
+        {
+            if (_sites.GetValueOrDefault(attachment.Site) != attachment) return;
+            _sites.Remove(attachment.Site);
+            TellLost(attachment.Site);
+        }
+    }
+
+    // Authentic sites may send nonsense, too: nothing is made for what nobody has permitted. A permit is for one
+    // stream.
+    public string? RefusalOf(string site, FrameHead head)
+    {
+        if (head.Kind != FrameKind.TaskResult)
+        {
+            return head.Length <= hub.Limits.MaxMessageBytes ? null
+                : $"its {head.Length} bytes are above {nameof(LinkLimits)}.{nameof(LinkLimits.MaxMessageBytes)}, "
+                    + $"{hub.Limits.MaxMessageBytes}";
+        }
+        var most = Math.Min(hub.Limits.MaxResultBytes, limits.MaxMessageBytes);
+        if (head.Length > most)
+        {
+            return $"its {head.Length} bytes are above what is taken here, {most} "
+                + $"({nameof(LinkLimits)}.{nameof(LinkLimits.MaxResultBytes)} and "
+                + $"{nameof(RuntimeLimits)}.{nameof(RuntimeLimits.MaxMessageBytes)})";
+        }
+        // What is not small on the site's own count may still be so in bytes.
+        if (head.Length <= Math.Max(limits.SmallResultBytes, 1 << 16) + (1 << 16)) return null;
+        lock (_gate)
+        {
+            return _permits.Remove((site, head.Epoch, head.Number))
+                ? null : "nobody has permitted it, or it is on its way already";
+        }
+    }
+
+    public void Deliver(ServerChannel from, LinkMessage message)
+    {
+        var unheard = from.Session.Unheard;
+        var bytes = message.Bytes.Length;
+        if (unheard.Add(bytes) > hub.Limits.MaxUnheardBytes)
+        {
+            throw new FlareException(
+                ErrorIds.Connection, $"{from.Site} says more than its job can hear: above "
+                + $"{nameof(LinkLimits.MaxUnheardBytes)}, {hub.Limits.MaxUnheardBytes} bytes, wait.");
+        }
+        // Posted under the lock: what came before a connection's end is heard before it, and nothing of it after.
+        lock (_gate)
+        {
+            if (_sites.GetValueOrDefault(from.Site) != from)
+            {
+                unheard.Add(-bytes);
+                return;
+            }
+            loop.Post(_ =>
+            {
+                unheard.Add(-bytes);
+                _receive?.Invoke(from.Site, message);
+            }, null);
+        }
+    }
+
+    public void End()
+    {
+        ServerChannel[] sites;
+        lock (_gate)
+        {
+            _isOver = true;
+            sites = [.. _sites.Values];
+            _sites.Clear();
+            _permits.Clear();
+        }
+        foreach (var attachment in sites)
+        {
+            attachment.Channel.Dispose();
+            attachment.Session.Refuse(attachment, $"job '{job}' is over at this server");
+        }
+        Partials.Dispose();
+    }
+
+    private void TellLost(string site)
+    {
+        _permits.RemoveWhere(p => p.Site == site); // given again in the next session
+        Tell(site, LinkState.Lost);
+    }
+
+    private void Tell(string site, LinkState state) => loop.Post(_ => _change?.Invoke(site, state), null);
+}

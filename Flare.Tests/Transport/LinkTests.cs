@@ -199,5 +199,40 @@ public class LinkTests
         }
     }
 
+    [Test]
+    public async Task The_end_of_a_served_job_is_the_jobs_own()
+    {
+        await using var server = FederationServer.Start(Loopback);
+        await using var failing = new ServerBuilder().UseJobId("fails").AddSites("a")
+            .UseController(new Workflow((_, _) => throw new InvalidDataException("the workflow is broken")))
+            .UseInitialModel(Sites.Model(0)).Build();
+        var e = Assert.CatchAsync(() => server.Run(failing).Ended.WaitAsync(Patience.Long));
+        Assert.That(e!.ToString(), Does.Contain("the workflow is broken"));
+        using var abort = new CancellationTokenSource();
+        await using var waiting = Plan("aborted", 1, "a");
+        var aborted = server.Run(waiting, abort.Token);
+        await abort.CancelAsync();
+        Assert.CatchAsync<OperationCanceledException>(() => aborted.Ended.WaitAsync(Patience.Long));
+    }
+
+    [Test]
+    public async Task A_site_that_is_attached_to_a_job_that_has_ended_gets_the_next_of_its_id()
+    {
+        await using var server = FederationServer.Start(Loopback);
+        await using var wire = await RawSite.ConnectAsync(To(server));
+        await using var first = Plan("job", 1, "a", "b");
+        using var abort = new CancellationTokenSource();
+        var job = server.Run(first, abort.Token);
+        await wire.AttachAsync(7, "a", "job");
+        Assert.That((await wire.HearAsync("attached"))["channel"].AsInteger(), Is.EqualTo(7));
+        await abort.CancelAsync(); // the site is deaf to the job's end
+        Assert.CatchAsync<OperationCanceledException>(() => job.Ended.WaitAsync(Patience.Long));
+        Assert.That((await wire.HearAsync("refused"))["comeBack"].AsBoolean());
+        await using var second = Plan("job", 1, "a");
+        _ = server.Run(second);
+        await wire.AttachAsync(7, "a", "job");
+        await wire.HearAsync("attached");
+    }
+
     private static int Attached(FederationServer server) => server.ConnectedSites.Count;
 }

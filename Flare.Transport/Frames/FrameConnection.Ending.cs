@@ -85,7 +85,7 @@ public sealed partial class FrameConnection
         {
             if (_end is not null || _saidClose) return;
             _saidClose = true;
-            var text = Readable.Encode(reason, MostReasonBytes);
+            var text = Reason.Encode(reason, MostReasonBytes);
             text.CopyTo(_queue.Add(FrameType.Close, 0, text.Length));
         }
     }

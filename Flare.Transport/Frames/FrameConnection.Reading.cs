@@ -57,7 +57,7 @@ public sealed partial class FrameConnection
         }
         catch (FlareException e)
         {
-            var words = Readable.WordsOf(e);
+            var words = Words.Of(e);
             Tell(words);
             End(new(ConnectionEndKind.ProtocolError, words, e));
         }
@@ -180,7 +180,7 @@ public sealed partial class FrameConnection
         }
         catch (FlareException e)
         {
-            answer = StreamAnswer.Refuse(Readable.WordsOf(e));
+            answer = StreamAnswer.Refuse(Words.Of(e));
         }
         if (answer.Sink is not { } taken)
         {
@@ -232,8 +232,8 @@ public sealed partial class FrameConnection
         catch (FlareException e)
         {
             RemoveIncoming(data.Id);
-            stream.Sink.Abort(Readable.WordsOf(e));
-            Reset(data.Id, Readable.WordsOf(e));
+            stream.Sink.Abort(Words.Of(e));
+            Reset(data.Id, Words.Of(e));
         }
         return true;
     }
@@ -280,7 +280,7 @@ public sealed partial class FrameConnection
 
     private void OnReset(uint id, in ReadOnlySequence<byte> payload)
     {
-        var reason = Readable.Decode(payload);
+        var reason = Reason.Decode(payload);
         if (_incoming.TryGetValue(id, out var incoming))
         {
             RemoveIncoming(id);
@@ -320,7 +320,7 @@ public sealed partial class FrameConnection
 
     private void OnClose(in ReadOnlySequence<byte> payload)
     {
-        var reason = Readable.Decode(payload);
+        var reason = Reason.Decode(payload);
         bool first;
         lock (_gate) first = !_isClosing;
         if (first) Tell("closed in answer");

@@ -162,7 +162,7 @@ public sealed partial class FrameConnection : IThreadPoolWorkItem
 
     private void AddReset(uint id, string reason)
     {
-        var text = Readable.Encode(reason, MostReasonBytes);
+        var text = Reason.Encode(reason, MostReasonBytes);
         if (_end is null && HasRoom(text.Length)) text.CopyTo(_queue.Add(FrameType.Reset, id, text.Length));
     }
 
@@ -178,7 +178,7 @@ public sealed partial class FrameConnection : IThreadPoolWorkItem
     {
         if (!_isClosing || _saidClose || _outgoing.Count > 0 || _end is not null) return;
         _saidClose = true;
-        var text = Readable.Encode(_closeReason, MostReasonBytes);
+        var text = Reason.Encode(_closeReason, MostReasonBytes);
         text.CopyTo(_queue.Add(FrameType.Close, 0, text.Length));
     }
 

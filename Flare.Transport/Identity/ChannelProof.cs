@@ -45,7 +45,7 @@ public static class ChannelProof
             throw e switch
             {
                 FrameException or OperationCanceledException => e,
-                FlareException refused => Refuse(connection, Readable.WordsOf(refused), e),
+                FlareException refused => Refuse(connection, Words.Of(refused), e),
                 IOException => new FrameException(
                     ErrorIds.Connection,
                     $"{connection.PeerAddress} hung up while it was to prove who it is: {e.Message}",
@@ -82,7 +82,7 @@ public static class ChannelProof
         if (answer.TryGet("refusal", out var refusal))
         {
             throw new FrameException(
-                ErrorIds.Connection, $"{connection.PeerAddress} refuses this end: {Readable.Shown(refusal.AsText())}.",
+                ErrorIds.Connection, $"{connection.PeerAddress} refuses this end: {Words.Of(refusal.AsText(), 500)}.",
                 isTransient: false);
         }
         if (!identity.VerifyChannel(chain.Peer!, nonce, theirNonce.Span, answer["signature"].AsBytes().Span))

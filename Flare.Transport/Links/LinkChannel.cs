@@ -183,7 +183,7 @@ internal sealed class LinkChannel(
         }
         catch (FlareException e)
         {
-            return Readable.WordsOf(e);
+            return Words.Of(e);
         }
     }
 

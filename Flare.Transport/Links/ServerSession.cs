@@ -95,7 +95,7 @@ internal sealed class ServerSession : IFrameReceiver, IAsyncDisposable
             throw new FlareException(ErrorIds.MalformedMessage, $"Channel {channel} is in use.");
         if (_hub.Find(job) is not { IsStarted: true } link)
         {
-            Refuse(channel, site, job, $"there is no job '{Readable.Shown(job)}' at this server now", true);
+            Refuse(channel, site, job, $"there is no job '{Words.Of(job)}' at this server now", true);
             return;
         }
         _name = site;
@@ -110,7 +110,7 @@ internal sealed class ServerSession : IFrameReceiver, IAsyncDisposable
         if (!link.TryConnect(attachment))
         {
             lock (_channels) _channels.Remove(channel);
-            Refuse(channel, site, job, $"job '{Readable.Shown(job)}' has just ended", true);
+            Refuse(channel, site, job, $"job '{Words.Of(job)}' has just ended", true);
             return;
         }
         attachment.Channel.TellPartials();
@@ -122,7 +122,7 @@ internal sealed class ServerSession : IFrameReceiver, IAsyncDisposable
 
     private void Refuse(uint channel, string site, string job, string reason, bool comeBack)
     {
-        Log.AttachRefused(_hub.Logger, Readable.Shown(site), Readable.Shown(job), reason);
+        Log.AttachRefused(_hub.Logger, Words.Of(site), Words.Of(job), reason);
         _connection.Send(Control.Channel, Control.SayRefused(channel, reason, comeBack));
     }
 

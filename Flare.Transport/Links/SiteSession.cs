@@ -99,7 +99,7 @@ internal sealed class SiteSession : IFrameReceiver, IAsyncDisposable
                 job.Connect(link);
                 break;
             case Control.Refused:
-                OnRefused(job, Readable.Shown(map["reason"].AsText()), map["comeBack"].AsBoolean());
+                OnRefused(job, Words.Of(map["reason"].AsText(), 500), map["comeBack"].AsBoolean());
                 break;
             case Control.Partial:
                 Find(channel).Channel?.OnPartial(Control.StartOf(map));

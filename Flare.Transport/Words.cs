@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Flare.Transport;
 
-/// <summary>What stands in files and certificates, as it may be shown to an operator.</summary>
+/// <summary>What comes from elsewhere, as it may be shown to an operator.</summary>
 internal static class Words
 {
     /// <summary>The text without what a terminal would take for more than text; its first characters where it is
@@ -19,6 +19,10 @@ internal static class Words
         }
         return shown.ToString();
     }
+
+    /// <summary>What an error says, to stand in a sentence.</summary>
+    public static string Of(FlareException e) =>
+        e.Message.Replace($" [{e.ErrorId}]", "", StringComparison.Ordinal).TrimEnd('.');
 
     /// <summary>A moment: <c>2026-11-25 16:04 UTC</c>.</summary>
     public static string At(DateTimeOffset time) =>

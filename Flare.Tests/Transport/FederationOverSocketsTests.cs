@@ -68,7 +68,8 @@ public class FederationOverSocketsTests
         await using var server = FederationServer.Start(SocketTransport.PlainTcp("127.0.0.1", 0));
         // Each connection lives for a megabyte or so: no result or model arrives in one.
         await using var proxy = new CuttingProxy(PortOf(server), cutAfter: 1_300_000);
-        var limits = new LinkLimits { FirstPause = TimeSpan.FromMilliseconds(20) };
+        var pause = TimeSpan.FromMilliseconds(20);
+        var limits = new LinkLimits { FirstPause = pause, LongestPause = pause }; // it is cut by bytes, not by time
         var sha = await RunAsync(server, _ => SocketTransport.PlainTcp("127.0.0.1", proxy.Port), limits);
         Assert.That(sha, Is.EqualTo(await InProcessAsync()));
         Assert.That(proxy.Cuts, Is.GreaterThan(10));

@@ -73,7 +73,7 @@ internal sealed class SimulatedSite(
         loop.Trace("crashes", Name, _incarnation);
         network.DisconnectSite(Name);
         Disk?.Crash();
-        _runtime.Dispose();
+        _runtime.Crash();
         _runtime = null;
     }
 }

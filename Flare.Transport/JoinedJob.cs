@@ -7,7 +7,6 @@ public sealed class JoinedJob
 {
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private SiteRuntime? _site;
-    private JobLoop? _loop;
 
     internal JoinedJob(string jobId) => JobId = jobId;
 
@@ -22,7 +21,7 @@ public sealed class JoinedJob
 
     internal void Start(SiteRuntime site, JobLoop loop)
     {
-        (_site, _loop) = (site, loop);
+        _site = site;
         loop.Post(_ => site.Start(), null);
         _ = FollowAsync(site);
     }
@@ -30,20 +29,12 @@ public sealed class JoinedJob
     internal void Fail(FrameException error) => _ended.TrySetException(error);
 
     /// <summary>
-    /// Leaves the job: a task that runs is told to stop, and the server waits for the site no more than its lease says.
+    /// Leaves the job: a task that runs is told to stop, the executors' run is ended (<see cref="EventTypes.EndRun"/>),
+    /// and the server waits for the site no more than its lease says.
     /// </summary>
     public async Task LeaveAsync()
     {
-        if (_loop is not null)
-        {
-            var stopped = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            _loop.Post(_ =>
-            {
-                _site!.Dispose();
-                stopped.SetResult();
-            }, null);
-            await stopped.Task;
-        }
+        if (_site is not null) await _site.LeaveAsync();
         _ended.TrySetCanceled();
     }
 

@@ -329,9 +329,9 @@ public sealed class Federation : IAsyncDisposable
             foreach (var site in sites) site.Start();
             await running;
             // A job that failed before it heard its sites, or that they did not hear the end of, leaves none of them at
-            // work.
-            foreach (var site in sites)
-                if (!site.Ended.IsCompleted) site.Dispose();
+            // work, and the run ends at each.
+            Task[] left = [.. sites.Select(s => s.LeaveAsync())];
+            foreach (var site in left) await site;
             _parts.Release();
             for (var i = 0; i < sites.Length; i++) _ = ReleaseOnceIdleAsync(_sites[i], sites[i]);
         }

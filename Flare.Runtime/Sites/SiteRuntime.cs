@@ -4,7 +4,7 @@ namespace Flare.Runtime;
 /// A site of a job: takes tasks from the server, runs them through filters and executor one at a time, and sees the
 /// results delivered. An idle site is a few small objects; it has no thread, and on a reliable link no timer.
 /// </summary>
-public sealed partial class SiteRuntime : IDisposable
+public sealed partial class SiteRuntime : IAsyncDisposable
 {
     private readonly SiteDefinition _definition;
     private readonly SiteRuntimeOptions _options;
@@ -81,6 +81,8 @@ public sealed partial class SiteRuntime : IDisposable
     /// <summary>Joins the job. Call it on the loop.</summary>
     public void Start()
     {
+        if (_leaving is not null) return;
+        _started = true;
         EffectiveOptions.Log(_definition, _policy, _options, _side.Scoped);
         _options.Link.Start(Receive, Change);
         _worker.Fire(EventTypes.AboutToStartRun);
@@ -95,19 +97,6 @@ public sealed partial class SiteRuntime : IDisposable
     {
         await _work;
         await _worker.Idle;
-    }
-
-    /// <summary>
-    /// Stops at once, as a crash would: running executors are told to stop, nothing more is sent. Call it on the loop.
-    /// </summary>
-    public void Dispose()
-    {
-        _stopped = true;
-        _tensors.Clear();
-        _heartbeat?.Dispose();
-        foreach (var task in _tasks.Values) Stop(task);
-        _ = DetachAsync(_state.CloseAsync());
-        _ended.TrySetCanceled();
     }
 
     // Through the server, by an event that arrives in order and once like any other.
@@ -327,9 +316,7 @@ public sealed partial class SiteRuntime : IDisposable
         _ending = true;
         _tensors.Clear();
         foreach (var task in _tasks.Values) Stop(task);
-        await _work; // until the executor has stopped or was abandoned: its end must not run beside its last task
-        await _worker.EndRunAsync(_options.Limits.AbortGrace, _options);
-        await _state.CloseAsync();
+        await EndRunAsync();
         _heartbeat?.Dispose();
         if (isRefused)
         {

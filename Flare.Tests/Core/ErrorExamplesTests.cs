@@ -124,7 +124,7 @@ public class ErrorExamplesTests
                     Compute = loop.Compute,
                 });
                 _ = server.RunAsync(default);
-                using var site = new SiteRuntime(new SiteDefinition("site-1", Sites.Adding(1)), new()
+                await using var site = new SiteRuntime(new SiteDefinition("site-1", Sites.Adding(1)), new()
                 {
                     JobId = "digits", Seed = 43, Loop = loop, Link = network.ConnectSite("site-1"), Time = loop.Time,
                     Compute = loop.Compute,

@@ -168,7 +168,7 @@ public class HelloTests
                 {
                     failure = e;
                 }
-                foreach (var site in _sites) site.Dispose();
+                foreach (var site in _sites) site.Crash();
                 server.Dispose();
             }, TimeSpan.FromMinutes(5));
             if (failure is not null) throw failure;

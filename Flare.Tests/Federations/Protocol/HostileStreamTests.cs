@@ -115,7 +115,7 @@ public class HostileStreamTests
             lock (ran) ran.Add(context.Round);
             return ValueTask.FromResult(new Shareable());
         });
-        using var site = new SiteRuntime(
+        await using var site = new SiteRuntime(
             new SiteDefinition("site-1", executor), new() { JobId = "job", Loop = loop, Link = link, Incarnation = 1 });
         loop.Post(_ => site.Start(), null);
         var (cancelled, other) = (new TaskToken("job", 1, 1, 1), new TaskToken("job", 1, 2, 2));
@@ -129,7 +129,7 @@ public class HostileStreamTests
         await link.Answered.Task.WaitAsync(Patience.Long);
         lock (ran) Assert.That(ran, Is.EqualTo(new[] { 2 }));
         Assert.That(link.Stopped, Is.EqualTo(new[] { cancelled, cancelled }), "it hears so each time");
-        loop.Post(_ => site.Dispose(), null);
+        loop.Post(_ => site.Crash(), null);
         await ((Task)site.Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 

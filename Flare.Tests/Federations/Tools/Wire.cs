@@ -66,7 +66,7 @@ internal sealed class Wire
             if (startAgain is { } after)
             {
                 await Task.Delay(after, Loop.Time);
-                foreach (var runtime in _runtimes) runtime.Dispose();
+                foreach (var runtime in _runtimes) runtime.Crash();
                 foreach (var site in Sites) Start(site, 2);
             }
             try
@@ -79,7 +79,7 @@ internal sealed class Wire
                 failure = e;
             }
             await running;
-            foreach (var runtime in _runtimes) runtime.Dispose();
+            foreach (var runtime in _runtimes) runtime.Crash();
         }, TimeSpan.FromMinutes(30));
         if (failure is not null) throw failure;
         Assert.That(end, Is.EqualTo(SimulationEnd.Completed));

@@ -87,7 +87,8 @@ public sealed record Simulation
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Sites, 1);
         var faults = Faults ?? FaultProfile.Mixed(Seed);
-        faults.Validate();
+        if (string.Join("; ", faults.Validate()) is { Length: > 0 } wrong)
+            throw new ArgumentException($"The simulation cannot run: {wrong}.");
         var loop = new SimulationLoop(Seed, KeepLog);
         var federation = new SimulatedFederation(this, faults, loop);
         var end = loop.Run(federation.RunAsync, AttackTime + RecoveryTime);

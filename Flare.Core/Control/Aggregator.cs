@@ -20,6 +20,12 @@ public abstract class Aggregator : FLComponent
     /// <param name="round">The round.</param>
     public abstract void Begin(ControllerContext federation, int round);
 
+    /// <summary>
+    /// What is wrong with the settings, as far as it can be known before there are sites; nothing where all is well.
+    /// Asked when the federation is built.
+    /// </summary>
+    public virtual IEnumerable<string> Validate() => [];
+
     /// <summary>Lets the aggregator state what contributions must be like, beyond what the workflow asks for.</summary>
     /// <param name="contract">The workflow's contract.</param>
     public virtual ResultContract Refine(ResultContract contract) => contract;
@@ -39,9 +45,8 @@ public abstract class Aggregator : FLComponent
     public virtual IReadOnlyDictionary<string, double> RoundMetrics => new Dictionary<string, double>();
 
     /// <summary>
-    /// Whether the round's contributions, all accepted by now, cannot be made a model of, and would be able to if the
-    /// sites trained the round once more. A workflow then begins the round again instead of completing it. False unless
-    /// overridden.
+    /// True when the accepted contributions cannot form a model but a repeated round could. A workflow then begins the
+    /// round again instead of completing it. False unless overridden.
     /// </summary>
     public virtual bool MustRepeat => false;
 

@@ -84,16 +84,25 @@ public sealed record FaultProfile
             random.Chance(0.6) ? TimeSpan.FromSeconds(0.3 + seconds * random.NextDouble()) : null;
     }
 
-    internal void Validate()
+    /// <summary>What is wrong with the settings; nothing where all is well.</summary>
+    public IEnumerable<string> Validate()
     {
         var n = Network;
         if (n.IsReliable
             && (n.Loss > 0 || n.Duplication > 0 || n.Straggling > 0 || ServerCrashes is not null
                 || SiteCrashes is not null || Partitions is not null || CrashDuringWrite > 0))
-            throw new ArgumentException(
-                "A reliable network goes with no loss, repetition, straggler, partition or crash: its promise ends "
-                    + "where one of its ends does. Clear NetworkFaults.IsReliable or the other faults.");
-        foreach (var p in new[] { n.Loss, n.Duplication, n.Straggling, Disk.Failure, CrashDuringWrite })
-            if (p is not (>= 0 and <= 1)) throw new ArgumentException($"A probability is {p}; it must be from 0 to 1.");
+        {
+            yield return "a reliable network goes with no loss, repetition, straggler, partition or crash, for its "
+                + "promise ends where one of its ends does: clear NetworkFaults.IsReliable or the other faults";
+        }
+        foreach (var (name, chance) in new[]
+        {
+            (nameof(n.Loss), n.Loss), (nameof(n.Duplication), n.Duplication), (nameof(n.Straggling), n.Straggling),
+            (nameof(Disk.Failure), Disk.Failure), (nameof(CrashDuringWrite), CrashDuringWrite),
+        })
+        {
+            if (chance is not (>= 0 and <= 1))
+                yield return Invariant($"{name} is {chance:R}; a probability must be from 0 to 1");
+        }
     }
 }

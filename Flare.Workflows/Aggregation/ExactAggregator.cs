@@ -190,8 +190,8 @@ public sealed partial class ExactAggregator : Aggregator, IMergeableAggregator, 
         result.Replace(mean);
     }
 
-    /// <summary>What is wrong with the settings, as far as it can be known before there are sites.</summary>
-    internal IEnumerable<string> Errors()
+    /// <inheritdoc/>
+    public override IEnumerable<string> Validate()
     {
         foreach (var (site, weight) in SiteWeights)
             if (weight is not (>= ExactSum.MinWeight and <= ExactSum.MaxWeight))
@@ -204,7 +204,7 @@ public sealed partial class ExactAggregator : Aggregator, IMergeableAggregator, 
 
     private void CheckWeights(IReadOnlyList<string> sites)
     {
-        var errors = Errors()
+        var errors = Validate()
             .Concat(
                 SiteWeights.Keys.Except(sites, StringComparer.Ordinal)
                 .Select(site => $"{nameof(SiteWeights)} names '{site}', which is no site of the federation"));

@@ -7,22 +7,19 @@ namespace Flare.Workflows;
 public sealed class ServerMomentum : ServerOptimizer
 {
     /// <summary>How much of the last step is kept, β: from 0 to below 1. 0.9 unless set.</summary>
-    public double Beta
-    {
-        get;
-        init => field = value is >= 0 and < 1
-            ? value
-            : throw new ArgumentOutOfRangeException(
-                nameof(value), value, $"{nameof(Beta)} must be at least 0 and below 1.");
-    } = 0.9;
+    public double Beta { get; init; } = 0.9;
 
     /// <summary>The server's learning rate, η: positive. 1 unless set.</summary>
-    public double Rate
+    public double Rate { get; init; } = 1;
+
+    /// <inheritdoc/>
+    public override IEnumerable<string> Validate()
     {
-        get;
-        init => field = value > 0 && double.IsFinite(value)
-            ? value : throw new ArgumentOutOfRangeException(nameof(value), value, $"{nameof(Rate)} must be positive.");
-    } = 1;
+        if (Beta is not (>= 0 and < 1))
+            yield return Invariant($"{nameof(Beta)} is {Beta:R}; it must be at least 0 and below 1");
+        if (!(Rate > 0 && double.IsFinite(Rate)))
+            yield return Invariant($"{nameof(Rate)} is {Rate:R}; it must be positive and finite");
+    }
 
     /// <inheritdoc/>
     protected override void TakeStep(StateDict parameters, StateDict delta, OptimizerState state)

@@ -18,11 +18,14 @@ public abstract class ServerOptimizer
     /// <param name="state">What the optimizer keeps.</param>
     /// <returns>The new model, the caller's.</returns>
     /// <exception cref="ArgumentException">The layouts differ.</exception>
+    /// <exception cref="InvalidOperationException"><see cref="Validate"/> finds fault with the settings.</exception>
     public StateDict Apply(StateDict model, StateDict aggregate, OptimizerState state)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(aggregate);
         ArgumentNullException.ThrowIfNull(state);
+        if (string.Join("; ", Validate()) is { Length: > 0 } wrong)
+            throw new InvalidOperationException($"The {GetType().Name} cannot be used: {wrong}.");
         using var delta = aggregate.Select(IsOptimized);
         using var parameters = model.Select(IsOptimized);
         delta.SubtractInPlace(parameters);
@@ -31,6 +34,10 @@ public abstract class ServerOptimizer
         result.Replace(parameters);
         return result;
     }
+
+    /// <summary>What is wrong with its settings; nothing where all is well. Asked when the federation is
+    /// built.</summary>
+    public virtual IEnumerable<string> Validate() => [];
 
     /// <summary>Makes one step.</summary>
     /// <param name="parameters">The model's parameters; to be changed in place.</param>

@@ -129,8 +129,10 @@ public partial class ScatterAndGather
         foreach (var one in shared)
             yield return $"one {one.Key.GetType().Name} is the aggregator of {string.Join(
                 " and of ", one.Select(n => $"'{n}'"))}, and would fold them into each other; make one for each";
-        foreach (var exact in Sets.Select(s => s.Aggregator).Append(Aggregator).OfType<ExactAggregator>())
-            foreach (var error in exact.Errors()) yield return error;
+        foreach (var aggregator in Sets.Select(s => s.Aggregator).Append(Aggregator))
+            foreach (var error in aggregator?.Validate() ?? []) yield return error;
+        foreach (var optimizer in Sets.Select(s => s.Optimizer).Append(Optimizer))
+            foreach (var error in optimizer?.Validate() ?? []) yield return error;
     }
 
     private SiteSampling Sampler =>

@@ -60,10 +60,10 @@ public interface IServerBuilder : IJobBuilder
     /// <param name="place"><see cref="FilterPlace.ServerOut"/> or <see cref="FilterPlace.ServerIn"/>.</param>
     /// <param name="filter">The filter; it stays its maker's, who disposes of it.</param>
     /// <param name="tasks">The tasks that it is for; none for all.</param>
-    void AddFilter(FilterPlace place, Filter filter, params string[] tasks);
+    void AddServerFilter(FilterPlace place, Filter filter, params string[] tasks);
 
     /// <summary>Adds a component that sees the server's events. It stays its maker's, who disposes of it.</summary>
-    void AddComponent(FLComponent component);
+    void AddServerComponent(FLComponent component);
 }
 
 /// <summary>A site that is being built, or all sites of this process, as an extension sees them.</summary>

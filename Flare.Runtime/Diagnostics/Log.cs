@@ -158,7 +158,7 @@ internal static partial class Log
     public static partial void TensorsRefused(ILogger logger, string site, string sha256, string found);
 
     [LoggerMessage(65, LogLevel.Warning, "{Site} has lost its state {Number}, which {Place} does not have: it begins "
-        + "with an empty one. In memory a state ends with its process; UseState(folder) keeps it.")]
+        + "with an empty one. In memory a state ends with its process; UseSiteState(folder) keeps it.")]
     public static partial void StateLost(ILogger logger, string site, long number, string place);
 
     [LoggerMessage(66, LogLevel.Warning, "{Site}: the state {File}, which nobody needs any more, cannot be deleted")]

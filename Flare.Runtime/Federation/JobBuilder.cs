@@ -213,9 +213,9 @@ public abstract class JobBuilder<TBuilder> : IExtensible where TBuilder : JobBui
 
         public void UseAggregator(Func<Aggregator> make) => parts.UseAggregator(make);
 
-        public void AddFilter(FilterPlace place, Filter filter, params string[] tasks) =>
+        public void AddServerFilter(FilterPlace place, Filter filter, params string[] tasks) =>
             parts.Add(place, filter, tasks);
 
-        public void AddComponent(FLComponent component) => parts.Add(component);
+        public void AddServerComponent(FLComponent component) => parts.Add(component);
     }
 }

@@ -78,14 +78,14 @@ public sealed class ServerBuilder : JobBuilder<ServerBuilder>
     /// <param name="place"><see cref="FilterPlace.ServerOut"/> or <see cref="FilterPlace.ServerIn"/>.</param>
     /// <param name="filter">The filter; it stays the caller's.</param>
     /// <param name="tasks">The tasks that it is for; none for all.</param>
-    public ServerBuilder AddFilter(FilterPlace place, Filter filter, params string[] tasks)
+    public ServerBuilder AddServerFilter(FilterPlace place, Filter filter, params string[] tasks)
     {
         _parts.Add(place, filter, tasks);
         return this;
     }
 
     /// <summary>Adds a component that sees the server's events. It stays the caller's.</summary>
-    public ServerBuilder AddComponent(FLComponent component)
+    public ServerBuilder AddServerComponent(FLComponent component)
     {
         _parts.Add(component);
         return this;

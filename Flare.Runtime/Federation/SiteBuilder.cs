@@ -59,7 +59,7 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
     {
         ArgumentNullException.ThrowIfNull(policy);
         policy.ThrowIfInvalid();
-        return Configure(site => site.UsePolicy(policy));
+        return ConfigureSites(site => site.UsePolicy(policy));
     }
 
     /// <summary>States the layout of the model that the site is built for: where the job's model has another, the site
@@ -79,7 +79,7 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
     /// folder: a second one, or a second process, is refused.</param>
     /// <param name="startsOver">Whether a site that has lost the state which the server names begins with an empty one,
     /// rather than fail its tasks.</param>
-    public SiteBuilder UseState(string folder, bool startsOver = false)
+    public SiteBuilder UseSiteState(string folder, bool startsOver = false)
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         _state = new(Path.GetFullPath(folder), startsOver);
@@ -88,7 +88,7 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
 
     /// <summary>Adds executors by task, filters, components or a policy.</summary>
     /// <param name="part">Called once, when the site is built. What it adds is disposed of with the site.</param>
-    public SiteBuilder Configure(Action<SiteDefinition> part)
+    public SiteBuilder ConfigureSites(Action<SiteDefinition> part)
     {
         ArgumentNullException.ThrowIfNull(part);
         _parts.Add((site, _) => part(site));
@@ -118,6 +118,6 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
 
     private sealed class SiteHalf(SiteBuilder builder) : Half(builder, false), ISiteBuilder
     {
-        public void ConfigureSites(Action<SiteDefinition> part) => builder.Configure(part);
+        public void ConfigureSites(Action<SiteDefinition> part) => builder.ConfigureSites(part);
     }
 }

@@ -14,7 +14,7 @@ internal sealed class JournalHistory
     /// <summary>The epoch of the last server; 0 before the first.</summary>
     public long Epoch { get; private set; }
 
-    /// <summary>The highest number that a commit ever bore, void ones included.</summary>
+    /// <summary>The highest number of a commit, void ones included.</summary>
     public long LastNumber { get; private set; }
 
     /// <summary>The files that are the journal's.</summary>

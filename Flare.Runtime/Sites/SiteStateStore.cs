@@ -154,7 +154,7 @@ internal sealed class SiteStateStore(string site, SiteRuntimeOptions options, IL
 
     private FlareException Lost(long number) => Error($"is lost: the server goes on from state {number}, and "
         + $"{_storage!.Location} has {(_states.Count == 0 ? "none" : $"{string.Join(", ", _states.Keys)}")}. Give the "
-        + "site the folder that it had, or have it begin anew: UseState(folder, startsOver: true).");
+        + "site the folder that it had, or have it begin anew: UseSiteState(folder, startsOver: true).");
 
     private FlareException Stopped() => Error("cannot be used any more: the site has stopped.");
 

@@ -12,32 +12,48 @@ namespace Flare.Testing;
 public sealed class UnitFederation : ControllerContext
 {
     private readonly Dictionary<string, string> _refusals = new(StringComparer.Ordinal);
-    private readonly List<string> _events = [];
+    private readonly EventRecorder _events = new();
+    private readonly IReadOnlyList<FLComponent> _components;
     private StateDict _model;
     private int _lastCommittedRound;
 
     /// <summary>A federation with a model and sites.</summary>
     /// <param name="model">The global model; frozen by this call.</param>
     /// <param name="sites">The names of the sites; <c>site-1</c> to <c>site-3</c> if there are none.</param>
-    public UnitFederation(StateDict model, params string[] sites)
+    public UnitFederation(StateDict model, params string[] sites) : this(model, 0, sites: sites)
+    {
+    }
+
+    /// <summary>A federation with a model, sites, and a seed, clock, log and components of the test's own.</summary>
+    /// <param name="model">The global model; frozen by this call.</param>
+    /// <param name="seed">The job's seed.</param>
+    /// <param name="time">The clock; the system's if left out.</param>
+    /// <param name="logger">Where to log; nowhere if left out.</param>
+    /// <param name="components">What sees the events, in order; <see cref="Events"/> has them in any case.</param>
+    /// <param name="sites">The names of the sites; <c>site-1</c> to <c>site-3</c> if there are none.</param>
+    public UnitFederation(
+        StateDict model, ulong seed, TimeProvider? time = null, ILogger? logger = null,
+        IReadOnlyList<FLComponent>? components = null, params IReadOnlyList<string> sites)
     {
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(sites);
-        (_model, Sites) = (model.Freeze(), sites.Length > 0 ? sites : ["site-1", "site-2", "site-3"]);
-        Context = UnitParts.Context(FLContext.Server, JobId, Seed, Time, Logger);
+        (_model, Sites) = (model.Freeze(), sites.Count > 0 ? [.. sites] : ["site-1", "site-2", "site-3"]);
+        (Seed, Time, Logger) = (seed, time ?? TimeProvider.System, logger ?? NullLogger.Instance);
+        _components = [_events, .. components ?? []];
+        Context = UnitParts.Context(FLContext.Server, JobId, Seed, Time, Logger, _components);
     }
 
     /// <summary>The refusals so far: site, and the reason.</summary>
     public IReadOnlyDictionary<string, string> Refusals => _refusals;
 
-    /// <summary>The events that were fired, in order.</summary>
-    public IReadOnlyList<string> Events => _events;
+    /// <summary>The events that were fired, by <see cref="Context"/> too, in order.</summary>
+    public IReadOnlyList<string> Events => _events.Types;
 
     /// <inheritdoc/>
     public override string JobId => "unit";
 
     /// <inheritdoc/>
-    public override ulong Seed => 0;
+    public override ulong Seed { get; }
 
     /// <inheritdoc/>
     public override IReadOnlyList<string> Sites { get; }
@@ -61,13 +77,13 @@ public sealed class UnitFederation : ControllerContext
     public override FLContext Context { get; }
 
     /// <inheritdoc/>
-    public override TimeProvider Time => TimeProvider.System;
+    public override TimeProvider Time { get; }
 
     /// <inheritdoc/>
     public override ComputeScheduler Compute => ComputeScheduler.ThreadPool;
 
     /// <inheritdoc/>
-    public override ILogger Logger => NullLogger.Instance;
+    public override ILogger Logger { get; }
 
     /// <inheritdoc/>
     public override int MaxConcurrentUploads => 2;
@@ -117,10 +133,25 @@ public sealed class UnitFederation : ControllerContext
     }
 
     /// <inheritdoc/>
-    public override void Fire(string eventType, Contribution contribution) => _events.Add(eventType);
+    public override void Fire(string eventType, Contribution contribution)
+    {
+        ArgumentNullException.ThrowIfNull(contribution);
+        var context = UnitParts.Context(
+            FLContext.Server, JobId, Seed, Time, Logger, _components, contribution.Site, contribution.TaskName);
+        context.Set(ContextKeys.CurrentRound, contribution.Round);
+        context.Set(ContextKeys.Contribution, contribution);
+        context.Fire(eventType);
+    }
 
     /// <inheritdoc/>
-    public override void Fire(string eventType, int round, StateDict model) => _events.Add(eventType);
+    public override void Fire(string eventType, int round, StateDict model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var context = UnitParts.Context(FLContext.Server, JobId, Seed, Time, Logger, _components);
+        context.Set(ContextKeys.CurrentRound, round);
+        context.Set(ContextKeys.GlobalModel, model);
+        context.Fire(eventType);
+    }
 
     /// <summary>Not here.</summary>
     /// <exception cref="NotSupportedException">Always.</exception>
@@ -146,4 +177,11 @@ public sealed class UnitFederation : ControllerContext
     private static NotSupportedException NoTasks() =>
         new($"A {nameof(UnitFederation)} has no sites that do tasks: test what sends them in a {nameof(Simulation)}, "
             + "or in a federation in process.");
+
+    private sealed class EventRecorder : FLComponent
+    {
+        public List<string> Types { get; } = [];
+
+        protected override void HandleEvent(string eventType, FLContext context) => Types.Add(eventType);
+    }
 }

@@ -26,7 +26,7 @@ public class SiteStatePageTests
         {
             await using var server = new ServerBuilder().AddSites("hospital-1").UseController(Sites.Training(rounds: 3))
                 .UseInitialModel(Sites.Model(0)).Build();
-            await using var plan = new SiteBuilder("hospital-1").UseExecutor(() => new Personal()).UseState(folder).Build();
+            await using var plan = new SiteBuilder("hospital-1").UseExecutor(() => new Personal()).UseSiteState(folder).Build();
             var reports = await Hosts.RunAsync(server, plan);
             Assert.That(reports[^1].Model.Values(), Is.EqualTo(new[] { 3f }));
             Assert.That(Directory.EnumerateFiles(folder, "*.flare", SearchOption.AllDirectories), Is.Not.Empty);

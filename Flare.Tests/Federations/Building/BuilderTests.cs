@@ -103,9 +103,9 @@ public class BuilderTests
             ["UseInitialModel"] = () => server.UseInitialModel(Sites.Model(50)),
             ["UseController"] = () => server.UseController(new FedAvg { Rounds = 5 }),
             ["UseAggregator"] = () => server.UseAggregator(() => throw new InvalidOperationException("late")),
-            ["AddFilter"] = () => server.AddFilter(
+            ["AddServerFilter"] = () => server.AddServerFilter(
                 FilterPlace.ServerIn, new Sums((_, _) => throw new InvalidOperationException("late"))),
-            ["AddComponent"] = () => server.AddComponent(late),
+            ["AddServerComponent"] = () => server.AddServerComponent(late),
             ["UseJournal"] = () => server.UseJournal("late-journal"),
             ["CloseRoster"] = () => server.CloseRoster(),
         };
@@ -115,8 +115,8 @@ public class BuilderTests
             ["AddExecutor"] = () => site.AddExecutor(TaskNames.Train, LateExecutor),
             ["UsePolicy"] = () => site.UsePolicy(new() { Kinds = [DataKind.Metrics] }),
             ["UseLayout"] = () => site.UseLayout(Sites.Model(1, 2, 3).Layout),
-            ["UseState"] = () => site.UseState("late-states"),
-            ["Configure"] = () => site.Configure(d => d.AddComponent(late)),
+            ["UseSiteState"] = () => site.UseSiteState("late-states"),
+            ["ConfigureSites"] = () => site.ConfigureSites(d => d.AddComponent(late)),
         };
         var common = FederationVerbs(late).Keys.Intersect(VerbsOf(typeof(JobBuilder<SiteBuilder>))
             .Concat(["UseSeed", "UseJobId", "UseLimits", "UseLogging", "UseTime", "RequirePolicy", "Use", "AddCheck",

@@ -68,7 +68,7 @@ public class EventTests
                 (site, info) => site.AddComponent(info.Index == 0 ? failing : aborted)
                 .AddComponent(new LambdaComponent((type, context) =>
         {
-            // Trap 23: an aborted task answers TaskAborted, never Ok with an empty body.
+            // An aborted task answers TaskAborted, never Ok with an empty body.
             if (info.Index == 1 && type == EventTypes.AfterTaskExecution
                 && context.Get(ContextKeys.Message).ReturnCode == ReturnCode.TaskAborted) stopped.SetResult();
         }))), Sites.Throwing("x"), new Scripted(async (_, _, _, abort) =>

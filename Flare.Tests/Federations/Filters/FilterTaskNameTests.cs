@@ -82,7 +82,7 @@ public class FilterTaskNameTests
     public void A_server_built_by_itself_ends_with_the_error_too()
     {
         var server = new ServerBuilder().UseInitialModel(Sites.Model(1)).AddSites("a").UseController(Sites.Training())
-            .AddFilter(FilterPlace.ServerIn, new LambdaFilter((m, _) => m), "trian").Build();
+            .AddServerFilter(FilterPlace.ServerIn, new LambdaFilter((m, _) => m), "trian").Build();
         var site = new SiteBuilder("a").UseExecutor(() => Sites.Adding(1)).Build();
         Assert.That(
             () => Hosts.RunAsync(server, site),
@@ -96,7 +96,7 @@ public class FilterTaskNameTests
         var server = new ServerBuilder().UseInitialModel(Sites.Model(1)).AddSites("a").UseController(Sites.Training())
             .Build();
         var plan = new SiteBuilder("a").UseExecutor(() => Sites.Adding(1))
-            .Configure(s => s.AddFilter(FilterPlace.SiteOut, new LambdaFilter((m, _) => m), "trian")).Build();
+            .ConfigureSites(s => s.AddFilter(FilterPlace.SiteOut, new LambdaFilter((m, _) => m), "trian")).Build();
         var loop = new Flare.Runtime.JobLoop(_ => { });
         var link = new Flare.Runtime.InProcessLink(loop);
         var site = plan.CreateSite(loop, link.ConnectSite("a"));

@@ -4,7 +4,7 @@ using Flare.Workflows;
 
 namespace Flare.Tests.Federations;
 
-/// <summary>What a naive reimplementation gets wrong about aggregation: traps 7 to 16 of the reference.</summary>
+/// <summary>What a naive reimplementation of FLARE gets wrong about aggregation.</summary>
 public class AggregationTraps
 {
     private static StateDict Two => StateDict.Create(("a", [1f, 2f]), ("b", [10f]));

@@ -285,7 +285,7 @@ public class SiteStateTests
     public async Task Two_sites_over_one_folder_are_refused_and_one_alone_keeps_its_state_there()
     {
         SitePlan Site(string name) =>
-            new SiteBuilder(name).UseExecutor(() => new Counting([])).UseJobId("job").UseState(States).Build();
+            new SiteBuilder(name).UseExecutor(() => new Counting([])).UseJobId("job").UseSiteState(States).Build();
         await using var server = new ServerBuilder().AddSites("site-1", "site-2").UseJobId("job")
             .UseController(new FedAvg { Rounds = 2, MinSites = 1, Validation = ValidationMode.None })
             .UseInitialModel(Sites.Model(0)).Build();

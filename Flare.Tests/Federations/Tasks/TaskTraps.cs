@@ -3,8 +3,8 @@ using Flare.Runtime;
 namespace Flare.Tests.Federations;
 
 /// <summary>
-/// What a naive reimplementation gets wrong about tasks: traps 1 to 6 of the reference, and what a site sees on the
-/// wire. The server is real, its sites are played.
+/// What a naive reimplementation of FLARE gets wrong about tasks, and what a site sees on the wire. The server is real,
+/// its sites are played.
 /// </summary>
 public class TaskTraps
 {

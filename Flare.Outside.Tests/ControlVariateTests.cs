@@ -11,15 +11,15 @@ namespace Flare.Outside.Tests;
 /// </summary>
 internal sealed class ControlSum(int allSites) : Aggregator, IMergeableAggregator
 {
-    private ControllerContext? _federation;
+    private ControllerContext? _context;
     private double[] _sum = [];
 
     public override bool NeedsSingleUpdates => false;
 
     public override ResultContract Refine(ResultContract contract) => contract with { Kinds = [DataKind.WeightDiff] };
 
-    public override void Begin(ControllerContext federation, int round) =>
-        (_federation, _sum) = (federation, new double[federation.Model.Layout.ElementCount]);
+    public override void Begin(ControllerContext context, int round) =>
+        (_context, _sum) = (context, new double[context.Model.Layout.ElementCount]);
 
     public override ValueTask AcceptAsync(Contribution contribution, CancellationToken abort)
     {
@@ -31,7 +31,7 @@ internal sealed class ControlSum(int allSites) : Aggregator, IMergeableAggregato
 
     public override ValueTask<StateDict> CompleteAsync(CancellationToken abort)
     {
-        var (control, at) = (_federation!.Model.Clone(), 0);
+        var (control, at) = (_context!.Model.Clone(), 0);
         foreach (var tensor in control)
             foreach (ref var value in tensor.AsSpan<float>()) value += (float)(_sum[at++] / allSites);
         return ValueTask.FromResult(control);

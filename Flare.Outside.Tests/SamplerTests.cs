@@ -6,8 +6,8 @@ namespace Flare.Outside.Tests;
 /// <summary>Sites in turn, as a user writes it.</summary>
 internal sealed class InTurn(int count) : SiteSampling
 {
-    public override IReadOnlyList<string> Choose(ControllerContext federation, int round) =>
-        [.. Enumerable.Range((round - 1) * count, count).Select(i => federation.Sites[i % federation.Sites.Count])];
+    public override IReadOnlyList<string> Choose(ControllerContext context, int round) =>
+        [.. Enumerable.Range((round - 1) * count, count).Select(i => context.Sites[i % context.Sites.Count])];
 
     public override int MostOf(int sites) => count;
 }

@@ -12,7 +12,7 @@ public class SettingsTests
 
         public override IEnumerable<string> Validate() => ["Trim is 0.6; it must be below 0.5"];
 
-        public override void Begin(ControllerContext federation, int round) { }
+        public override void Begin(ControllerContext context, int round) { }
 
         public override ValueTask AcceptAsync(Contribution contribution, CancellationToken abort) => default;
 

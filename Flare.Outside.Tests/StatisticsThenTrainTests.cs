@@ -98,11 +98,11 @@ public class StatisticsThenTrainTests
     {
         public double Mean { get; private set; }
 
-        protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
+        protected override async Task RunAsync(ControllerContext context, CancellationToken abort)
         {
             double sum = 0, count = 0;
             var task = new FlareTask("statistics", 0, new Shareable());
-            await foreach (var answer in federation.BroadcastAsync(task, abort: abort))
+            await foreach (var answer in context.BroadcastAsync(task, abort: abort))
             {
                 sum += answer.Metrics!["sum"].AsNumber();
                 count += answer.Metrics["count"].AsNumber();

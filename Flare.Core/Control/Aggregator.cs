@@ -15,10 +15,10 @@ public abstract class Aggregator : FLComponent
     public abstract bool NeedsSingleUpdates { get; }
 
     /// <summary>Begins a round; what an abandoned round left is dropped.</summary>
-    /// <param name="federation">The model (of another named set of tensors: that set's tensors), the compute
+    /// <param name="context">The model (of another named set of tensors: that set's tensors), the compute
     /// scheduler.</param>
     /// <param name="round">The round.</param>
-    public abstract void Begin(ControllerContext federation, int round);
+    public abstract void Begin(ControllerContext context, int round);
 
     /// <summary>
     /// What is wrong with the settings, as far as it can be known before there are sites; nothing where all is well.

@@ -27,9 +27,9 @@ public abstract class Controller : FLComponent
 
     /// <summary>Runs the workflow to its end. After a resume <see cref="ControllerContext.LastCommittedRound"/> says
     /// where to go on.</summary>
-    /// <param name="federation">The sites, the model, and the verbs.</param>
+    /// <param name="context">The sites, the model, and the verbs.</param>
     /// <param name="abort">Cancelled when the job is aborted.</param>
-    protected abstract Task RunAsync(ControllerContext federation, CancellationToken abort);
+    protected abstract Task RunAsync(ControllerContext context, CancellationToken abort);
 
     private int _inUse;
 
@@ -45,7 +45,7 @@ public abstract class Controller : FLComponent
     /// <summary>Its run is over, and it goes on all the same: no other run can have it.</summary>
     internal void Abandon() => Volatile.Write(ref _inUse, 2);
 
-    internal Task StartAsync(ControllerContext federation, CancellationToken abort) => RunAsync(federation, abort);
+    internal Task StartAsync(ControllerContext context, CancellationToken abort) => RunAsync(context, abort);
 
     /// <summary>Components of the workflow's own, such as its aggregator, that see the server's events as the workflow
     /// itself does. Asked when the job starts.</summary>

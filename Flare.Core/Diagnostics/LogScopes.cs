@@ -29,14 +29,14 @@ public static class LogScopes
     /// own. The rounds of Flare.Workflows are in one already, and so is what is logged with
     /// <see cref="ControllerContext.Logger"/>.
     /// </summary>
-    /// <param name="federation">The workflow's context.</param>
+    /// <param name="context">The workflow's context.</param>
     /// <param name="round">The round.</param>
     /// <param name="contribution">The contribution at hand, whose site and task are named too; null for none.</param>
     /// <returns>Ends the scope; null where there is nothing to end. In the asynchronous method that began it.</returns>
-    public static IDisposable? Begin(ControllerContext federation, int round, Contribution? contribution = null)
+    public static IDisposable? Begin(ControllerContext context, int round, Contribution? contribution = null)
     {
-        ArgumentNullException.ThrowIfNull(federation);
-        return ScopedLogger.Of(federation.Logger, federation.JobId)
+        ArgumentNullException.ThrowIfNull(context);
+        return ScopedLogger.Of(context.Logger, context.JobId)
             .With(contribution?.Site, contribution?.TaskName, round).Enter();
     }
 }

@@ -19,7 +19,7 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
     private readonly SumScheme _scheme;
     private readonly Lock _gate = new();
     private KeyId _key;
-    private ControllerContext? _federation;
+    private ControllerContext? _context;
     private ModelPlan? _plan;
     // Of the plan; kept from round to round, since it holds a model's worth of memory
     private ExactSum? _clear;
@@ -62,18 +62,18 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
     public override bool NeedsSingleUpdates => false;
 
     /// <inheritdoc/>
-    public override void Begin(ControllerContext federation, int round)
+    public override void Begin(ControllerContext context, int round)
     {
-        ArgumentNullException.ThrowIfNull(federation);
-        _federation = federation;
-        var model = federation.Model;
+        ArgumentNullException.ThrowIfNull(context);
+        _context = context;
+        var model = context.Model;
         var before = EncryptedModel.Is(model) ? EncryptedModel.Read(model, _scheme) : null;
-        if (before is not null && before.Job != federation.JobId)
+        if (before is not null && before.Job != context.JobId)
             throw new FlareCryptoException(
                 CryptoFault.WrongRound,
                 $"The initial model was encrypted by job '{before.Job}': open it "
                     + "with that job's key, and start from the plain model.");
-        var plan = PlanFor(before, model.Layout, federation.Compute);
+        var plan = PlanFor(before, model.Layout, context.Compute);
         var number = (before?.Number ?? 0) + 1;
         // Trained, and not enough
         var left = _round is { Steps: > 0 } last && last.Agreement.Number == number ? last : null;
@@ -83,8 +83,8 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
         var agreement = new RoundAgreement(
             _scheme.PolicyFingerprint, Key, number, RoundAgreement.ReferenceFor(reference));
         _clear?.Reset();
-        _round = new(plan, agreement, federation.JobId, _clear, federation.Compute);
-        agreement.Publish(federation.Context);
+        _round = new(plan, agreement, context.JobId, _clear, context.Compute);
+        agreement.Publish(context.Context);
     }
 
     /// <inheritdoc/>
@@ -146,8 +146,8 @@ public sealed class EncryptedAggregator : Aggregator, IDisposable
                     + $"{Readable.Format(round.Quantum, "G3")}. Repeat the round, as "
                     + $"ScatterAndGather does where the aggregator says {nameof(MustRepeat)}; "
                     + "or have the sites take about as many steps in every round.");
-        var global = _federation!.Model;
-        var model = await _federation.Compute.RunAsync(() => round.Complete(global));
+        var global = _context!.Model;
+        var model = await _context.Compute.RunAsync(() => round.Complete(global));
         _metrics = round.Metrics();
         _round = null;
         return model;

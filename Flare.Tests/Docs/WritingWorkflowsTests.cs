@@ -8,17 +8,17 @@ public class WritingWorkflowsTests
 {
     private sealed class MedianOfSites(int rounds) : Controller
     {
-        protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
+        protected override async Task RunAsync(ControllerContext context, CancellationToken abort)
         {
             using var median = new CoordinateMedian();
-            for (var round = federation.LastCommittedRound + 1; round <= rounds; round++)   // after a resume: where it left off
+            for (var round = context.LastCommittedRound + 1; round <= rounds; round++)   // after a resume: where it left off
             {
-                var task = FlareTask.Train(round, federation.Model);
-                median.Begin(federation, round);
+                var task = FlareTask.Train(round, context.Model);
+                median.Begin(context, round);
                 var options = new BroadcastOptions { MinResponses = 5, Grace = TimeSpan.FromMinutes(1), Timeout = TimeSpan.FromHours(1) };
-                await foreach (var contribution in federation.BroadcastAsync(task, options, abort))
+                await foreach (var contribution in context.BroadcastAsync(task, options, abort))
                     await median.AcceptAsync(contribution, abort);
-                await federation.CommitAsync(round, await median.CompleteAsync(abort), abort);
+                await context.CommitAsync(round, await median.CompleteAsync(abort), abort);
             }
         }
     }
@@ -27,11 +27,11 @@ public class WritingWorkflowsTests
     {
         public double Result { get; private set; }
 
-        protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
+        protected override async Task RunAsync(ControllerContext context, CancellationToken abort)
         {
             var task = new FlareTask("ages", round: 0, new Shareable()) { Contract = new() { Kinds = [DataKind.Metrics] } };
             var (sum, count) = (0.0, 0.0);
-            await foreach (var answer in federation.BroadcastAsync(task, abort: abort))
+            await foreach (var answer in context.BroadcastAsync(task, abort: abort))
                 (sum, count) = (sum + answer.Metrics!["sum"].AsNumber(), count + answer.Metrics["count"].AsNumber());
             Result = sum / count;
         }
@@ -39,36 +39,36 @@ public class WritingWorkflowsTests
 
     private sealed class Cyclic(int rounds) : Controller
     {
-        protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
+        protected override async Task RunAsync(ControllerContext context, CancellationToken abort)
         {
-            for (var round = federation.LastCommittedRound + 1; round <= rounds; round++)
+            for (var round = context.LastCommittedRound + 1; round <= rounds; round++)
             {
-                var (number, model) = (round, federation.Model);
+                var (number, model) = (round, context.Model);
                 var options = new RelayOptions { ResultTimeout = TimeSpan.FromMinutes(10) };
-                await foreach (var answer in federation.RelayAsync(_ => FlareTask.Train(number, model), options, abort))
+                await foreach (var answer in context.RelayAsync(_ => FlareTask.Train(number, model), options, abort))
                     model = answer.ToWeights();
-                await federation.CommitAsync(round, model, abort);
+                await context.CommitAsync(round, model, abort);
             }
         }
     }
 
     private sealed class TwoAtOnce : Controller
     {
-        protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
+        protected override async Task RunAsync(ControllerContext context, CancellationToken abort)
         {
             async Task<StateDict> MedianAsync(TaskResponses responses)
             {
                 using var median = new CoordinateMedian();
-                median.Begin(federation, round: 1);
+                median.Begin(context, round: 1);
                 await foreach (var contribution in responses) await median.AcceptAsync(contribution, abort);
                 return await median.CompleteAsync(abort);
             }
 
-            var trained = MedianAsync(federation.BroadcastAsync(FlareTask.Train(1, federation.Model), abort: abort));
-            var own = MedianAsync(federation.BroadcastAsync(new(TaskNames.SubmitModel, 1, new Shareable()), abort: abort));
+            var trained = MedianAsync(context.BroadcastAsync(FlareTask.Train(1, context.Model), abort: abort));
+            var own = MedianAsync(context.BroadcastAsync(new(TaskNames.SubmitModel, 1, new Shareable()), abort: abort));
             var model = await trained;                              // both tasks are on their way, and both are being read
-            federation.State.Tensors["own"] = await own;
-            await federation.CommitAsync(1, model, abort);
+            context.State.Tensors["own"] = await own;
+            await context.CommitAsync(1, model, abort);
         }
     }
 
@@ -85,13 +85,13 @@ public class WritingWorkflowsTests
         }
     }
 
-    private static async Task OthersAsync(ControllerContext federation, FlareTask task, CancellationToken abort)
+    private static async Task OthersAsync(ControllerContext context, FlareTask task, CancellationToken abort)
     {
-        using var answer = await federation.SendAsync(task, new() { Targets = federation.Sites, Order = SendOrder.Any }, abort);
+        using var answer = await context.SendAsync(task, new() { Targets = context.Sites, Order = SendOrder.Any }, abort);
         var initial = answer.ToWeights();
 
         var seen = 0L;
-        await foreach (var report in federation.BroadcastUntilCancelledAsync(new("collect", 0, new Shareable()), timeout: TimeSpan.FromHours(1), abort: abort))
+        await foreach (var report in context.BroadcastUntilCancelledAsync(new("collect", 0, new Shareable()), timeout: TimeSpan.FromHours(1), abort: abort))
             if ((seen += report.NumSteps ?? 0) >= 10_000) break;
 
         Assert.That((initial.Values()[0], seen), Is.EqualTo((3f, 10_000L)));
@@ -153,6 +153,6 @@ public class WritingWorkflowsTests
         static Scripted site() => new((task, _, _, _) => ValueTask.FromResult(task == "collect"
             ? Dxo.Metrics(("samples", 100)).WithMeta(MetaKey.NumStepsCurrentRound, 100).ToShareable()
             : Dxo.Weights(Sites.Model(3)).ToShareable()));
-        await Sites.RunAsync(new Workflow((federation, abort) => OthersAsync(federation, new(TaskNames.GetWeights, 0, new Shareable()), abort)), Sites.Model(0), site(), site());
+        await Sites.RunAsync(new Workflow((context, abort) => OthersAsync(context, new(TaskNames.GetWeights, 0, new Shareable()), abort)), Sites.Model(0), site(), site());
     }
 }

@@ -39,7 +39,7 @@ public sealed partial class ExactAggregator
         abort.ThrowIfCancellationRequested();
         RequireOneKind();
         await FoldWaitingAsync();
-        await Federation.Compute.RunAsync(() =>
+        await Context.Compute.RunAsync(() =>
         {
             WriteHead(destination);
             _mean!.WriteTo(destination);
@@ -64,7 +64,7 @@ public sealed partial class ExactAggregator
         abort.ThrowIfCancellationRequested();
         var kind = ReadHead(sum);
         await FoldWaitingAsync();
-        await Federation.Compute.RunAsync(() => Merge(sum.Slice(HeadBytes), kind, abort));
+        await Context.Compute.RunAsync(() => Merge(sum.Slice(HeadBytes), kind, abort));
     }
 
     private void WriteHead(IBufferWriter<byte> destination)
@@ -133,8 +133,8 @@ public sealed partial class ExactAggregator
             if (length < 0 || length > end) throw Refused("it is cut short, or its integers' length is wrong");
             (ofModel, ofIntegers) = (sums.Slice(0, end - length), sums.Slice(end - length, length));
         }
-        _read ??= new ExactSum(_mean!.Layout, ExcludedFromMean(_mean.Layout), Federation.Compute);
-        if (_integers is not null) _readIntegers ??= new ExactSum(_integers.Layout, [], Federation.Compute);
+        _read ??= new ExactSum(_mean!.Layout, ExcludedFromMean(_mean.Layout), Context.Compute);
+        if (_integers is not null) _readIntegers ??= new ExactSum(_integers.Layout, [], Context.Compute);
         try
         {
             _read.Read(ofModel);
@@ -164,12 +164,12 @@ public sealed partial class ExactAggregator
 
     private void RequireOpenRound()
     {
-        _ = Federation;
+        _ = Context;
         if (_isComplete)
             throw new InvalidOperationException("The round is complete, and its sum is gone. Call Begin for the next.");
     }
 
-    private byte[] Fingerprint => Convert.FromHexString(Federation.Model.Layout.Fingerprint);
+    private byte[] Fingerprint => Convert.FromHexString(Context.Model.Layout.Fingerprint);
 
     private static byte CodeOf(DataKind kind) => kind == DataKind.WeightDiff ? (byte)1 : (byte)2;
 

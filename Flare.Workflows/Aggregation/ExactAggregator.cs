@@ -23,7 +23,7 @@ public sealed partial class ExactAggregator : Aggregator, IMergeableAggregator, 
     private readonly List<Contribution> _waiting = [];
     private readonly SortedDictionary<string, DataKind> _kinds = new(StringComparer.Ordinal);
     private DataKind? _kind;
-    private ControllerContext? _federation;
+    private ControllerContext? _context;
     private ExactSum? _mean;
     private int _round;
     private bool _isComplete;
@@ -73,21 +73,21 @@ public sealed partial class ExactAggregator : Aggregator, IMergeableAggregator, 
     }
 
     /// <inheritdoc/>
-    public override void Begin(ControllerContext federation, int round)
+    public override void Begin(ControllerContext context, int round)
     {
-        ArgumentNullException.ThrowIfNull(federation);
-        if (!ReferenceEquals(_federation, federation)) CheckWeights(federation.Sites);
-        _federation = federation;
+        ArgumentNullException.ThrowIfNull(context);
+        if (!ReferenceEquals(_context, context)) CheckWeights(context.Sites);
+        _context = context;
         DropWaiting();
         _kinds.Clear();
         (_kind, _merged, _round, _isComplete) = (null, 0, round, false);
-        var layout = federation.Model.Layout;
+        var layout = context.Model.Layout;
         if (_mean is null || !_mean.Layout.Equals(layout))
         {
             DisposeMeans();
-            _mean = new ExactSum(layout, ExcludedFromMean(layout), federation.Compute);
+            _mean = new ExactSum(layout, ExcludedFromMean(layout), context.Compute);
             var integers = layout.Where(t => !IsExcluded(t) && IsByWeight(t)).ToArray();
-            if (integers.Length > 0) _integers = new ExactSum(new TensorLayout(integers), [], federation.Compute);
+            if (integers.Length > 0) _integers = new ExactSum(new TensorLayout(integers), [], context.Compute);
         }
         _mean.Reset();
         _integers?.Reset();
@@ -104,7 +104,7 @@ public sealed partial class ExactAggregator : Aggregator, IMergeableAggregator, 
         if (contribution.Kind != _kind) return;
         // Folding several in one pass reads the accumulators once for all of them; and as many as may wait, if no more
         // come, need no accumulators.
-        if (_waiting.Count >= Math.Min(8, Federation.MaxConcurrentUploads)) await FoldWaitingAsync();
+        if (_waiting.Count >= Math.Min(8, Context.MaxConcurrentUploads)) await FoldWaitingAsync();
         _waiting.Add(contribution.Retain());
         abort.ThrowIfCancellationRequested();
     }
@@ -113,8 +113,8 @@ public sealed partial class ExactAggregator : Aggregator, IMergeableAggregator, 
     public override async ValueTask<StateDict> CompleteAsync(CancellationToken abort)
     {
         RequireOneKind();
-        var global = Federation.Model;
-        var model = await Federation.Compute.RunAsync(() =>
+        var global = Context.Model;
+        var model = await Context.Compute.RunAsync(() =>
         {
             var result = _kind == DataKind.WeightDiff ? new StateDict(global.Layout) : global.Clone();
             _mean!.Complete(Batch(), result);
@@ -132,7 +132,7 @@ public sealed partial class ExactAggregator : Aggregator, IMergeableAggregator, 
     {
         DropWaiting();
         DisposeMeans();
-        _federation = null;
+        _context = null;
     }
 
     private void DisposeMeans()
@@ -175,7 +175,7 @@ public sealed partial class ExactAggregator : Aggregator, IMergeableAggregator, 
         {
             var weights = c.Tensors.Select(t => _integers.Layout.IndexOf(t.Name) >= 0);
             if (_kind == DataKind.WeightDiff)
-                weights.AddInPlace(Federation.Model.Select(t => weights.Layout.IndexOf(t.Name) >= 0));
+                weights.AddInPlace(Context.Model.Select(t => weights.Layout.IndexOf(t.Name) >= 0));
             return (Weights: weights, Weight: WeightOf(c));
         }).Where(c => c.Weights.Count > 0),
     ];
@@ -215,8 +215,8 @@ public sealed partial class ExactAggregator : Aggregator, IMergeableAggregator, 
                     + $"{string.Join(", ", sites.Take(10))}{(sites.Count > 10 ? ", …" : "")}.");
     }
 
-    private ControllerContext Federation =>
-        _federation ?? throw new InvalidOperationException("Call Begin before a round's first contribution.");
+    private ControllerContext Context =>
+        _context ?? throw new InvalidOperationException("Call Begin before a round's first contribution.");
 
     private double WeightOf(Contribution contribution) =>
         SiteWeights.GetValueOrDefault(
@@ -225,7 +225,7 @@ public sealed partial class ExactAggregator : Aggregator, IMergeableAggregator, 
     private async ValueTask FoldWaitingAsync()
     {
         if (_waiting.Count == 0) return;
-        await Federation.Compute.RunAsync(() =>
+        await Context.Compute.RunAsync(() =>
         {
             _mean!.Add(Batch());
             if (IntegerBatch() is { Length: > 0 } integers) _integers!.Add(integers);

@@ -12,11 +12,11 @@ public abstract class Evaluation
     /// <summary>
     /// Measures a model. Called on the job's loop; heavy arithmetic goes through the compute scheduler.
     /// </summary>
-    /// <param name="federation">The verbs.</param>
+    /// <param name="context">The verbs.</param>
     /// <param name="round">The round whose model it is.</param>
     /// <param name="model">The model; not to be changed.</param>
     /// <param name="sites">The round's sites.</param>
     /// <param name="abort">Aborts the measuring.</param>
     public abstract Task<Measurement> MeasureAsync(
-        ControllerContext federation, int round, StateDict model, IReadOnlyList<string> sites, CancellationToken abort);
+        ControllerContext context, int round, StateDict model, IReadOnlyList<string> sites, CancellationToken abort);
 }

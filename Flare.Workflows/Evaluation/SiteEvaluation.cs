@@ -22,16 +22,16 @@ public sealed class SiteEvaluation : Evaluation
 
     /// <inheritdoc/>
     public override async Task<Measurement> MeasureAsync(
-        ControllerContext federation, int round, StateDict model, IReadOnlyList<string> sites, CancellationToken abort)
+        ControllerContext context, int round, StateDict model, IReadOnlyList<string> sites, CancellationToken abort)
     {
-        ArgumentNullException.ThrowIfNull(federation);
+        ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(sites);
         var metrics = new MetricsMean();
         string[] able = [.. sites.Where(t => !_cannotMeasure.Contains(t))];
         if (able.Length > 0)
         {
             var options = new BroadcastOptions { Targets = able, MinResponses = 0, Grace = Timeout, Timeout = Timeout };
-            var responses = federation.BroadcastAsync(FlareTask.Validate(round, model), options, abort);
+            var responses = context.BroadcastAsync(FlareTask.Validate(round, model), options, abort);
             await foreach (var contribution in responses) metrics.Add(contribution);
             foreach (var site in responses.Sites)
                 if (site.Code is ReturnCode.TaskUnknown or ReturnCode.TaskUnsupported) _cannotMeasure.Add(site.Site);
@@ -39,7 +39,7 @@ public sealed class SiteEvaluation : Evaluation
         if (!_toldThatNoneMeasures && sites.All(_cannotMeasure.Contains))
         {
             _toldThatNoneMeasures = true;
-            Log.NobodyMeasures(federation.Logger, round, sites.Count);
+            Log.NobodyMeasures(context.Logger, round, sites.Count);
         }
         return metrics.Result();
     }

@@ -14,17 +14,17 @@ public sealed class CoordinateMedian : Aggregator, IDisposable
     private const int Chunk = 4096;
 
     private readonly SortedDictionary<string, Contribution> _contributions = new(StringComparer.Ordinal);
-    private ControllerContext? _federation;
+    private ControllerContext? _context;
 
     /// <summary>True: a median has no sum.</summary>
     public override bool NeedsSingleUpdates => true;
 
     /// <inheritdoc/>
     /// <exception cref="FlareException">The model has floating-point tensors other than Float32.</exception>
-    public override void Begin(ControllerContext federation, int round)
+    public override void Begin(ControllerContext context, int round)
     {
-        ArgumentNullException.ThrowIfNull(federation);
-        if (federation.Model.Layout.FirstOrDefault(
+        ArgumentNullException.ThrowIfNull(context);
+        if (context.Model.Layout.FirstOrDefault(
             t => t.DType.IsFloatingPoint() && t.DType != DType.Float32) is { } other)
         {
             throw new FlareException(ErrorIds.Configuration,
@@ -32,7 +32,7 @@ public sealed class CoordinateMedian : Aggregator, IDisposable
                     + $"holds {other.DType}. Begin with a Float32 model.");
         }
         Drop();
-        _federation = federation;
+        _context = context;
     }
 
     /// <inheritdoc/>
@@ -50,7 +50,7 @@ public sealed class CoordinateMedian : Aggregator, IDisposable
         ArgumentNullException.ThrowIfNull(contribution);
         if (_contributions.ContainsKey(contribution.Site))
             throw new InvalidOperationException($"{contribution.Site} has contributed already.");
-        if (contribution.Tensors.Layout.DifferenceFrom(Federation.Model.Layout) is { } difference)
+        if (contribution.Tensors.Layout.DifferenceFrom(Context.Model.Layout) is { } difference)
             throw new ArgumentException(
                 $"The model of {contribution.Site} differs in layout: {difference}.", nameof(contribution));
         _contributions.Add(contribution.Site, contribution.Retain());
@@ -64,7 +64,7 @@ public sealed class CoordinateMedian : Aggregator, IDisposable
             throw new FlareException(
                 ErrorIds.NothingToAggregate, "There is nothing to take the median of: no contribution was accepted.");
         abort.ThrowIfCancellationRequested();
-        var (global, compute) = (Federation.Model, Federation.Compute);
+        var (global, compute) = (Context.Model, Context.Compute);
         (StateDict, bool)[] terms = [.. _contributions.Values.Select(c => (c.Tensors, c.Kind == DataKind.WeightDiff))];
         var median = await compute.RunAsync(() => Median(global, terms, compute));
         Drop();
@@ -74,8 +74,8 @@ public sealed class CoordinateMedian : Aggregator, IDisposable
     /// <summary>Lets go of what a round has left.</summary>
     public void Dispose() => Drop();
 
-    private ControllerContext Federation =>
-        _federation ?? throw new InvalidOperationException("Call Begin before a round's first contribution.");
+    private ControllerContext Context =>
+        _context ?? throw new InvalidOperationException("Call Begin before a round's first contribution.");
 
     private void Drop()
     {

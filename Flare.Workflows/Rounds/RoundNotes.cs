@@ -4,7 +4,7 @@ namespace Flare.Workflows;
 /// What a workflow has to tell of its rounds though they went on: into the round's report, and into the log where it is
 /// new.
 /// </summary>
-internal sealed class RoundNotes(ControllerContext federation)
+internal sealed class RoundNotes(ControllerContext context)
 {
     private readonly HashSet<string> _logged = new(StringComparer.Ordinal);
     private readonly Dictionary<string, int> _leftOut = new(StringComparer.Ordinal);
@@ -23,7 +23,7 @@ internal sealed class RoundNotes(ControllerContext federation)
     {
         _ofRound.Add(note);
         if (_logged.Count < 1000 && !_logged.Add(note)) return; // the same in every round is told of once
-        Log.RoundNote(federation.Logger, round, note);
+        Log.RoundNote(context.Logger, round, note);
     }
 
     /// <summary>A round's contributions make no model, and its sites train once more.</summary>

@@ -12,11 +12,11 @@ public class RoundTask
     /// <summary>
     /// The data of a round's task: the global model unless overridden. Named sets of tensors are added to it.
     /// </summary>
-    /// <param name="federation">The model, the state.</param>
+    /// <param name="context">The model, the state.</param>
     /// <param name="round">The round.</param>
-    public virtual Dxo CreateData(ControllerContext federation, int round)
+    public virtual Dxo CreateData(ControllerContext context, int round)
     {
-        ArgumentNullException.ThrowIfNull(federation);
-        return Dxo.Weights(federation.Model);
+        ArgumentNullException.ThrowIfNull(context);
+        return Dxo.Weights(context.Model);
     }
 }

@@ -15,23 +15,23 @@ public partial class ScatterAndGather : Controller
     private Evaluation _evaluation = new SiteEvaluation();
 
     /// <inheritdoc/>
-    protected sealed override async Task RunAsync(ControllerContext federation, CancellationToken abort)
+    protected sealed override async Task RunAsync(ControllerContext context, CancellationToken abort)
     {
-        ArgumentNullException.ThrowIfNull(federation);
+        ArgumentNullException.ThrowIfNull(context);
         _evaluation = Evaluation ?? new SiteEvaluation { Timeout = ValidationTimeout };
         _evaluation.Begin();
-        var notes = new RoundNotes(federation);
-        _sets = [RunningSet.OfModel(federation, Aggregator, () => new ExactAggregator { Kind = Kind }, Optimizer)];
+        var notes = new RoundNotes(context);
+        _sets = [RunningSet.OfModel(context, Aggregator, () => new ExactAggregator { Kind = Kind }, Optimizer)];
         try
         {
-            foreach (var set in Sets) _sets.Add(RunningSet.Of(federation, set));
-            notes.Look(federation.Model, Selection);
-            federation.Fire(EventTypes.InitialModelLoaded, federation.LastCommittedRound, federation.Model);
-            federation.Fire(EventTypes.TrainingStarted);
-            for (var round = federation.LastCommittedRound + 1; round <= Rounds; round++)
+            foreach (var set in Sets) _sets.Add(RunningSet.Of(context, set));
+            notes.Look(context.Model, Selection);
+            context.Fire(EventTypes.InitialModelLoaded, context.LastCommittedRound, context.Model);
+            context.Fire(EventTypes.TrainingStarted);
+            for (var round = context.LastCommittedRound + 1; round <= Rounds; round++)
             {
-                if (federation.LastReport is { } last && StopWhen?.Invoke(last) == true) return;
-                await RunRoundAsync(federation, round, notes, abort);
+                if (context.LastReport is { } last && StopWhen?.Invoke(last) == true) return;
+                await RunRoundAsync(context, round, notes, abort);
             }
         }
         finally
@@ -41,64 +41,64 @@ public partial class ScatterAndGather : Controller
         }
     }
 
-    private async Task RunRoundAsync(ControllerContext federation, int round, RoundNotes notes, CancellationToken abort)
+    private async Task RunRoundAsync(ControllerContext context, int round, RoundNotes notes, CancellationToken abort)
     {
-        using var scope = LogScopes.Begin(federation, round);
-        federation.Context.Set(ContextKeys.CurrentRound, round);
-        federation.Fire(EventTypes.RoundStarted);
-        var sites = Sampler.Choose(federation, round);
-        var incoming = federation.Model;
-        var initial = await GatherAsync(federation, round, sites, notes, abort);
+        using var scope = LogScopes.Begin(context, round);
+        context.Context.Set(ContextKeys.CurrentRound, round);
+        context.Fire(EventTypes.RoundStarted);
+        var sites = Sampler.Choose(context, round);
+        var incoming = context.Model;
+        var initial = await GatherAsync(context, round, sites, notes, abort);
         while (_sets.FirstOrDefault(s => s.Aggregator.MustRepeat) is { } set)
         {
             notes.Repeats(round, set.Aggregator);
-            federation.BeginRoundAgain(round);
-            initial = await GatherAsync(federation, round, sites, notes, abort);
+            context.BeginRoundAgain(round);
+            initial = await GatherAsync(context, round, sites, notes, abort);
         }
 
-        federation.Fire(EventTypes.BeforeAggregation);
+        context.Fire(EventTypes.BeforeAggregation);
         var aggregates = new List<StateDict>();
         foreach (var set in _sets) aggregates.Add(await set.Aggregator.CompleteAsync(abort));
-        federation.Fire(EventTypes.AfterAggregation);
+        context.Fire(EventTypes.AfterAggregation);
 
-        federation.Fire(EventTypes.BeforeShareableToLearnable);
+        context.Fire(EventTypes.BeforeShareableToLearnable);
         var model = await _sets[0].UpdateAsync(aggregates[0]);
         for (var i = 1; i < _sets.Count; i++)
-            federation.State.Tensors[_sets[i].Name] = await _sets[i].UpdateAsync(aggregates[i]);
-        federation.Fire(EventTypes.AfterShareableToLearnable, round, model);
+            context.State.Tensors[_sets[i].Name] = await _sets[i].UpdateAsync(aggregates[i]);
+        context.Fire(EventTypes.AfterShareableToLearnable, round, model);
 
         var (metrics, isBest) = (Measurement.None, false);
         if (Validation == ValidationMode.BeforeTraining)
         {
             metrics = initial.Result();
-            isBest = Consider(federation, incoming, round, round - 1, metrics, notes);
+            isBest = Consider(context, incoming, round, round - 1, metrics, notes);
         }
         if (Validation == ValidationMode.AfterAggregation
             || (Validation == ValidationMode.BeforeTraining && round == Rounds))
         {
             // What a round reports is of one model: the last round's own, though the one before it may have been
             // considered just now.
-            metrics = await _evaluation.MeasureAsync(federation, round, model, sites, abort);
-            isBest = Consider(federation, model, round, round, metrics, notes);
+            metrics = await _evaluation.MeasureAsync(context, round, model, sites, abort);
+            isBest = Consider(context, model, round, round, metrics, notes);
         }
         var result = new RoundResult { Metrics = WithAggregators(metrics.Metrics), IsBest = isBest,
             Warnings = notes.TakeAll() };
-        await federation.CommitAsync(round, model, result, abort);
+        await context.CommitAsync(round, model, result, abort);
     }
 
     private async Task<MetricsMean> GatherAsync(
-        ControllerContext federation, int round, IReadOnlyList<string> sites, RoundNotes notes,
+        ControllerContext context, int round, IReadOnlyList<string> sites, RoundNotes notes,
         CancellationToken abort)
     {
         var initial = new MetricsMean();
         foreach (var set in _sets) set.Begin(round);
         var options = new BroadcastOptions { Targets = sites, MinResponses = MinSites, Grace = Grace,
             Timeout = TrainTimeout };
-        var answers = federation.BroadcastAsync(CreateTask(federation, round), options, abort);
+        var answers = context.BroadcastAsync(CreateTask(context, round), options, abort);
         await foreach (var contribution in answers)
         {
-            using var scope = LogScopes.Begin(federation, round, contribution);
-            federation.Fire(EventTypes.BeforeContributionAccept, contribution);
+            using var scope = LogScopes.Begin(context, round, contribution);
+            context.Fire(EventTypes.BeforeContributionAccept, contribution);
             foreach (var set in _sets)
             {
                 if (contribution.IsRejected) break; // by a component, or by the aggregator of the model
@@ -110,15 +110,15 @@ public partial class ScatterAndGather : Controller
                 contribution.MarkUsed();
                 initial.Add(contribution);
             }
-            federation.Fire(EventTypes.AfterContributionAccept, contribution);
+            context.Fire(EventTypes.AfterContributionAccept, contribution);
         }
         notes.Look(round, answers.Sites);
         return initial;
     }
 
-    private FlareTask CreateTask(ControllerContext federation, int round)
+    private FlareTask CreateTask(ControllerContext context, int round)
     {
-        var data = RoundTask.CreateData(federation, round);
+        var data = RoundTask.CreateData(context, round);
         foreach (var set in _sets.Skip(1)) data = data.WithSet(set.Name, Dxo.Weights(set.Global));
         var message = data.ToShareable();
         message.Headers[HeaderNames.NumRounds] = Rounds;
@@ -131,12 +131,12 @@ public partial class ScatterAndGather : Controller
     }
 
     private bool Consider(
-        ControllerContext federation, StateDict model, int round, int modelRound, Measurement measurement,
+        ControllerContext context, StateDict model, int round, int modelRound, Measurement measurement,
         RoundNotes notes)
     {
         notes.Look(round, measurement, Selection);
-        if (Selection?.Consider(federation, modelRound, model, measurement.Metrics) != true) return false;
-        federation.Fire(EventTypes.GlobalBestModelAvailable, modelRound, model);
+        if (Selection?.Consider(context, modelRound, model, measurement.Metrics) != true) return false;
+        context.Fire(EventTypes.GlobalBestModelAvailable, modelRound, model);
         return true;
     }
 

@@ -7,9 +7,9 @@ namespace Flare.Workflows;
 public abstract class SiteSampling
 {
     /// <summary>The round's sites, each once and at least one; it is asked once a round, on the job's loop.</summary>
-    /// <param name="federation">The sites that are known, the job's seed, the state.</param>
+    /// <param name="context">The sites that are known, the job's seed, the state.</param>
     /// <param name="round">The round, from 1.</param>
-    public abstract IReadOnlyList<string> Choose(ControllerContext federation, int round);
+    public abstract IReadOnlyList<string> Choose(ControllerContext context, int round);
 
     /// <summary>How many sites it chooses of a number of them, at most; all of them unless overridden.</summary>
     public virtual int MostOf(int sites) => sites;
@@ -29,10 +29,10 @@ public abstract class SiteSampling
 
     private sealed class AllSites : SiteSampling
     {
-        public override IReadOnlyList<string> Choose(ControllerContext federation, int round)
+        public override IReadOnlyList<string> Choose(ControllerContext context, int round)
         {
-            ArgumentNullException.ThrowIfNull(federation);
-            return [.. federation.Sites];
+            ArgumentNullException.ThrowIfNull(context);
+            return [.. context.Sites];
         }
     }
 }

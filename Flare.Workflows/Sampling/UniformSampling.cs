@@ -5,8 +5,8 @@ namespace Flare.Workflows;
 /// </summary>
 internal sealed class UniformSampling(int count) : SiteSampling
 {
-    public override IReadOnlyList<string> Choose(ControllerContext federation, int round) =>
-        Choose(federation.Sites, count, federation.Seed, round);
+    public override IReadOnlyList<string> Choose(ControllerContext context, int round) =>
+        Choose(context.Sites, count, context.Seed, round);
 
     public override int MostOf(int sites) => Math.Min(sites, count);
 

@@ -38,18 +38,18 @@ public sealed record ModelSelection(string Metric, bool? HigherIsBetter = null)
     /// <summary>
     /// Takes the model if it is better than the best so far; on a tie the earlier one stays. A NaN is never better.
     /// </summary>
-    /// <param name="federation">The run's state, and the workflow.</param>
+    /// <param name="context">The run's state, and the workflow.</param>
     /// <param name="round">The round whose model it is; 0 for the one that the workflow began with.</param>
     /// <param name="model">The model; frozen if it is taken.</param>
     /// <param name="metrics">Its metrics.</param>
     /// <returns>Whether it was taken.</returns>
     public bool Consider(
-        ControllerContext federation, int round, StateDict model, IReadOnlyDictionary<string, double> metrics)
+        ControllerContext context, int round, StateDict model, IReadOnlyDictionary<string, double> metrics)
     {
-        ArgumentNullException.ThrowIfNull(federation);
+        ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(metrics);
-        var state = federation.State;
+        var state = context.State;
         if (!metrics.TryGetValue(Metric, out var value) || !double.IsFinite(value)) return false;
         if (IsOfThisKind(state) && state.Values.TryGet(BestMetric, out var best)
             && (SelectsHighest ? value <= best.AsNumber() : value >= best.AsNumber())) return false;
@@ -58,7 +58,7 @@ public sealed record ModelSelection(string Metric, bool? HigherIsBetter = null)
         state.Values[BestMetricName] = Metric;
         state.Values[BestIsHighest] = SelectsHighest;
         state.Values[BestRound] = round;
-        state.Values[BestWorkflow] = federation.WorkflowNumber;
+        state.Values[BestWorkflow] = context.WorkflowNumber;
         return true;
     }
 

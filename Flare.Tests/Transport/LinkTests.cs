@@ -120,7 +120,7 @@ public class LinkTests
         var all = new TaskCompletionSource();
         await using var server = FederationServer.Start(Loopback);
         await using var plan = new ServerBuilder().UseJobId("job").AddSites("a").UseController(Sites.Training())
-            .UseInitialModel(Sites.Model(0)).AddComponent(new Listener(heard, all)).Build();
+            .UseInitialModel(Sites.Model(0)).AddServerComponent(new Listener(heard, all)).Build();
         var job = server.Run(plan);
         await using var sitePlan = SitePlan("a", "job", () => new Scripted(async (_, input, context, abort) =>
         {

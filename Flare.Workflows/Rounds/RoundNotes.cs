@@ -31,7 +31,7 @@ internal sealed class RoundNotes(ControllerContext context)
     {
         var reason = aggregator.RepeatReason
             ?? $"the aggregator {aggregator.GetType().Name} could make no model of what its sites sent";
-        Log.RoundRepeats(federation.Logger, round, reason);
+        Log.RoundRepeats(context.Logger, round, reason);
         _ofRound.Add($"The round was trained more than once, and the last time counts: {reason}");
     }
 

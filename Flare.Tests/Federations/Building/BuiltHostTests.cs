@@ -90,7 +90,7 @@ public class BuiltHostTests
         var kept = new List<SiteDefinition>();
         await using var federation = Federation.InProcess(f => f.AddSites(1, _ => Sites.Adding(1))
             .UseController(Sites.Training()).ConfigureSites((site, _) => kept.Add(site)));
-        await using var alone = Site().Configure(kept.Add).Build();
+        await using var alone = Site().ConfigureSites(kept.Add).Build();
         Assert.That(kept, Has.Count.EqualTo(2));
         foreach (var site in kept)
         {

@@ -37,6 +37,8 @@ public static class ErrorIds
     public const string Connection = "FLARE5001";
     /// <summary>A startup kit, a roster, a certificate or its key cannot be used.</summary>
     public const string Identity = "FLARE5002";
+    /// <summary>The process that does a site's work is not there, fails, or answers what cannot be used.</summary>
+    public const string ExternalProcess = "FLARE5003";
     /// <summary>Encryption, decryption or key handling failed.</summary>
     public const string Crypto = "FLARE4001";
     /// <summary>A workflow needs plaintext that encryption would hide.</summary>

@@ -110,6 +110,17 @@ public class ErrorExamplesTests
             _ = connection.RunAsync();
             await connection.Ready;
         }),
+        [ErrorIds.ExternalProcess] = () => MessageOf(async () =>
+        {
+            var time = new ManualTime();
+            await using var executor = Flare.Transport.ExternalExecutor.Listen(
+                SocketTransport.Unix(InFolder("hospital-1.sock")), time: time);
+            var answering = Task.Run(async () => await executor.ExecuteAsync(
+                "train", new Shareable(), TestContexts.ForSite("hospital-1"), default));
+            await time.TimerAsync(TimeSpan.FromSeconds(30));
+            time.Advance(TimeSpan.FromSeconds(30));
+            await answering;
+        }),
         [ErrorIds.SiteRefused] = async () =>
         {
             var loop = new SimulationLoop(1);

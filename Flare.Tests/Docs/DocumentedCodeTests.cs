@@ -18,6 +18,7 @@ public class DocumentedCodeTests
     [TestCase("site-state.md", "SiteStatePageTests.cs", 2)]
     [TestCase("provisioning.md", "ProvisioningPageTests.cs", 8)]
     [TestCase("transport.md", "TransportPageTests.cs", 2)]
+    [TestCase("other-languages.md", "OtherLanguagesPageTests.cs", 1)]
     [TestCase("encryption.md", "EncryptionTests.cs", 7)]
     [TestCase("Flare.Crypto.md", "EncryptionTests.cs", 2)]
     public void Every_block_of_code_is_in_a_test_line_by_line(string page, string source, int blocks)

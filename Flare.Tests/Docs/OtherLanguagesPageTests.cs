@@ -60,7 +60,6 @@ public partial class OtherLanguagesPageTests
         var hello = process.AsMemory(0, 40);
         await pipes.A.Output.WriteAsync(hello);
         var read = await pipes.A.Input.ReadAtLeastAsync(site.Length).AsTask().WaitAsync(Patience.Long);
-        File.WriteAllText("/tmp/leftovers.hex", Convert.ToHexString(read.Buffer.ToArray()));
         Assert.That(Convert.ToHexString(read.Buffer.ToArray()), Is.EqualTo(Convert.ToHexString(site)));
         pipes.A.Input.AdvanceTo(read.Buffer.End);
         await pipes.A.Output.WriteAsync(process.AsMemory(40));

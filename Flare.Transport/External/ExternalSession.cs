@@ -111,7 +111,8 @@ internal sealed class ExternalSession : IFrameReceiver, IAsyncDisposable
         }
         catch (FrameException e) when (!e.IsTransient)
         {
-            throw new FlareException(ErrorIds.ExternalProcess, $"The process does not take the task: {Words.Of(e)}.", e);
+            throw new FlareException(
+                ErrorIds.ExternalProcess, $"The process does not take the task: {Words.Of(e)}.", e);
         }
         catch (FrameException)
         {
@@ -218,7 +219,8 @@ internal sealed class ExternalSession : IFrameReceiver, IAsyncDisposable
             if (end.Kind is ConnectionEndKind.ProtocolError or ConnectionEndKind.Failed)
             {
                 Fail(new(
-                    ErrorIds.ExternalProcess, $"The process does not keep to Flare's frames: {end.Reason}.", end.Error));
+                    ErrorIds.ExternalProcess, $"The process does not keep to Flare's frames: {end.Reason}.",
+                    end.Error));
             }
             else Break(end.Reason);
         }

@@ -44,7 +44,7 @@ public class HostileProcessTests
                 (h["layouts"], h["body"]) = (FlareValue.List(), new FlareMap());
             }, $"the code {code}", []);
         }
-        yield return Case("fewer bytes than its layout", _ => { }, "have 12 bytes of tensors, and 8 bytes", new byte[8]);
+        yield return Case("fewer bytes than its layout", _ => { }, "12 bytes of tensors, and 8 bytes", new byte[8]);
         yield return Case("more bytes than its layout", _ => { }, "have 12 bytes of tensors, and 16", new byte[16]);
         yield return Case("no layouts", h => h["layouts"] = FlareValue.List(), "have 0 bytes of tensors");
         yield return Case("a layout that is none", h => h["layouts"] = FlareValue.List(FlareValue.List(1)),

@@ -14,16 +14,17 @@ namespace Flare.Transport;
 /// await using var plan = new SiteBuilder("hospital-1").UseExecutor(() => new MyTrainer(data)).Build();
 /// Console.WriteLine(await site.Join(plan).Ended);
 /// </code></example>
-public sealed class FederationSite : IAsyncDisposable
+public sealed partial class FederationSite : IAsyncDisposable
 {
     private readonly SiteUplink _uplink;
     private readonly ILogger _logger;
     private readonly long _incarnation;
+    private readonly TimeProvider _time;
     private readonly ConcurrentDictionary<string, JoinedJob> _jobs = new(StringComparer.Ordinal);
     private FrameException? _failure;
 
-    private FederationSite(SiteUplink uplink, string name, long incarnation, ILogger logger) =>
-        (_uplink, Name, _incarnation, _logger) = (uplink, name, incarnation, logger);
+    private FederationSite(SiteUplink uplink, string name, long incarnation, TimeProvider time, ILogger logger) =>
+        (_uplink, Name, _incarnation, _time, _logger) = (uplink, name, incarnation, time, logger);
 
     /// <summary>Starts connecting to the server, and stays connected until it is disposed of.</summary>
     /// <param name="connector">The way to the server.</param>
@@ -47,7 +48,7 @@ public sealed class FederationSite : IAsyncDisposable
         var logger = (logging ?? NullLoggerFactory.Instance).CreateLogger("Flare.Transport");
         var start = incarnation ?? time.GetUtcNow().ToUnixTimeMilliseconds();
         var uplink = new SiteUplink(connector, name, Guid.NewGuid(), start, limits, time, logger);
-        var site = new FederationSite(uplink, name, start, logger);
+        var site = new FederationSite(uplink, name, start, time, logger);
         uplink.Start(site.Fail);
         return site;
     }
@@ -77,11 +78,18 @@ public sealed class FederationSite : IAsyncDisposable
     /// <exception cref="ArgumentException">The plan is another site's.</exception>
     /// <exception cref="InvalidOperationException">The site takes part in the job already, or the plan has made a site
     /// already.</exception>
+    /// <exception cref="ObjectDisposedException">The site has stopped.</exception>
     public JoinedJob Join(SitePlan plan)
     {
         ArgumentNullException.ThrowIfNull(plan);
         if (plan.Name != Name)
             throw new ArgumentException($"The plan is for {plan.Name}, and this is {Name}.", nameof(plan));
+        lock (_gate) return JoinOne(plan);
+    }
+
+    private JoinedJob JoinOne(SitePlan plan)
+    {
+        ObjectDisposedException.ThrowIf(_isStopped, this);
         var loop = new JobLoop(e => Log.LoopFailed(_logger, plan.JobId, e));
         var job = new JoinedJob(plan.JobId);
         var before = _jobs.GetOrAdd(plan.JobId, job);
@@ -93,7 +101,9 @@ public sealed class FederationSite : IAsyncDisposable
         var link = _uplink.Open(plan.JobId, loop, job.Fail);
         try
         {
-            job.Start(plan.CreateSite(loop, link, _incarnation), loop);
+            job.Take(plan.CreateSite(loop, link, _incarnation), loop);
+            Halts(job); // before it begins
+            job.Start();
         }
         catch
         {
@@ -104,15 +114,6 @@ public sealed class FederationSite : IAsyncDisposable
         if (Volatile.Read(ref _failure) is { } failure) job.Fail(failure);
         _ = ForgetAsync(job, link);
         return job;
-    }
-
-    /// <summary>
-    /// Leaves all jobs and hangs up: tasks that run are told to stop, and the server hears that the site is gone.
-    /// </summary>
-    public async ValueTask DisposeAsync()
-    {
-        foreach (var job in _jobs.Values) await job.LeaveAsync();
-        await _uplink.DisposeAsync();
     }
 
     private async Task ForgetAsync(JoinedJob job, SiteJobLink link)

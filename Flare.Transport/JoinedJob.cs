@@ -6,7 +6,10 @@ namespace Flare.Transport;
 public sealed class JoinedJob
 {
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Lock _gate = new();
     private SiteRuntime? _site;
+    private JobLoop? _loop;
+    private SitePause? _pause;
 
     internal JoinedJob(string jobId) => JobId = jobId;
 
@@ -19,24 +22,70 @@ public sealed class JoinedJob
     /// </summary>
     public Task<string> Ended => _ended.Task;
 
-    internal void Start(SiteRuntime site, JobLoop loop)
+    /// <summary>Whether the operator has paused the job; that of the whole site is another matter.</summary>
+    public bool IsPaused
     {
-        _site = site;
-        loop.Post(_ => site.Start(), null);
+        get { lock (_gate) return _pause is not null; }
+    }
+
+    /// <summary>Has the site begin no task of this job until <see cref="Resume"/>; the rest is as by
+    /// <see cref="FederationSite.PauseAsync"/>.</summary>
+    /// <param name="reason">Why, for the server's operator.</param>
+    /// <param name="stopsRunningTask">Whether a task that runs is to stop, and begin anew after the pause.</param>
+    /// <returns>Ends once the job's executor is not at work.</returns>
+    public Task PauseAsync(string reason = "", bool stopsRunningTask = false)
+    {
+        ArgumentNullException.ThrowIfNull(reason);
+        lock (_gate)
+        {
+            var before = _pause;
+            _pause = Pause(reason, stopsRunningTask);
+            before?.Dispose();
+            return _pause?.Quiet ?? Task.CompletedTask;
+        }
+    }
+
+    /// <summary>Ends the pause; the site goes on, unless the whole of it is paused.</summary>
+    public void Resume()
+    {
+        lock (_gate)
+        {
+            _pause?.Dispose();
+            _pause = null;
+        }
+    }
+
+    /// <summary>
+    /// Leaves the job. A task that runs may end, and have its answer taken, within the drain; then it is told to stop,
+    /// the executors' run is ended (<see cref="EventTypes.EndRun"/>), and the server hears that the site has left. What
+    /// is undone it keeps for the site for the job's lease (<see cref="RuntimeLimits.SiteLease"/>): whoever joins again
+    /// by then goes on with it.
+    /// </summary>
+    /// <param name="drain">How long a task that runs may go on; not at all if left out.</param>
+    /// <param name="reason">Why, for the server's operator.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The drain is negative.</exception>
+    public async Task LeaveAsync(TimeSpan drain = default, string reason = "")
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(drain, TimeSpan.Zero);
+        ArgumentNullException.ThrowIfNull(reason);
+        if (_site is not null) await _site.LeaveAsync(drain, reason);
+        _ended.TrySetCanceled();
+    }
+
+    internal void Take(SiteRuntime site, JobLoop loop) => (_site, _loop) = (site, loop);
+
+    internal void Start()
+    {
+        var site = _site!;
+        _loop!.Post(_ => site.Start(), null);
         _ = FollowAsync(site);
     }
 
-    internal void Fail(FrameException error) => _ended.TrySetException(error);
+    /// <summary>A pause of its own; null where there is no site yet, or any more.</summary>
+    internal SitePause? Pause(string reason, bool stopsRunningTask) =>
+        _ended.Task.IsCompleted ? null : _site?.Pause(reason, stopsRunningTask);
 
-    /// <summary>
-    /// Leaves the job: a task that runs is told to stop, the executors' run is ended (<see cref="EventTypes.EndRun"/>),
-    /// and the server waits for the site no more than its lease says.
-    /// </summary>
-    public async Task LeaveAsync()
-    {
-        if (_site is not null) await _site.LeaveAsync();
-        _ended.TrySetCanceled();
-    }
+    internal void Fail(FrameException error) => _ended.TrySetException(error);
 
     private async Task FollowAsync(SiteRuntime site)
     {

@@ -37,6 +37,15 @@ public sealed class ServedJob
         await Ended.WaitAsync(cancellationToken);
     }
 
+    /// <summary>How the job's sites stand now: there or not, paused, gone.</summary>
+    public Task<IReadOnlyList<SiteStanding>> GetSitesAsync()
+    {
+        var done = new TaskCompletionSource<IReadOnlyList<SiteStanding>>(
+            TaskCreationOptions.RunContinuationsAsynchronously);
+        _loop.Post(_ => done.SetResult(_server.Standings), null);
+        return done.Task;
+    }
+
     /// <summary>
     /// Lets the round at hand go on without some sites; see <see cref="Federation.GoOnWithoutAsync"/>.
     /// </summary>

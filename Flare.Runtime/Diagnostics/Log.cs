@@ -171,6 +171,24 @@ internal static partial class Log
     [LoggerMessage(68, LogLevel.Error, "The links of the federation cannot be closed; what they hold may stay open")]
     public static partial void LinksNotClosed(ILogger logger, Exception exception);
 
+    [LoggerMessage(72, LogLevel.Information, "{Site} pauses, and begins no task: {Reason}")]
+    public static partial void SitePauses(ILogger logger, string site, string reason);
+
+    [LoggerMessage(73, LogLevel.Information, "{Site} goes on")]
+    public static partial void SiteGoesOn(ILogger logger, string site);
+
+    [LoggerMessage(74, LogLevel.Warning, "{Site} is paused by its operator, and begins no task: {Reason}")]
+    public static partial void SiteIsPaused(ILogger logger, string site, string reason);
+
+    [LoggerMessage(75, LogLevel.Information, "{Site} is paused no longer")]
+    public static partial void SiteWorksAgain(ILogger logger, string site);
+
+    [LoggerMessage(76, LogLevel.Warning, "{Site} has left. Its tasks are kept for it for {Seconds} s: {Reason}")]
+    public static partial void SiteHasLeft(ILogger logger, string site, double seconds, string reason);
+
+    [LoggerMessage(77, LogLevel.Warning, "{Site} takes no part in the job: {Reason}")]
+    public static partial void SiteDeclines(ILogger logger, string site, string reason);
+
     [LoggerMessage(70, LogLevel.Information, "The server of job {Job} runs with: {Options}")]
     public static partial void ServerOptions(ILogger logger, string job, string options);
 

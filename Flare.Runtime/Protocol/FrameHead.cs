@@ -27,6 +27,8 @@ public enum FrameKind : byte
     SiteEventReceipt = 10,
     /// <summary>Site: it knows that the job is over.</summary>
     JobEndReceived = 11,
+    /// <summary>Site: it works, is paused, has left, or takes no part.</summary>
+    Presence = 12,
 
     /// <summary>Server: a hello is accepted, or asked for.</summary>
     Welcome = 65,

@@ -17,6 +17,7 @@ internal static class MessageCodec
         SiteEvent m => (FrameKind.SiteEvent, 0, m.Event.Sequence),
         SiteEventReceipt m => (FrameKind.SiteEventReceipt, 0, m.Sequence),
         JobEndReceived => (FrameKind.JobEndReceived, 0, 0),
+        SitePresence => (FrameKind.Presence, 0, 0),
         ServerWelcome => (FrameKind.Welcome, 0, 0),
         ServerRefusal => (FrameKind.Refusal, 0, 0),
         TaskOffer m => Of(FrameKind.TaskOffer, m.Token),
@@ -51,6 +52,7 @@ internal static class MessageCodec
         ResultReady m => new() { ["bytes"] = m.Bytes },
         TaskResult m => ToMap(m),
         SiteEvent m => ToMap(m.Event),
+        SitePresence m => new() { ["presence"] = (long)m.Kind, ["reason"] = m.Reason },
         ServerWelcome m => new() { ["helloNeeded"] = m.HelloNeeded },
         ServerRefusal m => new() { ["process"] = m.Process.ToByteArray(), ["reason"] = m.Reason },
         TaskOffer m => ToMap(m),
@@ -88,6 +90,7 @@ internal static class MessageCodec
                 FrameKind.SiteEvent => new SiteEvent(EventOf(head, map)),
                 FrameKind.SiteEventReceipt => new SiteEventReceipt(head.Number),
                 FrameKind.JobEndReceived => new JobEndReceived(),
+                FrameKind.Presence => new SitePresence(PresenceOf(map), map["reason"].AsText()),
                 FrameKind.Welcome => new ServerWelcome(map["helloNeeded"].AsBoolean()),
                 FrameKind.Refusal => new ServerRefusal(ProcessOf(map), map["reason"].AsText()),
                 FrameKind.TaskOffer => new TaskOffer(
@@ -175,6 +178,12 @@ internal static class MessageCodec
             throw WireFormat.Malformed("a place of tensors that is none");
         return new TensorsRef(path, map["sha256"].AsText(), map["bytes"].AsInteger());
     }
+
+    private static PresenceKind PresenceOf(FlareMap map) => map["presence"].AsInteger() switch
+    {
+        >= 0 and <= (long)PresenceKind.Declined and var kind => (PresenceKind)kind,
+        var kind => throw WireFormat.Malformed($"a site's presence {kind}, which is none"),
+    };
 
     // A version that is no number of ours differs from ours, and that is all there is to say.
     private static int VersionOf(FlareMap map) => (int)Math.Clamp(map["version"].AsInteger(), -1, int.MaxValue);

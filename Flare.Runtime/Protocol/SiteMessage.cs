@@ -25,6 +25,26 @@ internal sealed record SiteHello(Guid Process, HelloTerms Terms) : SiteMessage;
 /// <summary>The site is alive, whatever else is on the way.</summary>
 internal sealed record SiteHeartbeat : SiteMessage;
 
+/// <summary>What a site is doing at its job.</summary>
+internal enum PresenceKind
+{
+    /// <summary>It works, or would.</summary>
+    Working = 0,
+    /// <summary>It is there, and begins no tasks for the time being.</summary>
+    Paused = 1,
+    /// <summary>It has left, and may come back.</summary>
+    Left = 2,
+    /// <summary>It takes no part in the job.</summary>
+    Declined = 3,
+}
+
+/// <summary>
+/// What the site is doing, whenever that changes, and again in each session; a site that has said nothing works.
+/// </summary>
+/// <param name="Kind">What it is.</param>
+/// <param name="Reason">Why, in the words of the site's operator.</param>
+internal sealed record SitePresence(PresenceKind Kind, string Reason) : SiteMessage;
+
 /// <summary>The site has taken a task.</summary>
 internal sealed record TaskReceived(TaskToken Token) : SiteMessage;
 

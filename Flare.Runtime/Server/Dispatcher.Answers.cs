@@ -116,7 +116,8 @@ internal sealed partial class Dispatcher
     /// </summary>
     public void AssignAgain(Assignment assignment)
     {
-        if (assignment.Run is { IsStanding: true, IsComplete: false } run) Assign(run, assignment.Session);
+        if (assignment.Run is { IsStanding: true, IsComplete: false } run && assignment.Session.Declined is null)
+            Assign(run, assignment.Session);
     }
 
     private async Task AdmitAsync(Assignment assignment, Shareable message, SiteStateChange? state)

@@ -65,7 +65,11 @@ internal sealed partial class Dispatcher(
         if (life.Options.Slots is { } slots && slots.IsWaiting(assignment.Run.Id, assignment.Site))
             return $", before its executor began: it waited for one of the slots for executors, and {slots.Holders}. "
                 + $"See why those do not end, or give more slots ({nameof(FederationBuilder.UseParallelism)})";
+        if (assignment.Session is { Connected: true, Pause: not null })
+            return $", while the site's operator had paused it: {assignment.Session.Shown}";
         if (assignment.State is not (AssignmentState.Preparing or AssignmentState.Offered)) return "";
+        if (assignment.Session.Left is not null)
+            return $", and the site was not there: {assignment.Session.Shown}";
         if (!assignment.Session.Connected) return ", and the site was not there: check its process and its network";
         return reason.StartsWith(NotTaken, StringComparison.Ordinal) ? "" : ", before the site took the task";
     }
@@ -139,21 +143,35 @@ internal sealed partial class Dispatcher(
     }
 
     /// <summary>A site counts as lost, and with it what it holds.</summary>
-    public void OnLost(SiteSession session)
+    public void OnLost(SiteSession session) => OnLost(
+        session, $"the site was not heard of for {life.Limits.SiteLease}; check its process and its network");
+
+    /// <summary>A site will bring no answers, and why.</summary>
+    public void OnLost(SiteSession session, string reason)
     {
         foreach (var assignment in session.Open.Values.ToArray())
         {
             if (assignment.IsFinal) Close(assignment);
             else if (assignment.IsOpen)
             {
-                var lease = life.Limits.SiteLease;
-                Stop(
-                    assignment, SiteStatus.Lost,
-                    $"the site was not heard of for {lease}; check its process and its network", null);
+                Stop(assignment, SiteStatus.Lost, reason, null);
                 Judge(assignment.Run);
             }
         }
     }
+
+    /// <summary>A site takes no part in the job: it is not waited for, now or later.</summary>
+    public void OnDeclined(SiteSession session, string reason)
+    {
+        foreach (var assignment in session.Open.Values.ToArray())
+        {
+            if (!assignment.IsFinal) End(assignment, SiteStatus.Failed, TakesNoPart(reason), null);
+            Close(assignment);
+            Judge(assignment.Run);
+        }
+    }
+
+    private static string TakesNoPart(string reason) => $"the site takes no part in the job: {reason}";
 
     /// <summary>On a link that loses messages: says again what is due.</summary>
     public void Repeat(SiteSession session)
@@ -196,6 +214,12 @@ internal sealed partial class Dispatcher(
         var token = new TaskToken(life.Options.JobId, life.Epoch, run.Task.Round, ++_lastAssignment);
         var assignment = new Assignment(run, session, token, life.Time.GetTimestamp());
         run.Add(assignment);
+        if (session.Declined is { } declined)
+        {
+            End(assignment, SiteStatus.Failed, TakesNoPart(declined), null);
+            assignment.Close();
+            return;
+        }
         session.Open.Add(token.Number, assignment);
         _ = life.Detach(PrepareAsync(assignment));
     }
@@ -353,7 +377,7 @@ internal sealed partial class Dispatcher(
     {
         string[] missing =
             [.. run.Assignments.Where(a => !a.IsFinal)
-                .Select(a => a.Session.Connected ? a.Site : $"{a.Site} (not there)")];
+                .Select(a => a.Session.Shown)];
         if (missing.Length > 0)
             Log.TaskWaits(
                 life.Logger.With(task: run.Task.Name, round: run.Task.Round), run.Task.Name, run.Task.Round,

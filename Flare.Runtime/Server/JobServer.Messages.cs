@@ -109,6 +109,7 @@ public sealed partial class JobServer
             case TaskStopped stopped: _tasks.OnStopped(session, stopped.Token); break;
             case SiteEvent e: _events.Receive(session, heard.Epoch, e.Event); break;
             case SiteEventReceipt receipt: _events.Confirm(session, heard.Epoch, receipt.Sequence); break;
+            case SitePresence presence: OnPresence(session, presence); break;
             case JobEndReceived: _sites.ConfirmEnd(session); break;
         }
     }
@@ -137,7 +138,7 @@ public sealed partial class JobServer
         session.IsCutOff = state == LinkState.Lost;
         var loss = ++session.Losses;
         if (!session.IsCutOff) return; // its hello follows
-        if (session.EndConfirmed) return; // it knows that the job is over, and may go
+        if (session.EndConfirmed || session.Left is not null) return; // it has said that it goes
         Log.SiteCutOff(_life.Logger, site, _options.Limits.SiteLease.TotalSeconds);
         _tasks.OnCutOff(session);
         _life.After(_options.Limits.SiteLease, () =>

@@ -62,6 +62,12 @@ internal sealed class SiteRegistry(JobLife life)
             _door.Supersede(site, incarnation, session);
             return null;
         }
+        if (session.Left is not null)
+        {
+            // A straggler of the one that has left, or another that has not said hello.
+            life.Say(site, incarnation, new ServerWelcome(HelloNeeded: true));
+            return null;
+        }
         Touch(session);
         return session;
     }
@@ -79,11 +85,15 @@ internal sealed class SiteRegistry(JobLife life)
         }
         if (!_door.LetsIn(hello, session, Names)) return null;
         session ??= Add(hello.Site);
-        isFresh = hello.Incarnation > session.Incarnation;
+        var process = ((SiteHello)hello.Message).Process;
+        if (session.Left is not null && process == session.Process) return null; // said before it left
+        isFresh = hello.Incarnation > session.Incarnation || session.Left is not null;
         Touch(session);
+        session.Pause = null; // said again where it is so
         if (isFresh)
         {
-            (session.Incarnation, session.Process) = (hello.Incarnation, ((SiteHello)hello.Message).Process);
+            (session.Left, session.Declined) = (null, null);
+            (session.Incarnation, session.Process) = (hello.Incarnation, process);
             session.Events.Restart();
             session.Inbox.Clear();
             Log.SiteJoined(life.Logger.With(hello.Site), hello.Site, hello.Incarnation);
@@ -99,6 +109,14 @@ internal sealed class SiteRegistry(JobLife life)
     {
         (session.Connected, session.IsInherited) = (false, false);
         Log.SiteLost(life.Logger.With(session.Name), session.Name, life.Limits.SiteLease.TotalSeconds);
+        CheckDrained();
+    }
+
+    /// <summary>A site has left: the end does not wait for it.</summary>
+    public void Leave(SiteSession session, string reason)
+    {
+        (session.Left, session.Connected, session.Pause) = (reason, false, null);
+        session.Departures++;
         CheckDrained();
     }
 

@@ -24,6 +24,24 @@ internal sealed class SiteSession(string name, JobLife life)
     /// </summary>
     public bool IsInherited { get; set; }
 
+    /// <summary>Why its operator has paused it; null where it works.</summary>
+    public string? Pause { get; set; }
+
+    /// <summary>Why it has left; null where it has not.</summary>
+    public string? Left { get; set; }
+
+    /// <summary>Why it takes no part in the job; null where it does.</summary>
+    public string? Declined { get; set; }
+
+    /// <summary>How often it has left; a lease that began with an earlier time is void.</summary>
+    public int Departures { get; set; }
+
+    /// <summary>The site for people, with what keeps it from working if something does.</summary>
+    public string Shown => Standing.ToString();
+
+    public SiteStanding Standing =>
+        new(name) { IsConnected = Connected && !IsCutOff, Pause = Pause, Left = Left, Declined = Declined };
+
     public bool EndConfirmed { get; set; }
 
     /// <summary>Whether the end of the job waits for the site's confirmation.</summary>

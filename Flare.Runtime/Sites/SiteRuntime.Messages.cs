@@ -81,6 +81,7 @@ public sealed partial class SiteRuntime
         _tensors.Restart();
         foreach (var task in _tasks.Values) Stop(task);
         _tasks.Clear();
+        _held.Clear();
         _cancelled.Clear();
         SayHello();
     }
@@ -89,6 +90,7 @@ public sealed partial class SiteRuntime
     {
         var isFirst = !_welcomed;
         _welcomed = true;
+        if (isFirst && IsPaused) SayPresence();
         if (isFirst && _options.Link.Promise == LinkPromise.Session) SayAgain();
     }
 

@@ -21,7 +21,12 @@ public sealed partial class SiteRuntime
         _tensors.Repeat();
         foreach (var e in _events.Again()) Say(new SiteEvent(e));
         var beatsPerHeartbeat = Math.Max(1, _options.Limits.HeartbeatInterval / _options.Limits.RetryInterval);
-        if (_beats % (long)beatsPerHeartbeat == 0) Say(new SiteHeartbeat());
+        if (_beats % (long)beatsPerHeartbeat == 0)
+        {
+            // Where one was lost that a pause has begun or ended, the next one says it.
+            if (_hasPaused && _welcomed) SayPresence();
+            else Say(new SiteHeartbeat());
+        }
         Forget();
     }
 

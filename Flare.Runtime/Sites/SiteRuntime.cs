@@ -129,7 +129,8 @@ public sealed partial class SiteRuntime : IAsyncDisposable
         var task = new SiteTask(offer.Token, offer.TaskName, offer.Data, offer.Contents, offer.State);
         _tasks.Add(offer.Token.Number, task);
         Say(new TaskReceived(task.Token));
-        if (_tensors.TryFill(task)) Enqueue(task);
+        if (IsPaused) _held.Add(task);
+        else Begin(task);
     }
 
     private async Task ReceiveAsync(TensorsDelivery delivery)
@@ -152,7 +153,12 @@ public sealed partial class SiteRuntime : IAsyncDisposable
     {
         task.State = SiteTaskState.Queued;
         _queue.Enqueue(task);
-        if (!_working) _work = DetachAsync(WorkAsync());
+        Work();
+    }
+
+    private void Work()
+    {
+        if (!_working && !IsPaused && _queue.Count > 0) _work = DetachAsync(WorkAsync());
     }
 
     // By the whole token: a receipt may be for the same number in an earlier epoch.
@@ -162,7 +168,7 @@ public sealed partial class SiteRuntime : IAsyncDisposable
     private async Task WorkAsync()
     {
         _working = true;
-        while (_queue.TryDequeue(out var task))
+        while (!IsPaused && _queue.TryDequeue(out var task))
         {
             if (task.State == SiteTaskState.Done) continue;
             await RunAsync(task);
@@ -187,13 +193,25 @@ public sealed partial class SiteRuntime : IAsyncDisposable
         using (slot)
         {
             if (task.State == SiteTaskState.Done) return;
+            if (IsPaused)
+            {
+                PutOff(task);
+                return;
+            }
             task.State = SiteTaskState.Running;
+            Execute(begins: true);
             var result = await RunOnStateAsync(task);
+            Execute(begins: false);
             if (task.State == SiteTaskState.Done) return;
             if (task.StopRequested)
             {
                 task.Settle();
                 Say(new TaskStopped(task.Token));
+                return;
+            }
+            if (task.IsPutOff && result.ReturnCode == ReturnCode.TaskAborted)
+            {
+                PutOff(task);
                 return;
             }
             if (ObstacleTo(new TaskResult(task.Token, result)) is { } obstacle)

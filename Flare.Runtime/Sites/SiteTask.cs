@@ -67,19 +67,29 @@ internal sealed class SiteTask(
     /// <summary>
     /// Ends what the runtime does for the task: its wait for a slot, and, after a grace, that for the executor.
     /// </summary>
-    public CancellationTokenSource Abort { get; } = new();
+    public CancellationTokenSource Abort { get; private set; } = new();
 
     /// <summary>
     /// The executor's own. Cancelled off the loop: what is registered with it is the application's code.
     /// </summary>
-    public CancellationTokenSource ExecutorAbort { get; } = new();
+    public CancellationTokenSource ExecutorAbort { get; private set; } = new();
     public bool StopRequested { get; set; }
+
+    /// <summary>Whether it was told to stop for a pause, to begin anew later.</summary>
+    public bool IsPutOff { get; set; }
 
     /// <summary>When the result is sent again.</summary>
     public Backoff Repetition { get; } = new();
 
     /// <summary>Completes when the site need not keep the result any longer.</summary>
     public TaskCompletionSource Settled { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>It waits again, as if it had not begun.</summary>
+    public void PutOff()
+    {
+        (State, IsPutOff, StateAccess) = (SiteTaskState.Queued, false, null);
+        (Abort, ExecutorAbort) = (new(), new());
+    }
 
     public void Settle()
     {

@@ -59,8 +59,10 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
         {
             if (!_sites.TryGetValue(attachment.Site, out var other) || other.Process == attachment.Process
                 || attachment.Incarnation > other.Incarnation) return null;
-            return $"another process is {attachment.Site} already, and has started later (its start "
-                + $"{other.Incarnation}, this one's {attachment.Incarnation}): one process each, please";
+            var both = other.Incarnation == attachment.Incarnation ? $"with the same start {other.Incarnation}"
+                : $"and has started later (its start {other.Incarnation}, this one's {attachment.Incarnation})";
+            return $"another process is {attachment.Site} already, {both}: stop one of them, or, where it was started "
+                + "again, give it a higher start";
         }
     }
 

@@ -83,9 +83,9 @@ public sealed class SitePlan : IAsyncDisposable
     public T Feature<T>() where T : class => _settings.Feature<T>("site");
 
     /// <summary>
-    /// Disposes of features that the builder took over, and of executors, filters and components of the site. A site that
-    /// has not ended leaves its job first (<see cref="SiteRuntime.LeaveAsync"/>), so its loop must run; what an executor
-    /// uses that ignored its abort is disposed of once it has stopped.
+    /// Disposes of features that the builder took over, and of executors, filters and components of the site. A site
+    /// that has not ended leaves its job first (<see cref="SiteRuntime.LeaveAsync"/>), so its loop must run; what an
+    /// executor uses that ignored its abort is disposed of once it has stopped.
     /// </summary>
     /// <exception cref="AggregateException">Some of what was disposed of threw.</exception>
     public async ValueTask DisposeAsync()

@@ -13,10 +13,10 @@ public sealed partial class SiteRuntime
     /// the drain, and is told to stop then. Once it has stopped, or was abandoned
     /// (<see cref="RuntimeLimits.AbortGrace"/>), the run ends as it does at the end of a job:
     /// <see cref="EventTypes.AboutToEndRun"/>, the executors' <see cref="Executor.EndRunAsync"/>,
-    /// <see cref="EventTypes.EndRun"/>, each once. The server hears that the site has left: what the site did not end is
-    /// kept for it, for <see cref="RuntimeLimits.SiteLease"/>, should it come back. <see cref="Ended"/> is canceled then,
-    /// unless the job was over before. From any thread, again and again; a shorter drain than the first call's ends
-    /// that one's.
+    /// <see cref="EventTypes.EndRun"/>, each once. The server hears that the site has left, and keeps what it did not
+    /// end for it, for <see cref="RuntimeLimits.SiteLease"/>, should it come back. <see cref="Ended"/> is canceled
+    /// then, unless the job was over before. From any thread, again and again; a shorter drain than the first call's
+    /// ends that one's.
     /// </summary>
     /// <param name="drain">How long a task that runs may go on; not at all if left out.</param>
     /// <param name="reason">Why, in the operator's words, for the server's.</param>

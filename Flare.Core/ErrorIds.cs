@@ -27,6 +27,8 @@ public static class ErrorIds
     public const string Filter = "FLARE2005";
     /// <summary>A task ended without a result.</summary>
     public const string TaskFailed = "FLARE2006";
+    /// <summary>A workflow, or a part of it, threw an exception that is none of Flare's.</summary>
+    public const string WorkflowFailed = "FLARE2007";
     /// <summary>The journal is damaged, of another job, or of an unknown version.</summary>
     public const string Journal = "FLARE3001";
     /// <summary>The server refuses a site: it means something else than the server, or is there already.</summary>

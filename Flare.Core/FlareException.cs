@@ -10,7 +10,7 @@ public class FlareException : Exception
     /// <param name="message">What happened, to what, and what to do.</param>
     /// <param name="inner">The cause, if another exception was.</param>
     public FlareException(string errorId, string message, Exception? inner = null)
-        : base($"{message} [{errorId}]", inner)
+        : base(WithId(message, errorId), inner)
     {
         ErrorId = errorId;
         HelpLink = $"docs/errors/{errorId}.md";
@@ -21,4 +21,11 @@ public class FlareException : Exception
 
     /// <summary>Whether trying the same again, unchanged, can succeed.</summary>
     public virtual bool IsTransient => false;
+
+    // The message of a cause is often part of the message, with its id: each id is said once, the error's own last.
+    private static string WithId(string message, string errorId)
+    {
+        var id = $" [{errorId}]";
+        return message?.Replace(id, "", StringComparison.Ordinal) + id;
+    }
 }

@@ -131,7 +131,7 @@ public class ControlVariateTests
             await federation.RunToEndAsync(Of(0));
         },
         Throws.TypeOf<TooFewResponsesException>().With.Message.Contains(
-            "plain: Rejected: it carries no set 'control'; answer with Dxo.WithSet"));
+            "plain: Rejected: it carries no set 'control', only 'model'"));
 
     private sealed class PlainSite : Learner
     {

@@ -27,7 +27,8 @@ public sealed class ServedJob
 
     /// <summary>
     /// The reports of the rounds from here on, each once it is committed; for one reader. The job does not wait for
-    /// it. Ends with the job, and fails as it does.
+    /// it: of those that it has not read, the newest 1,000 are kept (<see cref="ReportsDropped"/>). Ends with the job,
+    /// and fails as it does.
     /// </summary>
     /// <param name="cancellationToken">Ends the reading, not the job.</param>
     public async IAsyncEnumerable<RoundReport> ReadRoundsAsync(
@@ -45,6 +46,9 @@ public sealed class ServedJob
         _loop.Post(_ => done.SetResult(_server.Standings), null);
         return done.Task;
     }
+
+    /// <summary>How many reports were dropped unread, the oldest first; the log warns of the first.</summary>
+    public long ReportsDropped => _server.ReportsDropped;
 
     /// <summary>
     /// Lets the round at hand go on without some sites; see <see cref="Federation.GoOnWithoutAsync"/>.

@@ -59,13 +59,4 @@ public abstract class Aggregator : FLComponent
     /// <summary>The new global model, made from what was accepted.</summary>
     /// <exception cref="FlareException">Nothing was accepted, or the result cannot be formed.</exception>
     public abstract ValueTask<StateDict> CompleteAsync(CancellationToken abort);
-
-    private object? _owner;
-
-    /// <summary>Takes it for a job; false where another job has it.</summary>
-    internal bool TryClaim(object job) =>
-        Interlocked.CompareExchange(ref _owner, job, null) is var owner && (owner is null || owner == job);
-
-    /// <summary>Gives it back, where this job has it.</summary>
-    internal void Release(object job) => Interlocked.CompareExchange(ref _owner, null, job);
 }

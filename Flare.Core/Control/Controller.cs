@@ -19,6 +19,13 @@ public abstract class Controller : FLComponent
     public virtual PlaintextAccess PlaintextAccess => PlaintextAccess.SingleUpdates;
 
     /// <summary>
+    /// Which of the workflow's settings have it read what <see cref="PlaintextAccess"/> says, such as
+    /// <c>Optimizer (ServerMomentum)</c>, for the message where that cannot be; null, as it is unless overridden, where
+    /// it is the workflow itself.
+    /// </summary>
+    public virtual string? PlaintextReason => null;
+
+    /// <summary>
     /// How many rounds the workflow commits at most, null where that is open. A journal that holds more is refused
     /// before the job counts as complete; one that is complete with fewer says that nothing will be trained. Null
     /// unless overridden.

@@ -87,7 +87,8 @@ public sealed record ResultContract
 
     private string? CheckMember(Contribution contribution, string set) => contribution.Data!.TryGetSet(set, out _)
         ? CheckSet(contribution.For(set))
-        : $"it carries no set '{set}'; answer with Dxo.{nameof(Dxo.WithSet)}";
+        : $"it carries no set '{set}', only {contribution.Data.SetNames}; the workflow has all sets that its task "
+            + $"brings answered (FedAvg: its property Sets): add it with Dxo.{nameof(Dxo.WithSet)}";
 
     private string? CheckSet(Contribution contribution)
     {
@@ -98,9 +99,13 @@ public sealed record ResultContract
                 return $"it carries no DXO where one of kind {kinds} is expected; answer with Dxo.ToShareable()";
             if (!Kinds.Contains(data.Kind))
             {
-                return $"it is of kind {data.Kind} where {kinds} is expected; have the executor answer with that "
-                    + "kind, or the workflow expect what it sends"
-                    + (data.Kind is DataKind.Weights or DataKind.WeightDiff ? " (FedAvg: its property Kind)" : "");
+                return data.Kind == DataKind.Collection
+                    ? $"it is a collection of the sets {data.SetNames} where plain {kinds} is expected; have the "
+                        + $"executor answer with one of them, Dxo.{nameof(Dxo.Set)}, or the workflow expect them all "
+                        + "(FedAvg: its property Sets)"
+                    : $"it is of kind {data.Kind} where {kinds} is expected; have the executor answer with that "
+                        + "kind, or the workflow expect what it sends"
+                        + (data.Kind is DataKind.Weights or DataKind.WeightDiff ? " (FedAvg: its property Kind)" : "");
             }
         }
         if (Layout is not null && contribution.Data is { } any && (any.HasTensors || Kinds.Count > 0)

@@ -34,8 +34,9 @@ public sealed partial record RoundReport
     }
 
     /// <summary>
-    /// How each of the round's tasks ended for each site. A report that was read back from a journal has, where there
-    /// were more than 1,000 of them, only the first 1,000 that were not used.
+    /// How each of the round's tasks ended for each site. A report that was read back from a journal, or that nobody
+    /// read while four newer ones came, has, where there were more than 1,000 of them, only the first 1,000 that were
+    /// not used.
     /// </summary>
     public required IReadOnlyList<SiteOutcome> Sites
     {
@@ -90,6 +91,9 @@ public sealed partial record RoundReport
             [.. Sites.Where(s => s.Status != SiteStatus.Accepted).Take(MostOutcomes)
                 .Select(s => s with { Error = s.Error is { } e ? e with { Stack = "" } : null })],
     };
+
+    /// <summary>The report, thinned out if it is of more than a thousand outcomes.</summary>
+    internal RoundReport ThinnedIfLarge() => Sites.Count > MostOutcomes ? Thinned() : this;
 
     /// <summary>The report as it is journalled: thinned out if it is of more than a thousand outcomes, and with no more
     /// than the first stacks.</summary>

@@ -40,5 +40,8 @@ public static class Readable
     /// <param name="count">How many; wide enough for a sum of any <see cref="long"/>s.</param>
     /// <param name="noun">The noun, whose plural ends in s.</param>
     public static string Count(Int128 count, string noun) =>
-        string.Create(CultureInfo.InvariantCulture, $"{count:N0} {noun}{(count == 1 ? "" : "s")}");
+        string.Create(CultureInfo.InvariantCulture, $"{count:N0} {Noun(count, noun)}");
+
+    /// <summary>The noun alone, for a log message that has the number as a value of its own.</summary>
+    internal static string Noun(Int128 count, string noun) => count == 1 ? noun : $"{noun}s";
 }

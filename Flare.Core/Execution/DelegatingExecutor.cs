@@ -17,7 +17,7 @@ public abstract class DelegatingExecutor : Executor, IAsyncDisposable
     /// <summary>What is wrapped.</summary>
     protected Executor Inner { get; }
 
-    internal sealed override Executor Wrapped => Inner;
+    internal sealed override FLComponent Wrapped => Inner;
 
     /// <inheritdoc/>
     public override ValueTask<Shareable> ExecuteAsync(

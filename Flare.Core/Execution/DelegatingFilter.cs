@@ -17,6 +17,8 @@ public abstract class DelegatingFilter : Filter, IAsyncDisposable
     /// <summary>What is wrapped.</summary>
     protected Filter Inner { get; }
 
+    internal sealed override FLComponent Wrapped => Inner;
+
     /// <inheritdoc/>
     public override ValueTask<Shareable> ProcessAsync(Shareable message, FLContext context, CancellationToken abort) =>
         Inner.ProcessAsync(message, context, abort);

@@ -8,8 +8,6 @@ namespace Flare;
 /// </summary>
 public abstract class Executor : FLComponent
 {
-    private int _inUse;
-
     /// <summary>Answers one task. It runs off the job's loop and may compute or block for as long as the task
     /// allows.</summary>
     /// <param name="taskName">What to do, one of <see cref="TaskNames"/> or the workflow's own; answer one you do not
@@ -28,22 +26,6 @@ public abstract class Executor : FLComponent
     /// <param name="context">A context of the run.</param>
     protected internal virtual ValueTask EndRunAsync(FLContext context) => ValueTask.CompletedTask;
 
-    /// <summary>The executor that this one passes tasks on to; null where there is none.</summary>
-    internal virtual Executor? Wrapped => null;
-
-    /// <summary>Takes the executor, and what it wraps, for a run; false where another run has one of them.</summary>
-    internal bool TryClaim()
-    {
-        if (Interlocked.Exchange(ref _inUse, 1) != 0) return false;
-        if (Wrapped is null || Wrapped.TryClaim()) return true;
-        Volatile.Write(ref _inUse, 0);
-        return false;
-    }
-
-    /// <summary>Gives it back, with what it wraps.</summary>
-    internal void Release()
-    {
-        Volatile.Write(ref _inUse, 0);
-        Wrapped?.Release();
-    }
+    /// <summary>False: a site runs one task at a time, and that is all the locking that an executor has.</summary>
+    public sealed override bool CanBeShared => false;
 }

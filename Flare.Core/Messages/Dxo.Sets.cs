@@ -49,8 +49,12 @@ public sealed partial class Dxo
     public Dxo Set(string name) => TryGetSet(name, out var set)
         ? set
         : throw new FlareException(ErrorIds.MalformedMessage,
-            $"The data has no set '{name}'. It has: {string.Join(", ", Sets.Take(10))}. "
+            $"The data has no set '{PlainText.Cut(name)}'{DidYouMean.Suggest(name, Sets)}. It has {SetNames}. "
             + $"Make it with Dxo.{nameof(WithSet)} to send more than the model.");
+
+    /// <summary>The sets that there are, in words.</summary>
+    internal string SetNames =>
+        Sets.Any() ? PlainText.Some([.. Sets.Select(s => $"'{PlainText.Cut(s)}'")], 10) : "none";
 
     /// <summary>
     /// Takes the memory that was handed over with any of the tensors; false where it was taken before.

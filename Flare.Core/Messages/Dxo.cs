@@ -26,9 +26,12 @@ public sealed partial class Dxo
 
     /// <summary>The tensors, not a copy. Those of a message received are frozen.</summary>
     /// <exception cref="FlareException">There are none.</exception>
-    public StateDict Tensors => _tensors
-        ?? throw new FlareException(
-            ErrorIds.MalformedMessage, $"A DXO of kind {Kind} carries no tensors; look at HasTensors or Kind first.");
+    public StateDict Tensors => _tensors ?? throw new FlareException(
+        ErrorIds.MalformedMessage,
+        Kind == DataKind.Collection
+            ? $"A DXO of kind {Kind} carries its tensors in sets, and has {SetNames}: take one by its name, "
+                + $"Set(\"{Sets.FirstOrDefault() ?? ModelSet}\").Tensors."
+            : $"A DXO of kind {Kind} carries no tensors; look at HasTensors or Kind first.");
 
     /// <summary>Named values: the metrics of <see cref="DataKind.Metrics"/>, the fields of the other kinds.</summary>
     public FlareMap Values { get; }
@@ -68,10 +71,15 @@ public sealed partial class Dxo
     }
 
     /// <summary>The DXO of a name in a collection.</summary>
-    /// <exception cref="FlareException">This is no collection, or has no such member.</exception>
-    public Dxo Member(string name) => Kind == DataKind.Collection
-        ? FromMap(Values[name].AsMap())
-        : throw new FlareException(ErrorIds.MalformedMessage, $"A DXO of kind {Kind} is no collection.");
+    /// <exception cref="FlareException">This is no collection, or has no such member; the message lists those that it
+    /// has.</exception>
+    public Dxo Member(string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        if (Kind != DataKind.Collection)
+            throw new FlareException(ErrorIds.MalformedMessage, $"A DXO of kind {Kind} is no collection.");
+        return Set(name);
+    }
 
     /// <summary>Sets a fact about the data. Returns this instance.</summary>
     public Dxo WithMeta(MetaKey key, FlareValue value)

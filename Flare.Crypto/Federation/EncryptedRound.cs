@@ -97,11 +97,8 @@ internal sealed class EncryptedRound
         {
             // The next round has room for it: the site is left out once, not for ever.
             _mostRefused = Math.Max(_mostRefused, steps);
-            return $"it took {steps} steps, above the round's weight reference of {Agreement.Reference}"
-                + (steps > EncryptionPolicy.MaxSteps
-                    ? $"; at most {EncryptionPolicy.MaxSteps} are possible"
-                    : $"; set {nameof(
-                        EncryptionPolicy.FirstRoundSteps)} to at least that. The next round has room for it");
+            return $"it took {Readable.Count(steps, "step")}, above the round's weight reference of "
+                + $"{Readable.Format(Agreement.Reference, "D")}" + RoomFor(steps);
         }
         var member = new Member(contribution.Site, (int)steps);
         if (await _compute.RunAsync(() => TryAdd(contribution, member)) is { } refusal) return refusal;
@@ -113,6 +110,18 @@ internal sealed class EncryptedRound
         _seconds += NumberOf(contribution, EncryptionMeta.Seconds);
         _decryptSeconds += NumberOf(contribution, EncryptionMeta.DecryptSeconds);
         return null;
+    }
+
+    // What gives a site room that took more steps than the round was prepared for.
+    private string RoomFor(long steps)
+    {
+        if (steps > EncryptionPolicy.MaxSteps)
+            return $"; at most {Readable.Count(EncryptionPolicy.MaxSteps, "step")} a round are possible";
+        const string next = "The next round has room for the site";
+        return Agreement.Number == 1
+            ? $", which follows {nameof(EncryptionPolicy)}.{nameof(EncryptionPolicy.FirstRoundSteps)}. {next}; set "
+                + $"that to {Readable.Format(steps, "D")} or more for the first one to have it, too"
+            : ", which is that of twice the most steps of the round before. " + next;
     }
 
     /// <summary>Makes the new model.</summary>

@@ -88,10 +88,14 @@ public static class HomomorphicEncryptionExtensions
         // A site without it would send its updates in plain.
         private string Fingerprint() => $"encryption {encryption.Policy.Fingerprint}";
 
-        private static string NeedsPlaintext(Controller controller) =>
-            $"the workflow {controller.Name} reads "
-            + (controller.PlaintextAccess == PlaintextAccess.Sums ? "sums of contributions" : "contributions")
-            + ", which encryption hides: use one that only averages, such "
-            + "as FedAvg with its own aggregator, or leave encryption out";
+        private static string NeedsPlaintext(Controller controller)
+        {
+            var what = controller.PlaintextAccess == PlaintextAccess.Sums ? "sums of contributions" : "contributions";
+            return controller.PlaintextReason is { } parts
+                ? $"the workflow {controller.Name} reads {what} by its {parts}, which encryption hides: leave that "
+                    + "unset, or leave encryption out"
+                : $"the workflow {controller.Name} reads {what}, which encryption hides: use one that only averages, "
+                    + "such as FedAvg with its own aggregator, or leave encryption out";
+        }
     }
 }

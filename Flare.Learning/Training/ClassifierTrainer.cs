@@ -107,7 +107,11 @@ public sealed class ClassifierTrainer(Func<long, Sequential> model, Dataset data
         return model.Kind == DataKind.Weights
             ? model.Tensors
             : throw new ArgumentException(
-                $"A task of training or validation brings {DataKind.Weights}; this one brought {model.Kind}. Does a "
-                    + "filter at this site turn it back?", nameof(model));
+                model.Kind == DataKind.Collection
+                    ? $"The task brings the sets {string.Join(", ", model.Sets.Take(10).Select(s => $"'{s}'"))}, and a "
+                        + $"{nameof(ClassifierTrainer)} answers with '{Dxo.ModelSet}' alone: leave the workflow's "
+                        + "property Sets empty, or write a Learner that answers with each of them (Dxo.WithSet)"
+                    : $"A task of training or validation brings {DataKind.Weights}; this one brought {model.Kind}. "
+                        + "Does a filter at this site turn it back?", nameof(model));
     }
 }

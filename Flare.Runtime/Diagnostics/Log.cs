@@ -20,8 +20,10 @@ internal static partial class Log
             + "on to everything it awaits and look at it in every loop")]
     public static partial void ExecutorAbandoned(ILogger logger, string site, double seconds);
 
-    [LoggerMessage(6, LogLevel.Information, "Round {Round} committed: {Accepted} of {Targets} sites, {Seconds:F3} s")]
-    public static partial void RoundCommitted(ILogger logger, int round, int accepted, int targets, double seconds);
+    [LoggerMessage(6, LogLevel.Information, 
+        "Round {Round} committed: {Accepted} of {Targets} {Sites}, {Seconds:F3} s")]
+    public static partial void RoundCommitted(
+        ILogger logger, int round, int accepted, int targets, string sites, double seconds);
 
     [LoggerMessage(7, LogLevel.Information, "{Site} joined (incarnation {Incarnation})")]
     public static partial void SiteJoined(ILogger logger, string site, long incarnation);
@@ -30,8 +32,9 @@ internal static partial class Log
     public static partial void SiteLost(ILogger logger, string site, double seconds);
 
     [LoggerMessage(9, LogLevel.Information,
-        "Job {Job} starts: epoch {Epoch}, seed {Seed}, {Sites} sites, upload permits {Permits}")]
-    public static partial void JobStarts(ILogger logger, string job, int epoch, ulong seed, int sites, int permits);
+        "Job {Job} starts: epoch {Epoch}, seed {Seed}, {Count} {Sites}, upload permits {Permits}")]
+    public static partial void JobStarts(
+        ILogger logger, string job, int epoch, ulong seed, int count, string sites, int permits);
 
     [LoggerMessage(10, LogLevel.Information,
         "Job {Job} resumes after round {Round} of {Workflow}, workflow {Index} of {Workflows}")]
@@ -39,18 +42,18 @@ internal static partial class Log
         ILogger logger, string job, int round, string workflow, int index, int workflows);
 
     [LoggerMessage(21, LogLevel.Information,
-        "Job {Job} is complete, with {Rounds} rounds: nothing will be trained, its rounds are only told again")]
-    public static partial void JobIsComplete(ILogger logger, string job, int rounds);
+        "Job {Job} is complete, with {Count} {Rounds}: nothing will be trained, what it has is only told again")]
+    public static partial void JobIsComplete(ILogger logger, string job, int count, string rounds);
 
     [LoggerMessage(22, LogLevel.Warning,
         "Job {Job} waits since {Seconds:F0} s for its journal's storage "
             + "to answer: {What}. Check the disk or the network")]
     public static partial void StorageIsSilent(ILogger logger, string job, double seconds, string what);
 
-    [LoggerMessage(23, LogLevel.Warning,
+    [LoggerMessage(EventId = 23, Message =
         "Round {Round} of job {Job} is ready since {Seconds:F0} s and is committed once whoever reads the rounds "
             + "asks for the next one. Come back to the stream sooner, leave it, or dispose of the federation")]
-    public static partial void ReaderIsAway(ILogger logger, int round, string job, double seconds);
+    public static partial void ReaderIsAway(ILogger logger, LogLevel level, int round, string job, double seconds);
 
     [LoggerMessage(24, LogLevel.Warning,
         "The workflow {Workflow} ended without having committed a round: the global model is what it was before. " +
@@ -72,8 +75,14 @@ internal static partial class Log
     [LoggerMessage(29, LogLevel.Warning, "{Warning}")]
     public static partial void AnswersUnread(ILogger logger, string warning);
 
-    [LoggerMessage(11, LogLevel.Warning, "{Count} sites did not confirm the end of job {Job} within {Seconds} s")]
-    public static partial void DrainIncomplete(ILogger logger, int count, string job, double seconds);
+    [LoggerMessage(30, LogLevel.Warning,
+        "Nobody reads the reports of job {Job}: the newest {Kept} are kept, and the older ones are dropped from now "
+            + "on. Read JobServer.Reports, or look at JobServer.ReportsDropped")]
+    public static partial void ReportsDropped(ILogger logger, string job, int kept);
+
+    [LoggerMessage(11, LogLevel.Warning, "{Count} {Sites} did not confirm the end of job {Job} within {Seconds} s")]
+    public static partial void DrainIncomplete(
+        ILogger logger, int count, string sites, string job, double seconds);
 
     [LoggerMessage(12, LogLevel.Warning, "{Warning}")]
     public static partial void JournalWarning(ILogger logger, string warning);
@@ -93,11 +102,12 @@ internal static partial class Log
             + "token on to everything it awaits and look at it in every loop")]
     public static partial void WorkflowAbandoned(ILogger logger, string workflow, double seconds);
 
-    [LoggerMessage(18, LogLevel.Information,
-        "Task {Task} of round {Round} has {Answers} of {Targets} answers and waits since {Seconds} s for {Sites}. "
-        + "Federation.GoOnWithoutAsync lets the round go on without a site")]
+    [LoggerMessage(EventId = 18, Message =
+        "Task {Task} of round {Round} has {Answers} of {Targets} {AnswersWord} and waits since {Seconds} s for "
+        + "{Sites}. Federation.GoOnWithoutAsync lets the round go on without a site")]
     public static partial void TaskWaits(
-        ILogger logger, string task, int round, int answers, int targets, string sites, long seconds);
+        ILogger logger, LogLevel level, string task, int round, int answers, int targets, string answersWord,
+        long seconds, string sites);
 
     [LoggerMessage(16, LogLevel.Information,
         "{Site}: the server did not use the answer to task {Task} of round {Round}: {Reason}")]

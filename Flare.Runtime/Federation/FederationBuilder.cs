@@ -58,7 +58,11 @@ public sealed class FederationBuilder : JobBuilder<FederationBuilder>
     private FederationBuilder Add(string name, Func<SiteInfo, Executor>? executor)
     {
         SiteName.Check(name, nameof(name));
-        if (name == FLContext.Server || !_names.Add(name))
+        if (name == FLContext.Server)
+            throw new ArgumentException(
+                $"The name '{name}' is the server's own, in contexts, logs and events: name the site otherwise.",
+                nameof(name));
+        if (!_names.Add(name))
             throw new ArgumentException($"The name '{name}' is taken; every site has a name of its own.", nameof(name));
         _sites.Add((new SiteInfo(_sites.Count, name), executor));
         return this;
@@ -191,7 +195,8 @@ public sealed class FederationBuilder : JobBuilder<FederationBuilder>
     {
         BeginBuild("federation");
         return new Federation(
-            Settings, _server.Copy(), SiteFactory.Make(_sites, _siteParts), _parallelism, _state, _makeLinks);
+            Settings, _server.Copy(), SiteFactory.Make(_sites, _siteParts, _server.Components), _parallelism, _state,
+            _makeLinks);
     });
 
     private protected override void Configure(IFederationExtension extension)

@@ -34,7 +34,11 @@ public sealed class ServerBuilder : JobBuilder<ServerBuilder>
         foreach (var name in names)
         {
             SiteName.Check(name, nameof(names));
-            if (name == FLContext.Server || _sites.Contains(name, StringComparer.Ordinal))
+            if (name == FLContext.Server)
+                throw new ArgumentException(
+                    $"The name '{name}' is the server's own, in contexts, logs and events: name the site otherwise.",
+                    nameof(names));
+            if (_sites.Contains(name, StringComparer.Ordinal))
                 throw new ArgumentException(
                     $"The name '{name}' is taken; every site has a name of its own.", nameof(names));
             _sites.Add(name);

@@ -19,6 +19,7 @@ internal sealed class ServerParts
     }
 
     public IReadOnlyList<Controller> Controllers => _controllers;
+    public IReadOnlyList<FLComponent> Components => _components;
     public Func<Aggregator>? CreateAggregator { get; private set; }
     public JournalSource? Journal { get; private set; }
 

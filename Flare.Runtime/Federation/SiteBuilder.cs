@@ -26,7 +26,9 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
     {
         SiteName.Check(name, nameof(name));
         if (name == FLContext.Server)
-            throw new ArgumentException($"The name '{name}' is the server's own.", nameof(name));
+            throw new ArgumentException(
+                $"The name '{name}' is the server's own, in contexts, logs and events: name the site otherwise.",
+                nameof(name));
         _info = new(0, name);
     }
 
@@ -103,7 +105,7 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
     {
         BeginBuild("site");
         Func<SiteInfo, Executor>? make = _executor is { } executor ? _ => executor() : null;
-        return new SitePlan(Settings, SiteFactory.Make([(_info, make)], _parts)[0], _state, _layout);
+        return new SitePlan(Settings, SiteFactory.Make([(_info, make)], _parts, [])[0], _state, _layout);
     });
 
     private protected override void Configure(IFederationExtension extension) =>

@@ -8,7 +8,7 @@ internal static class SiteFactory
 {
     public static SiteDefinition[] Make(
         IReadOnlyList<(SiteInfo Info, Func<SiteInfo, Executor>? Executor)> sites,
-        IReadOnlyList<Action<SiteDefinition, SiteInfo>> parts)
+        IReadOnlyList<Action<SiteDefinition, SiteInfo>> parts, IReadOnlyList<FLComponent> server)
     {
         var made = new List<SiteDefinition>(sites.Count);
         try
@@ -23,7 +23,7 @@ internal static class SiteFactory
                 throw new FlareException(ErrorIds.Configuration, $"The federation cannot be built: {info.Name} has no "
                     + "executor. Give AddSite one, or add one by task: AddExecutor.");
             }
-            RequireOwnExecutors(made);
+            RequireOwnParts(made, server);
             foreach (var site in made) site.Seal();
         }
         catch
@@ -72,47 +72,73 @@ internal static class SiteFactory
     }
 
     /// <summary>
-    /// Takes the executors for a run: one is called once at a time, and two runs at once would mix it up.
+    /// Takes what sites are made of for a run: two runs at once would mix it up.
     /// </summary>
-    /// <exception cref="FlareException">One is at work elsewhere; none is taken.</exception>
-    public static void Claim(IEnumerable<SiteDefinition> sites)
+    /// <exception cref="FlareException">Some of it is at work elsewhere; nothing is taken.</exception>
+    public static void Claim(IReadOnlyList<SiteDefinition> sites)
     {
-        var claimed = new Stack<Executor>();
         foreach (var site in sites)
-            foreach (var executor in site.Executors)
+            foreach (var part in OwnParts(site))
             {
-                if (executor.TryClaim())
-                {
-                    claimed.Push(executor);
-                    continue;
-                }
-                while (claimed.TryPop(out var taken)) taken.Release();
+                if (part.TryClaim(site)) continue;
+                foreach (var taken in sites) Release(taken);
                 throw new FlareException(
                     ErrorIds.Configuration,
-                    $"The executor {executor.GetType().Name} of {site.Name} is at work in another federation. "
-                    + "Make a new one for each: AddSites(n, site => new …).");
+                    $"The {Kind(part)} {part.GetType().Name} of {site.Name} is at work in another federation. "
+                    + $"Make a new one for each{Advice(part)}.");
             }
     }
 
     public static void Release(SiteDefinition site)
     {
-        foreach (var executor in site.Executors) executor.Release();
+        foreach (var part in OwnParts(site)) part.Release(site);
     }
 
-    // A site runs one task at a time, and that is all the locking an executor has: two sites would run a shared one
-    // side by side.
-    private static void RequireOwnExecutors(IEnumerable<SiteDefinition> sites)
+    // What a shared one keeps would be that of all: an executor's call, a filter's noise and its budget.
+    private static void RequireOwnParts(
+        List<SiteDefinition> sites, IReadOnlyList<FLComponent> server)
     {
-        var owners = new Dictionary<Executor, string>(ReferenceEqualityComparer.Instance);
-        foreach (var site in sites)
-            foreach (var executor in site.Executors)
-                for (var part = executor; part is not null; part = part.Wrapped)
-                {
-                    if (owners.TryAdd(part, site.Name) || owners[part] == site.Name) continue;
-                    throw new FlareException(
-                        ErrorIds.Configuration, $"The federation cannot be built: {owners[part]} and "
-                        + $"{site.Name} share one {part.GetType().Name}. Make a new executor for each site: "
-                        + "AddSites(n, site => new …).");
-                }
+        if (sites.Count + server.Count < 2) return;
+        var owners = new Dictionary<FLComponent, List<string>>(ReferenceEqualityComparer.Instance);
+        Add(server.SelectMany(WithWrapped), "the server");
+        foreach (var site in sites) Add(OwnParts(site), site.Name);
+        string[] shared = [.. owners.Where(o => o.Value.Count > 1).Select(o => Words(o.Key, o.Value)).Take(3)];
+        if (shared.Length > 0)
+            throw new FlareException(
+                ErrorIds.Configuration, $"The federation cannot be built: {string.Join(". ", shared)}.");
+
+        void Add(IEnumerable<FLComponent> parts, string owner)
+        {
+            foreach (var part in parts)
+            {
+                if (part.CanBeShared) continue;
+                if (!owners.TryGetValue(part, out var names)) owners[part] = names = [];
+                if (names.Count == 0 || names[^1] != owner) names.Add(owner);
+            }
+        }
+    }
+
+    private static string Words(FLComponent part, List<string> owners) =>
+        $"{(owners.Count == 2 ? $"{owners[0]} and {owners[1]}" : PlainText.Some(owners, 5))} share one "
+        + $"{part.GetType().Name}. Make a new {Kind(part)} for each site{Advice(part)}"
+        + (part is Executor ? ""
+            : $". One that keeps nothing from call to call may override {nameof(part.CanBeShared)}");
+
+    private static string Kind(FLComponent part) =>
+        part switch { Executor => "executor", Filter => "filter", _ => "component" };
+
+    private static string Advice(FLComponent part) => part switch
+    {
+        Executor => ": AddSites(n, site => new …)",
+        Filter => $": ConfigureSites((site, info) => site.AddFilter(place, new {part.GetType().Name}(…)))",
+        _ => $": ConfigureSites((site, info) => site.AddComponent(new {part.GetType().Name}(…)))",
+    };
+
+    private static IEnumerable<FLComponent> OwnParts(SiteDefinition site) =>
+        site.Components.SelectMany(WithWrapped).Where(p => !p.CanBeShared);
+
+    private static IEnumerable<FLComponent> WithWrapped(FLComponent component)
+    {
+        for (var part = component; part is not null; part = part.Wrapped) yield return part;
     }
 }

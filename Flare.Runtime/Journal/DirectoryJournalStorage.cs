@@ -150,8 +150,8 @@ public sealed class DirectoryJournalStorage : IJournalStorage
         {
             throw new FlareException(
                 ErrorIds.Journal,
-                $"The journal in '{path}' is in use: another server has locked it. Stop that one first, or give this "
-                    + "job a folder of its own.", e);
+                $"The folder '{path}' is in use: another process, or another part of this one, has locked it. Stop "
+                    + "that one first, or give each a folder of its own.", e);
         }
     }
 

@@ -61,9 +61,9 @@ internal sealed class Admission(JobLife life)
     private static Verdict Failed(Assignment assignment, Shareable message)
     {
         var error = message.Error is { } told ? About(told, assignment) : null;
-        var reason = error is null
-            ? $"the site answered {message.ReturnCode}"
-            : $"the site answered {message.ReturnCode}: {error.Type}: {error.Message}";
+        var code = message.ReturnCode.ToString();
+        var type = error is null || error.Type == code ? "" : $": {error.Type}"; // without an exception it is the code
+        var reason = $"the site answered {code}{type}{(error is null ? "" : $": {error.Message}")}";
         return new Verdict(SiteStatus.Failed, Reason: reason, Error: error);
     }
 

@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Logging;
+
 namespace Flare.Runtime;
 
 /// <summary>
@@ -372,17 +374,24 @@ internal sealed partial class Dispatcher(
                 run, CompletionStatus.Ok, $"the minimum was reached and the grace period of {run.Grace} is over"));
     }
 
-    // Nothing waits in silence: whom for, since when, and what an operator can do.
+    // Nothing waits in silence: whom for, since when, and what an operator can do. Sites that are there are at work, as
+    // training takes its time; one that is not there is what somebody has to see to.
     private void RemindOf(TaskRun run) => run.Reminder = life.After(life.Limits.ReminderInterval, () =>
     {
-        string[] missing =
-            [.. run.Assignments.Where(a => !a.IsFinal)
-                .Select(a => a.Session.Shown)];
-        if (missing.Length > 0)
-            Log.TaskWaits(
-                life.Logger.With(task: run.Task.Name, round: run.Task.Round), run.Task.Name, run.Task.Round,
-                run.AcceptedCount, run.Assignments.Count,
-                PlainText.Some(missing, 5), (long)life.Time.GetElapsedTime(run.StartedAt).TotalSeconds);
+        Assignment[] missing = [.. run.Assignments.Where(a => !a.IsFinal).OrderBy(a => a.Session.IsAtWork)];
+        if (missing.Length > 0) Remind(run, missing);
         RemindOf(run);
     });
+
+    private void Remind(TaskRun run, Assignment[] missing)
+    {
+        var level = missing.All(a => a.Session.IsAtWork) ? LogLevel.Information : LogLevel.Warning;
+        var logger = life.Logger.With(task: run.Task.Name, round: run.Task.Round);
+        var answers = Readable.Noun(run.Assignments.Count, "answer");
+        var seconds = (long)life.Time.GetElapsedTime(run.StartedAt).TotalSeconds;
+        var names = PlainText.Some([.. missing.Select(a => a.Session.Shown)], 5);
+        Log.TaskWaits(
+            logger, level, run.Task.Name, run.Task.Round, run.AcceptedCount, run.Assignments.Count, answers, seconds,
+            names);
+    }
 }

@@ -71,7 +71,8 @@ internal sealed class JobContext(
         var minimum = options.MinResponses ?? targets.Count;
         if (minimum < 0 || minimum > targets.Count)
             throw new ArgumentException(
-                $"Task '{task.Name}' needs {minimum} responses, and has {targets.Count} targets. Ask for no more "
+                $"Task '{task.Name}' needs {Readable.Count(minimum, "response")}, and has "
+                    + $"{Readable.Count(targets.Count, "target")}. Ask for no more "
                     + "responses than there are targets.", nameof(options));
         Note(task);
         return new JobTaskResponses(
@@ -189,6 +190,10 @@ internal sealed class JobContext(
         context.Set(ContextKeys.GlobalModel, model);
         context.Fire(eventType);
     }
+
+    /// <summary>Where the workflow is, in words.</summary>
+    internal string Where => _round > rounds.LastRound ? Invariant($"in round {_round}")
+        : rounds.LastRound > 0 ? Invariant($"after round {rounds.LastRound}") : "before its first round";
 
     /// <summary>The workflow is over, or abandoned.</summary>
     internal void End(bool hasEnded)

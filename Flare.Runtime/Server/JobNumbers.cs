@@ -21,8 +21,9 @@ internal sealed class JobNumbers
         var (logger, job) = (life.Logger, life.Options.JobId);
         var outcomes = string.Join(
             ", ", _outcomes.Select(o => $"{o.Value.ToString(CultureInfo.InvariantCulture)} {o.Key}"));
+        var rounds = Readable.Count(_rounds, "round");
         var time = string.Create(
-            CultureInfo.InvariantCulture, $"{_rounds} rounds committed in {elapsed.TotalSeconds:F1} s");
+            CultureInfo.InvariantCulture, $"{rounds} committed in {elapsed.TotalSeconds:F1} s");
         var numbers = $"{time}, {(outcomes.Length > 0 ? $"contributions: {outcomes}" : "no contributions")}";
         if (failure is null) Log.JobDone(logger, job, numbers);
         else if (failure is OperationCanceledException) Log.JobAborted(logger, job, numbers);

@@ -66,9 +66,16 @@ public sealed partial class JobServer : IDisposable
     /// <summary>
     /// The reports of the rounds, as they are committed. Completes with the job, with its exception if it failed. The
     /// server does not wait for who reads: of unread reports the newest four keep their models, and the others have
-    /// none (<see cref="RoundReport.HasModel"/>).
+    /// none (<see cref="RoundReport.HasModel"/>); the newest 1,000 are kept, and older ones dropped and counted
+    /// (<see cref="ReportsDropped"/>).
     /// </summary>
     public ChannelReader<RoundReport> Reports => _rounds.Reports;
+
+    /// <summary>
+    /// How many reports were dropped, the oldest first, since nobody read them while 1,000 newer ones came; the log
+    /// warns of the first. Those after them are <see cref="Reports"/>'s next. From any thread.
+    /// </summary>
+    public long ReportsDropped => _rounds.ReportsDropped;
 
     /// <summary>What the job failed of, or was aborted by, once <see cref="RunAsync"/> has ended; null where all went
     /// well. The reports end with it too.</summary>
@@ -127,7 +134,7 @@ public sealed partial class JobServer : IDisposable
             _options.Link.Start(Receive, Change);
             await _rounds.OpenAsync();
             Log.JobStarts(
-                _life.Logger, _options.JobId, Epoch, _options.Seed, _sites.Count,
+                _life.Logger, _options.JobId, Epoch, _options.Seed, _sites.Count, Readable.Noun(_sites.Count, "site"),
                 _options.Limits.MaxConcurrentUploads);
             EffectiveOptions.Log(_options, _life.Logger);
             BeginReceiving();

@@ -4,16 +4,26 @@ using System.Threading.Channels;
 namespace Flare.Runtime;
 
 /// <summary>
-/// The reports that nobody has read yet. The newest keep their models; the others lose them, so that a job whose
-/// reports nobody reads does not keep every model that it ever had.
+/// The reports that nobody has read yet. The newest keep their models, and the others lose them; beyond a number the
+/// oldest go altogether, so that a job whose reports nobody reads keeps neither every model that it ever had nor every
+/// report.
 /// </summary>
-internal sealed class ReportQueue : ChannelReader<RoundReport>
+/// <param name="most">How many unread reports are kept; null for all, where the job waits for its reader.</param>
+/// <param name="onFirstDropped">Called on the loop when the first one goes.</param>
+internal sealed class ReportQueue(int? most, Action onFirstDropped) : ChannelReader<RoundReport>
 {
     /// <summary>How many unread reports keep their models.</summary>
     public const int ModelsKept = 4;
 
+    /// <summary>How many unread reports a server keeps whose job waits for no reader.</summary>
+    public const int ReportsKept = 1000;
+
     private readonly Channel<Unread> _reports = Channel.CreateUnbounded<Unread>();
     private readonly Queue<Unread> _newest = new(); // the writer's own
+    private long _dropped;
+
+    /// <summary>How many reports went unread.</summary>
+    public long Dropped => Interlocked.Read(ref _dropped);
 
     public override Task Completion => _reports.Reader.Completion;
 
@@ -26,8 +36,10 @@ internal sealed class ReportQueue : ChannelReader<RoundReport>
     {
         var unread = new Unread(report);
         _newest.Enqueue(unread);
-        if (_newest.Count > ModelsKept) _newest.Dequeue().LoseModel();
+        if (_newest.Count > ModelsKept) _newest.Dequeue().Shrink();
         _reports.Writer.TryWrite(unread);
+        while (_reports.Reader.Count > most && _reports.Reader.TryRead(out _))
+            if (Interlocked.Increment(ref _dropped) == 1) onFirstDropped();
     }
 
     /// <summary>No report follows.</summary>
@@ -49,10 +61,11 @@ internal sealed class ReportQueue : ChannelReader<RoundReport>
 
         public RoundReport? Take() => Interlocked.Exchange(ref _report, null);
 
-        public void LoseModel()
+        /// <summary>Without its model, and, of very many sites, without those whose answer was used.</summary>
+        public void Shrink()
         {
             if (Volatile.Read(ref _report) is { } whole)
-                Interlocked.CompareExchange(ref _report, whole.WithoutModel(), whole);
+                Interlocked.CompareExchange(ref _report, whole.WithoutModel().ThinnedIfLarge(), whole);
         }
     }
 }

@@ -19,12 +19,14 @@ internal static class ResumeCheck
             if (asked[i].PlannedRounds > has)
                 Log.ResumeWarning(
                     life.Logger,
-                    $"{asked[i].PlannedRounds} rounds of {asked[i].Name} were asked for, and nothing of them will be "
-                        + $"trained: in its journal, job {options.JobId} has completed that workflow with {has} "
-                        + "rounds. What is complete stays so; for more rounds begin another job with this one's "
-                        + "model, in an empty folder.");
+                    $"{Readable.Count(asked[i].PlannedRounds ?? 0, "round")} of {asked[i].Name} were asked for, and "
+                        + $"nothing of them will be trained: in its journal, job {options.JobId} has completed that "
+                        + $"workflow with {Readable.Count(has, "round")}. What is complete stays so; for more rounds "
+                        + "begin another job with this one's model, in an empty folder.");
         }
-        if (recovered.IsCompleted) Log.JobIsComplete(life.Logger, options.JobId, recovered.Reports.Count);
+        if (recovered.IsCompleted)
+            Log.JobIsComplete(
+                life.Logger, options.JobId, recovered.Reports.Count, Readable.Noun(recovered.Reports.Count, "round"));
         else if (recovered.Workflow < asked.Count)
             Log.JobResumes(
                 life.Logger, options.JobId, last, asked[recovered.Workflow].Name, recovered.Workflow + 1, asked.Count);
@@ -39,9 +41,10 @@ internal static class ResumeCheck
         if (recovered.Workflow < asked.Count && asked[recovered.Workflow].PlannedRounds < last)
             throw new FlareException(
                 ErrorIds.Journal,
-                $"The journal of job {options.JobId} has {last} rounds of {asked[recovered.Workflow].Name}, and this "
-                    + $"start asks for {asked[recovered.Workflow].PlannedRounds}: the job would be complete at once, "
-                    + $"for good. {advice} ({last} rounds).");
+                $"The journal of job {options.JobId} has {Readable.Count(last, "round")} of "
+                    + $"{asked[recovered.Workflow].Name}, and this start asks for "
+                    + $"{asked[recovered.Workflow].PlannedRounds}: the job would be complete at once, for good. "
+                    + $"{advice} ({Readable.Count(last, "round")}).");
         if (recovered.Workflow >= asked.Count && (recovered.LastRound is not null || recovered.HasOtherWorkflows))
             throw new FlareException(ErrorIds.Journal, $"The journal of job {options.JobId} "
                 + $"stands at workflow {recovered.Workflow + 1}, and this start has "

@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
 
 namespace Flare.Runtime;
 
@@ -9,7 +10,9 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
     private const string StatePrefix = "state/";
 
     private readonly List<TaskRun> _runs = [];
-    private readonly ReportQueue _reports = new();
+    private readonly ReportQueue _reports = new(
+        life.Options.WaitsForReader ? null : ReportQueue.ReportsKept,
+        () => Log.ReportsDropped(life.Logger, life.Options.JobId, ReportQueue.ReportsKept));
     private readonly ReaderTurns _turns = new(life.Options.Loop);
     private readonly StorageWatch _storage = new(life);
     private Journal? _journal;
@@ -19,6 +22,9 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
 
     /// <summary>The reports, as rounds are committed.</summary>
     public ChannelReader<RoundReport> Reports => _reports;
+
+    /// <summary>How many reports were dropped unread.</summary>
+    public long ReportsDropped => _reports.Dropped;
 
     /// <summary>What the rounds add up to.</summary>
     public JobNumbers Numbers { get; } = new();
@@ -30,7 +36,7 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
     public RunState State { get; } = new();
 
     /// <summary>The state as of the last commit; another thread than the loop's may read it.</summary>
-    public RunState CommittedState { get; private set; } = new();
+    public RunState CommittedState { get; private set; } = new(new RunState());
 
     /// <summary>The last round that is durable; 0 before the first of the workflow at hand.</summary>
     public int LastRound { get; private set; }
@@ -160,10 +166,10 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
             throw new InvalidOperationException(
                 $"Round {round} cannot be committed: round {LastRound} is committed already. Begin at "
                 + $"{nameof(ControllerContext.LastCommittedRound)} + 1.");
+        RequireLayout(round, model);
         Kept(model); // first: what is looked at must be what is committed
         foreach (var tensors in State.Tensors.Values) Kept(tensors);
         var state = new RunState(State);
-        state.Values.Freeze();
         // Never done before it returns: a workflow that does not await it is found out each time, not now and then.
         await Task.Yield();
         if (life.IsDead) throw new OperationCanceledException();
@@ -207,9 +213,22 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
         life.Events.Fire(EventTypes.AfterLearnablePersist, context);
         Announce(report);
         Log.RoundCommitted(
-            life.Logger.With(round: round), round, report.Accepted, report.Targets, report.Elapsed.TotalSeconds);
+            life.Logger.With(round: round), round, report.Accepted, report.Targets,
+            Readable.Noun(report.Targets, "site"), report.Elapsed.TotalSeconds);
         life.Events.Fire(EventTypes.RoundDone, context);
         return report;
+    }
+
+    // Sites, journal and whoever reads the model count on it. A ciphertext's layout is the encryption's own matter.
+    private void RequireLayout(int round, StateDict model)
+    {
+        var (job, layout) = (life.Options.InitialModel.Layout, model.Layout);
+        if (EncryptedForm.Is(layout) || EncryptedForm.Is(job) || layout.DifferenceFrom(job) is not { } difference)
+            return;
+        throw new ArgumentException(
+            $"The model of round {round} cannot be committed: its layout is not that of the job's model: {difference}. "
+                + "A job trains one model: commit its tensors in their order, and keep others in State.Tensors.",
+            nameof(model));
     }
 
     private void Announce(RoundReport report)
@@ -223,6 +242,7 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
     {
         if (!life.Options.WaitsForReader || _turns.IsWanted) return;
         var since = life.Time.GetTimestamp();
+        var level = LogLevel.Information; // a pause is a reader's right; one that goes on holds up all sites
         var reminder = life.After(life.Limits.ReminderInterval, Remind);
         try
         {
@@ -235,9 +255,9 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
 
         void Remind()
         {
-            Log.ReaderIsAway(
-                life.Logger.With(round: round), round, life.Options.JobId,
-                life.Time.GetElapsedTime(since).TotalSeconds);
+            var (logger, seconds) = (life.Logger.With(round: round), life.Time.GetElapsedTime(since).TotalSeconds);
+            Log.ReaderIsAway(logger, level, round, life.Options.JobId, seconds);
+            level = LogLevel.Warning;
             reminder = life.After(life.Limits.ReminderInterval, Remind);
         }
     }

@@ -40,6 +40,8 @@ internal sealed class SiteDoor(JobLife life)
         if (life.Options.IsRosterClosed)
             return Refuse(hello, "the job's roster is closed and does not name the site: check the spelling, or add it",
                 DidYouMean.Suggest(hello.Site, names));
+        if (hello.Site == FLContext.Server)
+            return Refuse(hello, $"the name '{hello.Site}' is the server's own: name the site otherwise");
         try
         {
             SiteName.Check(hello.Site, nameof(hello));

@@ -149,7 +149,9 @@ internal sealed class SiteRegistry(JobLife life)
         using (life.After(life.Limits.DrainTimeout, () => _drained.TrySetResult())) await _drained.Task;
         var silent = All.Count(s => s.IsAwaited);
         if (silent > 0)
-            Log.DrainIncomplete(life.Logger, silent, life.Options.JobId, life.Limits.DrainTimeout.TotalSeconds);
+            Log.DrainIncomplete(
+                life.Logger, silent, Readable.Noun(silent, "site"), life.Options.JobId,
+                life.Limits.DrainTimeout.TotalSeconds);
     }
 
     /// <summary>Waits no longer, as after a crash.</summary>

@@ -39,6 +39,9 @@ internal sealed class SiteSession(string name, JobLife life)
     /// <summary>The site for people, with what keeps it from working if something does.</summary>
     public string Shown => Standing.ToString();
 
+    /// <summary>Whether nothing keeps the site from working.</summary>
+    public bool IsAtWork => Standing is { IsConnected: true, Pause: null, Left: null, Declined: null };
+
     public SiteStanding Standing =>
         new(name) { IsConnected = Connected && !IsCutOff, Pause = Pause, Left = Left, Declined = Declined };
 

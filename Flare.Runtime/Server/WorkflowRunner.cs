@@ -45,6 +45,22 @@ internal sealed class WorkflowRunner(
                 + "where the model comes from, such as a checkpoint of a run that diverged.");
     }
 
+    // What it throws is its author's: whoever runs the job is told which workflow, round and job it was.
+    private async Task StartAsync(Controller controller, JobContext context)
+    {
+        try
+        {
+            await controller.StartAsync(context, life.AbortOfStrangers);
+        }
+        catch (Exception e) when (e is not FlareException && !(e is OperationCanceledException && life.IsToldToEnd))
+        {
+            throw new FlareException(
+                ErrorIds.WorkflowFailed,
+                $"The workflow {controller.Name} of job '{life.Options.JobId}' failed {context.Where}: "
+                    + $"{e.GetType().Name}: {e.Message}", e);
+        }
+    }
+
     // Until it has ended, or has not in time after it was told to: then it is abandoned, and its context refuses it.
     private async Task RunAsync(Controller controller)
     {
@@ -53,7 +69,7 @@ internal sealed class WorkflowRunner(
         try
         {
             hasEnded = await Supervised.RunAsync(
-                life.Options.Loop, life.Time, () => controller.StartAsync(context, life.AbortOfStrangers),
+                life.Options.Loop, life.Time, () => StartAsync(controller, context),
                 life.Limits.AbortGrace,
                 // A commit that is on its way to the disk is no fault of the workflow's, and the journal stays open for
                 // it.

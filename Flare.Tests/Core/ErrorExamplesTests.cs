@@ -59,10 +59,10 @@ public class ErrorExamplesTests
         [ErrorIds.NothingToAggregate] = () => MessageOf(() => new CoordinateMedian().CompleteAsync(default).AsTask()),
         [ErrorIds.Aggregation] = () =>
         MessageOf(
-            () =>
-            RunAsync(
-                (federation, abort) => federation.CommitAsync(7, StateDict.Create(("fc.bias", [float.NaN])), abort),
-                Sites.Adding(1))),
+            () => Sites.RunAsync(
+                new Workflow((context, abort) =>
+                    context.CommitAsync(7, StateDict.Create(("fc.bias", [float.NaN])), abort)),
+                StateDict.Create(("fc.bias", [0f])), Sites.Adding(1))),
         [ErrorIds.Panic] = () => MessageOf(() => RunAsync(
             async (federation, abort) =>
             {
@@ -93,6 +93,8 @@ public class ErrorExamplesTests
             server.Time.Advance(ten);
             await server.Ended;
         }),
+        [ErrorIds.WorkflowFailed] = () => MessageOf(() => Sites.RunAsync(
+            new Annealing(), Sites.Model(1), f => f.UseJobId("digits"), Sites.Adding(1))),
         [ErrorIds.Journal] = () => MessageOf(async () =>
         {
             for (ulong seed = 11; seed <= 12; seed++)
@@ -243,6 +245,15 @@ public class ErrorExamplesTests
     {
         public override ValueTask<Shareable> ProcessAsync(
             Shareable message, FLContext context, CancellationToken abort) => ValueTask.FromResult<Shareable>(null!);
+    }
+
+    private sealed class Annealing : Controller
+    {
+        protected override async Task RunAsync(ControllerContext federation, CancellationToken abort)
+        {
+            await foreach (var _ in federation.BroadcastAsync(FlareTask.Train(1, federation.Model), abort: abort)) { }
+            throw new DivideByZeroException();
+        }
     }
 
     private sealed class MedianOfSites : Controller

@@ -13,10 +13,14 @@ public sealed class SiteEvaluation : Evaluation
     /// <summary>How long sites have; those that take longer are left out of the metrics. 5 min unless set.</summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromMinutes(5);
 
+    /// <summary>The metrics of which was told that only some sites state them.</summary>
+    internal HashSet<string> PartlyStated { get; } = new(StringComparer.Ordinal);
+
     /// <inheritdoc/>
     public override void Begin()
     {
         _cannotMeasure.Clear();
+        PartlyStated.Clear();
         _toldThatNoneMeasures = false;
     }
 
@@ -26,7 +30,7 @@ public sealed class SiteEvaluation : Evaluation
     {
         ArgumentNullException.ThrowIfNull(context);
         ArgumentNullException.ThrowIfNull(sites);
-        var metrics = new MetricsMean();
+        var metrics = new MetricsMean(PartlyStated);
         string[] able = [.. sites.Where(t => !_cannotMeasure.Contains(t))];
         if (able.Length > 0)
         {
@@ -36,11 +40,21 @@ public sealed class SiteEvaluation : Evaluation
             foreach (var site in responses.Sites)
                 if (site.Code is ReturnCode.TaskUnknown or ReturnCode.TaskUnsupported) _cannotMeasure.Add(site.Site);
         }
-        if (!_toldThatNoneMeasures && sites.All(_cannotMeasure.Contains))
+        if (!sites.All(_cannotMeasure.Contains))
         {
-            _toldThatNoneMeasures = true;
-            Log.NobodyMeasures(context.Logger, round, sites.Count);
+            foreach (var site in sites.Where(_cannotMeasure.Contains)) metrics.AddSilent(site);
+            return metrics.Result();
         }
-        return metrics.Result();
+        if (_toldThatNoneMeasures) return Measurement.None;
+        _toldThatNoneMeasures = true;
+        return Measurement.None with
+        {
+            Warnings =
+            [
+                $"No site of the round knows the task '{TaskNames.Validate}', so its model is not measured; they are "
+                    + "not asked again. A Learner measures by overriding ValidateAsync; "
+                    + $"{nameof(ValidationMode)}.{nameof(ValidationMode.None)} asks nobody",
+            ],
+        };
     }
 }

@@ -6,10 +6,14 @@ namespace Flare.Workflows;
 /// </summary>
 internal sealed class RoundNotes(ControllerContext context)
 {
+    private const int MostLogged = 1000;
+
     private readonly HashSet<string> _logged = new(StringComparer.Ordinal);
     private readonly Dictionary<string, int> _leftOut = new(StringComparer.Ordinal);
     private readonly List<string> _ofRound = [];
-    private bool _toldOfSelection;
+    private bool _sawMetrics;
+    private bool _toldOfNone;
+    private bool _toldOfMissing;
 
     /// <summary>The notes since the last call.</summary>
     public IReadOnlyList<string> TakeAll()
@@ -22,8 +26,10 @@ internal sealed class RoundNotes(ControllerContext context)
     public void Add(int round, string note)
     {
         _ofRound.Add(note);
-        if (_logged.Count < 1000 && !_logged.Add(note)) return; // the same in every round is told of once
+        // The same in every round is told of once; a workflow whose notes never end is not told of for ever.
+        if (_logged.Count >= MostLogged || !_logged.Add(note)) return;
         Log.RoundNote(context.Logger, round, note);
+        if (_logged.Count == MostLogged) Log.NotesEnd(context.Logger, round, MostLogged);
     }
 
     /// <summary>A round's contributions make no model, and its sites train once more.</summary>
@@ -36,14 +42,26 @@ internal sealed class RoundNotes(ControllerContext context)
     }
 
     /// <summary>
-    /// A model was measured: says what is odd about the metrics, and once where the best model's is not among them.
+    /// A model was measured: says what is odd about the metrics, once where the best model's is not among them, and in
+    /// the last round where none ever was.
     /// </summary>
-    public void Look(int round, Measurement measurement, ModelSelection? selection)
+    public void Look(int round, bool isLast, Measurement measurement, ModelSelection? selection)
     {
         foreach (var warning in measurement.Warnings) Add(round, warning);
-        if (selection is null || _toldOfSelection || measurement.Metrics.Count == 0
-            || measurement.Metrics.ContainsKey(selection.Metric)) return;
-        _toldOfSelection = true;
+        if (measurement.Metrics.Count == 0)
+        {
+            // A round may go unmeasured, where an evaluation is made so; a run may not in silence.
+            _toldOfNone |= measurement.Warnings.Count > 0;
+            if (!isLast || _sawMetrics || _toldOfNone) return;
+            _toldOfNone = true;
+            Add(round, selection?.Missing(measurement.Metrics)
+                ?? "No metric of any round's model came at all. Have the executor answer 'validate' with Dxo.Metrics, "
+                    + "or set Validation to None");
+            return;
+        }
+        _sawMetrics = true;
+        if (selection is null || _toldOfMissing || measurement.Metrics.ContainsKey(selection.Metric)) return;
+        _toldOfMissing = true;
         Add(round, selection.Missing(measurement.Metrics));
     }
 
@@ -59,7 +77,7 @@ internal sealed class RoundNotes(ControllerContext context)
             var rounds = _leftOut[site.Site] = _leftOut.GetValueOrDefault(site.Site) + 1;
             if (rounds is 1) continue; // the report has it, with the reason
             Add(round,
-                $"{site.Site} was left out of {rounds} rounds in a row, "
+                $"{site.Site} was left out of {Readable.Count(rounds, "round")} in a row, "
                     + "because it needs longer than the round waits for it"
                 + (rounds < 4 ? "" : ": the model learns nothing of its data")
                 + $". Give it time: a longer {nameof(ScatterAndGather.Grace)} or "

@@ -72,7 +72,9 @@ public partial class ScatterAndGather
     public Evaluation? Evaluation { get; init; }
 
     /// <summary>Which model counts as the best; null to keep none. The highest <c>accuracy</c> unless set.</summary>
-    public ModelSelection? Selection { get; init; } = new("accuracy");
+    public ModelSelection? Selection { get; init; } = DefaultSelection;
+
+    private static readonly ModelSelection DefaultSelection = new("accuracy");
 
     /// <summary>Ends the workflow after a round for which it is true; null to run all rounds.</summary>
     public Func<RoundReport, bool>? StopWhen { get; init; }
@@ -96,6 +98,19 @@ public partial class ScatterAndGather
         }
     }
 
+    /// <summary>The parts that were set and read values.</summary>
+    public override string? PlaintextReason
+    {
+        get
+        {
+            List<string> parts = [];
+            if (Aggregator is not null) parts.Add($"{nameof(Aggregator)} ({Aggregator.GetType().Name})");
+            if (Optimizer is not null) parts.Add($"{nameof(Optimizer)} ({Optimizer.GetType().Name})");
+            if (Sets.Count > 0) parts.Add($"{nameof(Sets)} ({string.Join(", ", Sets.Select(s => $"'{s.Name}'"))})");
+            return parts.Count == 0 ? null : string.Join(" and ", parts);
+        }
+    }
+
     /// <inheritdoc/>
     protected override IEnumerable<FLComponent> Components =>
         Sets.Select(s => s.Aggregator).Prepend(Aggregator).OfType<FLComponent>();
@@ -112,7 +127,8 @@ public partial class ScatterAndGather
         foreach (var error in Sampler.Validate(sites)) yield return error;
         var targets = SitesPerRound is < 1 ? sites : Sampler.MostOf(sites);
         if (MinSites < 1 || MinSites > targets)
-            yield return $"{nameof(MinSites)} is {MinSites}; it must be from 1 to the {targets} sites of a round";
+            yield return $"{nameof(MinSites)} is {MinSites}; it must be from 1 to the {Readable.Count(
+                targets, "site")} of a round";
         if (Grace < TimeSpan.Zero) yield return $"{nameof(Grace)} is {Grace}; it must not be negative";
         if (TrainTimeout <= TimeSpan.Zero)
             yield return $"{nameof(TrainTimeout)} is {TrainTimeout}; it must be positive, or null for no limit";

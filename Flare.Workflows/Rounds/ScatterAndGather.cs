@@ -11,6 +11,7 @@ public partial class ScatterAndGather : Controller
 {
     private static readonly Dictionary<string, ResultContract> NoSets = [];
 
+    private HashSet<string> _partlyStated = []; // metrics that were told of
     private List<RunningSet> _sets = [];
     private Evaluation _evaluation = new SiteEvaluation();
 
@@ -20,18 +21,22 @@ public partial class ScatterAndGather : Controller
         ArgumentNullException.ThrowIfNull(context);
         _evaluation = Evaluation ?? new SiteEvaluation { Timeout = ValidationTimeout };
         _evaluation.Begin();
-        var notes = new RoundNotes(context);
-        _sets = [RunningSet.OfModel(context, Aggregator, () => new ExactAggregator { Kind = Kind }, Optimizer)];
+        _partlyStated = (_evaluation as SiteEvaluation)?.PartlyStated ?? new(StringComparer.Ordinal);
+        var (notes, calls) = (new RoundNotes(context), new PartCalls(context, Name));
+        _sets = [RunningSet.OfModel(context, calls, Aggregator, () => new ExactAggregator { Kind = Kind }, Optimizer)];
         try
         {
-            foreach (var set in Sets) _sets.Add(RunningSet.Of(context, set));
+            foreach (var set in Sets) _sets.Add(RunningSet.Of(context, calls, set));
             notes.Look(context.Model, Selection);
+            if (Validation == ValidationMode.None && Selection is not null && Selection != DefaultSelection)
+                notes.Add(0, Selection.Unmeasured);
             context.Fire(EventTypes.InitialModelLoaded, context.LastCommittedRound, context.Model);
             context.Fire(EventTypes.TrainingStarted);
             for (var round = context.LastCommittedRound + 1; round <= Rounds; round++)
             {
                 if (context.LastReport is { } last && StopWhen?.Invoke(last) == true) return;
-                await RunRoundAsync(context, round, notes, abort);
+                calls.Round = round;
+                await RunRoundAsync(context, round, notes, calls, abort);
             }
         }
         finally
@@ -41,24 +46,26 @@ public partial class ScatterAndGather : Controller
         }
     }
 
-    private async Task RunRoundAsync(ControllerContext context, int round, RoundNotes notes, CancellationToken abort)
+    private async Task RunRoundAsync(
+        ControllerContext context, int round, RoundNotes notes, PartCalls calls, CancellationToken abort)
     {
         using var scope = LogScopes.Begin(context, round);
         context.Context.Set(ContextKeys.CurrentRound, round);
         context.Fire(EventTypes.RoundStarted);
-        var sites = Sampler.Choose(context, round);
+        var sites = calls.Call("sampling", Sampler, () => Sampler.Choose(context, round)
+            ?? throw new InvalidOperationException("it chose no sites: it returned null"));
         var incoming = context.Model;
-        var initial = await GatherAsync(context, round, sites, notes, abort);
+        var initial = await GatherAsync(context, round, sites, notes, calls, abort);
         while (_sets.FirstOrDefault(s => s.Aggregator.MustRepeat) is { } set)
         {
             notes.Repeats(round, set.Aggregator);
             context.BeginRoundAgain(round);
-            initial = await GatherAsync(context, round, sites, notes, abort);
+            initial = await GatherAsync(context, round, sites, notes, calls, abort);
         }
 
         context.Fire(EventTypes.BeforeAggregation);
         var aggregates = new List<StateDict>();
-        foreach (var set in _sets) aggregates.Add(await set.Aggregator.CompleteAsync(abort));
+        foreach (var set in _sets) aggregates.Add(await set.CompleteAsync(abort));
         context.Fire(EventTypes.AfterAggregation);
 
         context.Fire(EventTypes.BeforeShareableToLearnable);
@@ -78,7 +85,8 @@ public partial class ScatterAndGather : Controller
         {
             // What a round reports is of one model: the last round's own, though the one before it may have been
             // considered just now.
-            metrics = await _evaluation.MeasureAsync(context, round, model, sites, abort);
+            metrics = await calls.CallAsync("evaluation", _evaluation, async () =>
+                await _evaluation.MeasureAsync(context, round, model, sites, abort));
             isBest = Consider(context, model, round, round, metrics, notes);
         }
         var result = new RoundResult { Metrics = WithAggregators(metrics.Metrics), IsBest = isBest,
@@ -87,14 +95,14 @@ public partial class ScatterAndGather : Controller
     }
 
     private async Task<MetricsMean> GatherAsync(
-        ControllerContext context, int round, IReadOnlyList<string> sites, RoundNotes notes,
+        ControllerContext context, int round, IReadOnlyList<string> sites, RoundNotes notes, PartCalls calls,
         CancellationToken abort)
     {
-        var initial = new MetricsMean();
+        var initial = new MetricsMean(_partlyStated);
         foreach (var set in _sets) set.Begin(round);
         var options = new BroadcastOptions { Targets = sites, MinResponses = MinSites, Grace = Grace,
             Timeout = TrainTimeout };
-        var answers = context.BroadcastAsync(CreateTask(context, round), options, abort);
+        var answers = context.BroadcastAsync(CreateTask(context, round, calls), options, abort);
         await foreach (var contribution in answers)
         {
             using var scope = LogScopes.Begin(context, round, contribution);
@@ -103,7 +111,7 @@ public partial class ScatterAndGather : Controller
             {
                 if (contribution.IsRejected) break; // by a component, or by the aggregator of the model
                 if (set != _sets[0]) contribution.MarkUsed(); // folded already: no set may refuse it any more
-                await set.Aggregator.AcceptAsync(contribution.For(set.Name), abort);
+                await set.AcceptAsync(contribution.For(set.Name), abort);
             }
             if (!contribution.IsRejected)
             {
@@ -116,9 +124,10 @@ public partial class ScatterAndGather : Controller
         return initial;
     }
 
-    private FlareTask CreateTask(ControllerContext context, int round)
+    private FlareTask CreateTask(ControllerContext context, int round, PartCalls calls)
     {
-        var data = RoundTask.CreateData(context, round);
+        var data = calls.Call("task", RoundTask, () => RoundTask.CreateData(context, round)
+            ?? throw new InvalidOperationException("it made no data: it returned null"));
         foreach (var set in _sets.Skip(1)) data = data.WithSet(set.Name, Dxo.Weights(set.Global));
         var message = data.ToShareable();
         message.Headers[HeaderNames.NumRounds] = Rounds;
@@ -134,7 +143,7 @@ public partial class ScatterAndGather : Controller
         ControllerContext context, StateDict model, int round, int modelRound, Measurement measurement,
         RoundNotes notes)
     {
-        notes.Look(round, measurement, Selection);
+        notes.Look(round, round == Rounds, measurement, Selection);
         if (Selection?.Consider(context, modelRound, model, measurement.Metrics) != true) return false;
         context.Fire(EventTypes.GlobalBestModelAvailable, modelRound, model);
         return true;

@@ -68,10 +68,15 @@ public sealed record ModelSelection(string Metric, bool? HigherIsBetter = null)
             + $"{nameof(HigherIsBetter)} out, or say false"
         : null;
 
+    /// <summary>What to say where no model is measured at all.</summary>
+    internal string Unmeasured => $"The best model is to be chosen by '{Metric}', and no model is measured, so none is "
+        + $"kept. Set the workflow's {nameof(ScatterAndGather.Validation)}, or its Selection to null";
+
     /// <summary>What to say where a measured model has no such metric.</summary>
     internal string Missing(IReadOnlyDictionary<string, double> metrics) =>
         $"No site states the metric '{Metric}' by which the best model is chosen, so none is kept. "
-        + (metrics.Count == 0 ? "There is none at all."
+        + (metrics.Count == 0
+            ? "No metric came at all: have the executor answer 'validate' with Dxo.Metrics, or set Validation to None."
             : $"There are: {string.Join(", ", metrics.Keys.Order(StringComparer.Ordinal).Take(10))}."
                 + $"{DidYouMean.Question(Metric, metrics.Keys)}")
         + " Set the workflow's Selection";

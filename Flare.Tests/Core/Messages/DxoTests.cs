@@ -40,7 +40,8 @@ public class DxoTests
         Assert.That(dxo.Member("model").Tensors["w"].AsReadOnlySpan<float>()[1], Is.EqualTo(2));
         Assert.That(dxo.Member("model").Meta[MetaKey.ModelOwner.Name].AsText(), Is.EqualTo("a"));
         Assert.That(dxo.Member("more").Member("metrics").Values["x"].AsNumber(), Is.EqualTo(1));
-        Assert.That(() => dxo.Member("other"), Throws.TypeOf<FlareException>().With.Message.Contains("model, more"));
+        Assert.That(
+            () => dxo.Member("other"), Throws.TypeOf<FlareException>().With.Message.Contains("'model', 'more'"));
         Assert.That(
             () => Dxo.Weights(Model)
             .Member("x"), Throws.TypeOf<FlareException>().With.Message.Contains("kind Weights is no collection"));

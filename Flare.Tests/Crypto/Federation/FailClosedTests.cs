@@ -117,7 +117,9 @@ public class FailClosedTests
         Assert.That(federation.Reports.Select(r => r.Accepted), Is.EqualTo(new[] { 2, 3 }));
         Assert.That(
             federation.Reports[0].Sites.Single(s => s.Status == SiteStatus.Rejected)
-            .ToString(), Does.StartWith("site-3").And.Contain("500 steps, above the round's weight reference of 32"));
+            .ToString(), Does.StartWith("site-3").And.Contain("500 steps, above the round's weight reference of 32, "
+                + "which follows EncryptionPolicy.FirstRoundSteps")
+                .And.Contain("set that to 500 or more for the first one"));
         Assert.That(federation.SentTensors.Count(), Is.EqualTo(5), "its first answer had no tensors");
     }
 

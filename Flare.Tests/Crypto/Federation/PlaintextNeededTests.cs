@@ -11,8 +11,15 @@ public class PlaintextNeededTests
         using (Assert.EnterMultipleScope())
         {
             AssertRefused(new MedianOfSites(), "MedianOfSites");
-            AssertRefused(new FedAvg { Aggregator = new ExactAggregator() }, "FedAvg");
-            AssertRefused(new FedAvg { Optimizer = new ServerMomentum() }, "FedAvg");
+            AssertRefused(
+                new FedAvg { Aggregator = new ExactAggregator() }, "FedAvg reads sums of contributions by its "
+                + "Aggregator (ExactAggregator), which encryption hides: leave that unset");
+            AssertRefused(
+                new FedAvg { Optimizer = new ServerMomentum() }, "FedAvg reads sums of contributions by its Optimizer "
+                + "(ServerMomentum)");
+            AssertRefused(
+                new FedAvg { Aggregator = new CoordinateMedian(), Sets = [new("control")] },
+                "FedAvg reads contributions by its Aggregator (CoordinateMedian) and Sets ('control')");
         }
     }
 

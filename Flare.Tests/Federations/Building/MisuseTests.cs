@@ -97,7 +97,8 @@ public class MisuseTests
         });
         Assert.That(
             () => Sites.RunAsync(workflow, Initial, Sites.Adding(1)),
-            Throws.InvalidOperationException.With.Message.Contains("ConfigureAwait(false)"));
+            Throws.InnerException.InstanceOf<InvalidOperationException>()
+                .With.Message.Contains("ConfigureAwait(false)"));
     }
 
     [Test]
@@ -109,7 +110,8 @@ public class MisuseTests
         await using (federation)
             Assert.That(
                 () => federation.RunToEndAsync(Initial).WaitAsync(Patience.Long),
-                Throws.InvalidOperationException.With.Message.Contains("within its own workflow"));
+                Throws.InnerException.InstanceOf<InvalidOperationException>()
+                .With.Message.Contains("within its own workflow"));
     }
 
     [Test]
@@ -126,7 +128,8 @@ public class MisuseTests
         var without = new Workflow((federation, abort) => ReadAsync(federation.RelayAsync(_ => null!, abort: abort)));
         Assert.That(
             () => Sites.RunAsync(without, Initial, Sites.Adding(1)),
-            Throws.InvalidOperationException.With.Message.Contains("no task for site-1"));
+            Throws.InnerException.InstanceOf<InvalidOperationException>()
+                .With.Message.Contains("no task for site-1"));
     }
 
     [Test]

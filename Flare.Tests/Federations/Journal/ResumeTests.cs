@@ -124,7 +124,7 @@ public class ResumeTests
         var dying = new FedAvg { Rounds = 5, MinSites = 3, StopWhen = report => report.Number == 2
             ? throw new InvalidDataException("power cut") : false };
         await using (var federation = Build(dying, _directory))
-            Assert.That(() => federation.RunToEndAsync(Initial), Throws.TypeOf<InvalidDataException>());
+            Assert.That(() => federation.RunToEndAsync(Initial), Throws.InnerException.TypeOf<InvalidDataException>());
         await using var resumed = Build(
             new() { Rounds = 5, MinSites = 3, StopWhen = report => report.Metrics["accuracy"] > 0.5 }, _directory,
             stopAt: 3, stopped: () => Assert.Fail("Round 3 must not begin."));

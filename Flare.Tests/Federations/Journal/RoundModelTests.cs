@@ -1,6 +1,7 @@
 using Flare.Runtime;
 using Flare.Tests.Core.Journaling;
 using Flare.Workflows;
+using Microsoft.Extensions.Logging;
 
 namespace Flare.Tests.Federations;
 
@@ -124,6 +125,9 @@ public class RoundModelTests
         }
         Assert.That(log.Entries.Count(e => e.Id == 23 && e.Message.Contains("Round 2 of job job is ready",
             StringComparison.Ordinal)), Is.AtLeast(2));
+        Assert.That(
+            log.Entries.Where(e => e.Id == 23).Select(e => e.Level).Take(2),
+            Is.EqualTo(new[] { LogLevel.Information, LogLevel.Warning }), "a pause is no fault; one that goes on is");
         Assert.That(log.Entries.Count(e => e.Message.StartsWith("Round", StringComparison.Ordinal)
             && e.Message.Contains("committed:", StringComparison.Ordinal)), Is.EqualTo(1));
         Assert.That(await reader.MoveNextAsync());

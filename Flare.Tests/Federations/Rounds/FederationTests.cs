@@ -278,7 +278,8 @@ public class FederationTests
         Assert.That(
             () => Sites.RunAsync(
                 new Workflow((_, _) => throw new InvalidTimeZoneException("mine")), Initial, Sites.Adding(1)),
-                Throws.TypeOf<InvalidTimeZoneException>().With.Message.EqualTo("mine"));
+                Throws.TypeOf<FlareException>().With.Message.Contains("Workflow of job 'job'").And.InnerException
+                .TypeOf<InvalidTimeZoneException>().And.InnerException.Message.EqualTo("mine"));
 
     [Test]
     public async Task Endless_times_mean_not_to_wait()

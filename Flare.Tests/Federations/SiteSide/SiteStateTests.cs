@@ -108,7 +108,8 @@ public class SiteStateTests
         {
             await using var federation = Build(new Counting(found), Dying(dies));
             if (dies == 0) await federation.RunToEndAsync(Sites.Model(0));
-            else Assert.That(() => federation.RunToEndAsync(Sites.Model(0)), Throws.TypeOf<InvalidDataException>());
+            else Assert.That(
+                () => federation.RunToEndAsync(Sites.Model(0)), Throws.InnerException.TypeOf<InvalidDataException>());
         }
         Assert.That(found, Is.EqualTo(new[] { (1, 0, 0), (2, 1, 1), (3, 2, 2), (3, 2, 3), (3, 2, 4), (4, 3, 5) }));
     }
@@ -118,7 +119,8 @@ public class SiteStateTests
     {
         List<(int Round, long Found, long Lasting)> found = [];
         await using (var federation = Build(new Counting(found), Dying(4)))
-            Assert.That(() => federation.RunToEndAsync(Sites.Model(0)), Throws.TypeOf<InvalidDataException>());
+            Assert.That(
+                () => federation.RunToEndAsync(Sites.Model(0)), Throws.InnerException.TypeOf<InvalidDataException>());
         found.Clear();
         var snapshot = Directory.EnumerateFiles(Path.Combine(_directory, "journal"), "model-*").Max()!;
         await File.WriteAllBytesAsync(snapshot, new byte[10]);

@@ -247,7 +247,8 @@ public class ErrorTests
     {
         var workflow = new Workflow(
             (federation, abort) => federation.CommitAsync(1, StateDict.Create(("a", [1f]), ("b", [float.NaN])), abort));
-        var failure = Assert.ThrowsAsync<FlareException>(() => Sites.RunAsync(workflow, Initial, Sites.Hanging()))!;
+        var failure = Assert.ThrowsAsync<FlareException>(() => Sites.RunAsync(
+            workflow, StateDict.Create(("a", [1f]), ("b", [2f])), Sites.Hanging()))!;
         Assert.That(failure.ErrorId, Is.EqualTo(ErrorIds.Aggregation));
         Assert.That(failure.Message, Does.Contain("'b'").And.Contain("learning rate"));
     }

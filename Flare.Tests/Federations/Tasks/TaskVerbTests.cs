@@ -160,7 +160,7 @@ public class TaskVerbTests
         Refused(new() { Targets = [] }, "at least one target");
         Refused(new() { MinResponses = 3 }, "needs 3 responses, and has 2 targets");
         Refused(new() { MinResponses = -1 }, "needs -1 responses");
-        Refused(new() { Targets = ["site-1"], MinResponses = 2 }, "needs 2 responses, and has 1 targets");
+        Refused(new() { Targets = ["site-1"], MinResponses = 2 }, "needs 2 responses, and has 1 target.");
         return Task.CompletedTask;
     }, Sites.Adding(1), Sites.Adding(1));
 

@@ -37,4 +37,39 @@ public class WaitingTests
         Assert.That(round.Sites[1].Reason, Does.Contain("operator"));
         Assert.That(federation.Model["w"].ToArray<float>(), Is.EqualTo(new[] { 2f }));
     }
+
+    [Test]
+    public async Task A_wait_for_a_site_at_work_is_information_and_for_one_that_is_not_there_a_warning()
+    {
+        var log = new LogRecorder();
+        var (time, gate) = (new ManualTime(), new TaskCompletionSource());
+        var plan = new ServerBuilder().AddSites("site-1", "site-2").UseController(Sites.Training(minSites: 2))
+            .UseInitialModel(Sites.Model(0)).UseLogging(log).UseTime(time)
+            .UseLimits(new() { SiteLease = TimeSpan.FromDays(1) });
+        await using var running = new Side(
+            plan, new SiteBuilder("site-1").UseExecutor(() => Sites.Adding(1)));
+        var reminder = new RuntimeLimits().ReminderInterval;
+        Assert.That(await NextLevelAsync("(not there)"), Is.EqualTo(LogLevel.Warning));
+
+        await using var both = Federation.InProcess(f => f
+            .AddSites(1, _ => Sites.Gated(gate.Task, 1)).UseController(Sites.Training())
+            .UseTime(time).UseLogging(log));
+        var run = both.RunToEndAsync(Sites.Model(0));
+        Assert.That(await NextLevelAsync("has 0 of 1 answer and waits"), Is.EqualTo(LogLevel.Information));
+        gate.SetResult();
+        await run;
+
+        async Task<LogLevel> NextLevelAsync(string words)
+        {
+            using var patience = new CancellationTokenSource(Patience.Long);
+            while (true)
+            {
+                await time.TimerAsync(reminder).WaitAsync(patience.Token);
+                time.Advance(reminder);
+                foreach (var entry in log.Entries)
+                    if (entry.Id == 18 && entry.Message.Contains(words, StringComparison.Ordinal)) return entry.Level;
+                await Task.Delay(1, patience.Token); // nothing is waited for in a spin
+            }
+        }
+    }
 }

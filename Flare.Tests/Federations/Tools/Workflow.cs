@@ -9,6 +9,8 @@ internal sealed class Workflow(Func<ControllerContext, CancellationToken, Task> 
 /// <summary>A filter of one lambda.</summary>
 internal sealed class LambdaFilter(Func<Shareable, FLContext, Shareable> process) : Filter
 {
+    public override bool CanBeShared => true; // by lambdas that lock what they keep
+
     public override ValueTask<Shareable> ProcessAsync(Shareable message, FLContext context, CancellationToken abort) =>
         ValueTask.FromResult(process(message, context));
 }
@@ -16,6 +18,8 @@ internal sealed class LambdaFilter(Func<Shareable, FLContext, Shareable> process
 /// <summary>A component of one lambda.</summary>
 internal sealed class LambdaComponent(Action<string, FLContext> handle) : FLComponent
 {
+    public override bool CanBeShared => true; // by lambdas that lock what they keep
+
     protected internal override void HandleEvent(string eventType, FLContext context) => handle(eventType, context);
 }
 
@@ -32,6 +36,8 @@ internal sealed class EventRecorder : FLComponent
             lock (_gate) return [.. _events];
         }
     }
+
+    public override bool CanBeShared => true;
 
     public IEnumerable<string> Types => Events.Select(e => e.Type);
 

@@ -38,7 +38,9 @@ public class MetricsTests
     {
         var run = await Sites.RunAsync(
             Rounds(2, mode), Sites.Model(0), new Measuring(_ => 0.9, 0), new Measuring(_ => double.NaN, 0));
-        Assert.That(run.Rounds.Select(r => r.Metrics.Count + r.Warnings.Count), Is.All.Zero);
+        Assert.That(run.Rounds.Select(r => r.Metrics.Count), Is.All.Zero);
+        Assert.That(run.Rounds[0].Warnings, Is.Empty, "another round may bring some");
+        Assert.That(run.Rounds[1].Warnings.Single(), Does.StartWith("No site states the metric 'accuracy'"));
     }
 
     [TestCase(ValidationMode.AfterAggregation, "validate"), TestCase(ValidationMode.BeforeTraining, "train")]
@@ -144,5 +146,109 @@ public class MetricsTests
         var again = await Sites.RunAsync(Rounds(1), Sites.Model(0), f => f.UseJournal(storage), sites());
         Assert.That(again.Rounds[0].Warnings, Is.EqualTo(run.Rounds[0].Warnings).And.Not.Empty);
         Assert.That(again.Rounds[0].Metrics["accuracy"], Is.NaN);
+    }
+
+    /// <summary>Trains, and answers with the metrics that a round has.</summary>
+    private sealed class Stating(Func<int, (string, double)[]> metrics) : Learner
+    {
+        protected override ValueTask<Dxo> TrainAsync(Dxo model, FLContext context, CancellationToken abort) =>
+            ValueTask.FromResult(Dxo.From(Sites.Diff(model.Tensors, 1)));
+
+        protected override ValueTask<Dxo> ValidateAsync(Dxo model, FLContext context, CancellationToken abort) =>
+            ValueTask.FromResult(Dxo.Metrics(metrics(context.Round)));
+    }
+
+    private sealed class TrainsOnly : Learner
+    {
+        protected override ValueTask<Dxo> TrainAsync(Dxo model, FLContext context, CancellationToken abort) =>
+            ValueTask.FromResult(Dxo.From(Sites.Diff(model.Tensors, 1)));
+    }
+
+    [TestCase(ValidationMode.AfterAggregation), TestCase(ValidationMode.BeforeTraining)]
+    public async Task Metrics_that_only_some_sites_state_are_told_of_once_with_those_that_do_not(ValidationMode mode)
+    {
+        using var log = new LogRecorder();
+        Executor Full() => new Stating(_ => [("accuracy", 0.9), ("f1", 0.8), ("auc", 0.7)]);
+        var run = await Sites.RunAsync(
+            Rounds(3, mode), Sites.Model(0), f => f.UseLogging(log), Full(), new Stating(_ => [("accuracy", 0.5)]),
+            new TrainsOnly(), Full());
+        string[] warnings = [.. run.Rounds.SelectMany(r => r.Warnings)];
+        Assert.That(
+            warnings, Is.EquivalentTo(new[]
+            {
+                "The mean of 'accuracy' is not of all sites: site-3 did not state it. Have all sites measure the same",
+                "The mean of 'auc', 'f1' is not of all sites: site-2, site-3 did not state it. Have all sites measure "
+                    + "the same",
+            }));
+        Assert.That(run.Rounds[0].Warnings, Has.Count.EqualTo(2), "in the first round, and no other");
+        Assert.That(log.Entries.Count(e => e.Message.Contains("not of all sites")), Is.EqualTo(2));
+        Assert.That(run.Rounds[0].Metrics["f1"], Is.EqualTo(0.8));
+    }
+
+    [Test]
+    public async Task Metrics_that_all_sites_state_are_nothing_to_tell_of()
+    {
+        var run = await Sites.RunAsync(
+            Rounds(2), Sites.Model(0), new Stating(_ => [("accuracy", 1), ("f1", 1)]),
+            new Stating(_ => [("f1", 0), ("accuracy", 0)]));
+        Assert.That(run.Rounds.SelectMany(r => r.Warnings), Is.Empty);
+    }
+
+    [Test]
+    public async Task Answers_without_a_metric_are_told_of_once()
+    {
+        var run = await Sites.RunAsync(
+            Rounds(3), Sites.Model(0), new Stating(_ => []), new Stating(_ => []));
+        Assert.That(
+            run.Rounds.Select(r => r.Warnings.Count), Is.EqualTo(new[] { 1, 0, 0 }));
+        Assert.That(run.Rounds[0].Warnings[0], Does.Contain("No metric came").And.Contain("Dxo.Metrics"));
+    }
+
+    [Test]
+    public async Task A_run_of_which_no_model_was_ever_measured_says_so_in_its_last_round()
+    {
+        using var log = new LogRecorder();
+        var failing = new Scripted((task, input, _, _) => ValueTask.FromResult(task == TaskNames.Train
+            ? Sites.Diff(Dxo.From(input).Tensors, 1) : Shareable.Reply(ReturnCode.ServiceUnavailable)));
+        var run = await Sites.RunAsync(Rounds(3), Sites.Model(0), f => f.UseLogging(log), failing);
+        Assert.That(run.Rounds.Select(r => r.Warnings.Count), Is.EqualTo(new[] { 0, 0, 1 }));
+        Assert.That(run.Rounds[2].Warnings[0], Does.Contain("'accuracy'").And.Contain("No metric came at all"));
+        Assert.That(log.Entries.Count(e => e.Message.Contains("No metric came at all")), Is.EqualTo(1));
+    }
+
+    [Test]
+    public async Task A_selection_that_is_set_where_nothing_is_measured_is_told_of_and_the_usual_one_is_not()
+    {
+        var chosen = await Sites.RunAsync(
+            new FedAvg { Rounds = 2, Validation = ValidationMode.None, Selection = new("f1") }, Sites.Model(0),
+            Sites.Adding(1));
+        Assert.That(chosen.Rounds[0].Warnings.Single(), Does.Contain("'f1'").And.Contain("no model is measured"));
+        Assert.That(chosen.Rounds[1].Warnings, Is.Empty);
+        var usual = await Sites.RunAsync(Rounds(1, ValidationMode.None), Sites.Model(0), Sites.Adding(1));
+        Assert.That(usual.Rounds[0].Warnings, Is.Empty);
+    }
+
+    [Test]
+    public async Task Notes_without_end_are_logged_a_thousand_times_and_then_in_the_reports_alone()
+    {
+        using var log = new LogRecorder();
+        var run = await Sites.RunAsync(
+            new FedAvg { Rounds = 1005, Evaluation = new Noting() }, Sites.Model(0), f => f.UseLogging(log),
+            Sites.Adding(1));
+        Assert.That(log.Entries.Count(e => e.Id == 101), Is.EqualTo(1000));
+        Assert.That(log.Entries.Where(e => e.Id == 103).Select(e => e.Message), Is.EqualTo(new[]
+        {
+            "Round 999: 1000 different notes were logged; further ones are in the rounds' reports alone",
+        }));
+        Assert.That(run.Rounds[1004].Warnings, Does.Contain("round 1005 is odd").And.Contain("as ever"));
+    }
+
+    private sealed class Noting : Flare.Workflows.Evaluation
+    {
+        public override Task<Measurement> MeasureAsync(
+            ControllerContext context, int round, StateDict model, IReadOnlyList<string> sites,
+            CancellationToken abort) => Task.FromResult(new Measurement(
+                new Dictionary<string, double> { ["accuracy"] = 1 },
+                [FormattableString.Invariant($"round {round} is odd"), "as ever"]));
     }
 }

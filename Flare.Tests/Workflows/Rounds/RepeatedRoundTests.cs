@@ -59,7 +59,7 @@ public class RepeatedRoundTests
             {
                 return await federation.RunToEndAsync(EncryptedSites.Model());
             }
-            catch (InvalidOperationException)
+            catch (FlareException)
             {
                 return federation.Rounds;
             }

@@ -48,12 +48,13 @@ public class ValidationTests
             TrainsOnly());
         Assert.That(federation.Rounds.Select(r => Asked(r).Count()), Is.EqualTo(new[] { 2, 0, 0 }));
         Assert.That(federation.Rounds.Select(r => (r.Targets, r.Accepted, r.Metrics.Count)), Is.All.EqualTo((2, 2, 0)));
-        Assert.That(log.Entries.Where(e => e.Id == 100).Select(e => (e.Level, e.Message)), Is.EqualTo(new[]
-        {
-            (LogLevel.Warning,
-                "None of the 2 sites of round 1 knows the task 'validate', so its model is not measured; they are not "
-                    + "asked again. A Learner measures by overriding ValidateAsync; ValidationMode.None asks nobody"),
-        }));
+        const string warning = "No site of the round knows the task 'validate', so its model is not measured; they are "
+            + "not asked again. A Learner measures by overriding ValidateAsync; ValidationMode.None asks nobody";
+        Assert.That(
+            log.Entries.Where(e => e.Level == LogLevel.Warning && e.Id == 101).Select(e => e.Message),
+            Is.EqualTo(new[] { "Round 1: " + warning }));
+        Assert.That(
+            federation.Rounds.Select(r => r.Warnings), Is.EqualTo(new[] { [warning], Array.Empty<string>(), [] }));
     }
 
     [Test]

@@ -35,10 +35,24 @@ public sealed class FederationServer : IAsyncDisposable
         IFlareTransport transport, LinkLimits? limits = null, ILoggerFactory? logging = null, TimeProvider? time = null)
     {
         ArgumentNullException.ThrowIfNull(transport);
-        limits ??= new();
-        LinkSettings.Require(limits);
+        LinkSettings.Require(limits ??= new());
+        return Start(transport.Listen(), limits, logging, time);
+    }
+
+    /// <summary>Takes the sites that a listener hands out: <see cref="HostedListener"/> for connections of the
+    /// application's own Kestrel.</summary>
+    /// <param name="listener">The listener; the server's from here on, and disposed of with it.</param>
+    /// <param name="limits">What is taken at most; the defaults if left out.</param>
+    /// <param name="logging">Where to log; nowhere if left out.</param>
+    /// <param name="time">The clock; the system's if left out.</param>
+    /// <exception cref="FlareException">The limits contradict themselves.</exception>
+    public static FederationServer Start(
+        IFlareListener listener, LinkLimits? limits = null, ILoggerFactory? logging = null, TimeProvider? time = null)
+    {
+        ArgumentNullException.ThrowIfNull(listener);
+        LinkSettings.Require(limits ??= new());
         var logger = (logging ?? NullLoggerFactory.Instance).CreateLogger("Flare.Transport");
-        return new(new(transport.Listen(), limits, time ?? TimeProvider.System, logger), logger);
+        return new(new(listener, limits, time ?? TimeProvider.System, logger), logger);
     }
 
     /// <summary>Listens for sites as a startup kit says: over TLS, at the port of its first address.</summary>

@@ -1,8 +1,13 @@
+using System.Net;
 using Flare.Learning;
 using Flare.Provisioning;
 using Flare.Tests.Federations;
 using Flare.Transport;
 using Flare.Workflows;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 
 namespace Flare.Tests.Docs;
 
@@ -84,5 +89,62 @@ public class TransportPageTests
         await using var plan = new SiteBuilder(identity.Name).UseJobId("digits").UseSeed(42)
             .UseExecutor(() => new ClassifierTrainer(Models.DigitsCnn, patients)).Build();
         return await site.Join(plan).Ended;
+    }
+
+    [Test]
+    public async Task Sites_come_in_by_the_applications_own_web_server()
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseKestrel().ConfigureKestrel(k => k.Listen(IPAddress.Loopback, 0));
+        await using var app = builder.Build();
+        await HostAsync(app, async () =>
+        {
+            await app.StartAsync();
+            var address = new UriBuilder(app.Urls.Single()) { Scheme = "ws", Path = "/flare" }.Uri;
+            using var own = FlareIdentity.Load("kits/hospital-2.json");
+            await using var connection = await new WebSocketConnector(address).WithProof(own).ConnectAsync(default);
+            Assert.That(connection.PeerName, Is.EqualTo("server"));
+            using var http = new HttpClient();
+            var plain = await http.GetAsync(new Uri($"{app.Urls.Single()}/flare"));
+            Assert.That(plain.StatusCode, Is.EqualTo(HttpStatusCode.BadRequest));
+        });
+        await app.StopAsync();
+    }
+
+    private static async Task HostAsync(WebApplication app, Func<Task> run)
+    {
+        using var identity = FlareIdentity.Load("kits/server.json");
+        await using var listener = new HostedListener("wss://study.example.org/flare", identity);
+        await using var server = FederationServer.Start(listener);                   // runs jobs as any other
+        app.UseWebSockets();
+        app.Map("/flare", async (HttpContext http) =>
+        {
+            if (!http.WebSockets.WebSocketRequestedProtocols.Contains(WebSocketConnector.SubProtocol))
+            {
+                http.Response.StatusCode = StatusCodes.Status400BadRequest;
+                return;
+            }
+            using var socket = await http.WebSockets.AcceptWebSocketAsync(WebSocketConnector.SubProtocol);
+            await listener.CarryAsync(socket, $"{http.Connection.RemoteIpAddress}", http.RequestAborted);
+        });
+        await run();
+    }
+
+    [Test]
+    public async Task A_site_connects_through_a_proxy()
+    {
+        using var identity = FlareIdentity.Load("kits/hospital-1.json");
+        await ProxyAsync(identity, "user", "password");
+    }
+
+    private static async Task ProxyAsync(FlareIdentity identity, string user, string password)
+    {
+        var way = new WebSocketConnector(new Uri("wss://study.example.org/flare"))
+        {
+            Proxy = new WebProxy("http://proxy.hospital.example:3128") { Credentials = new NetworkCredential(user, password) },
+        };
+        await using var site = FederationSite.Connect(way.WithProof(identity), identity.Name);
+        Assert.That(site.Name, Is.EqualTo("hospital-1"));
     }
 }

@@ -63,6 +63,11 @@ public sealed class WebSocketConnector : IFlareConnector
         {
             socket.Dispose();
             cancellationToken.ThrowIfCancellationRequested();
+            if (Refusal(e) is { } refusal)
+            {
+                throw new FrameException(
+                    ErrorIds.Connection, $"{_address} cannot be reached: {refusal}.", isTransient: false, e);
+            }
             var why = timeout.IsCancellationRequested
                 ? Invariant($"it did not answer within {ConnectTimeout.TotalSeconds} s") : Innermost(e).Message;
             throw new FrameException(ErrorIds.Connection, $"{_address} cannot be reached: {why}", isTransient: true, e);
@@ -73,6 +78,25 @@ public sealed class WebSocketConnector : IFlareConnector
             throw;
         }
     }
+
+    // A proxy that does not know its user will not do so later, either.
+    private string? Refusal(Exception e)
+    {
+        for (var inner = e; inner is not null; inner = inner.InnerException!)
+        {
+            if (inner is HttpRequestException { StatusCode: HttpStatusCode.ProxyAuthenticationRequired })
+            {
+                var proxy = (Proxy ?? HttpClient.DefaultProxy).GetProxy(Http(_address));
+                return $"the proxy {proxy} answers with status 407: it does not let this site through by the user and "
+                    + $"password that it is given; set the credentials of {nameof(WebSocketConnector)}.{nameof(Proxy)}";
+            }
+        }
+        return null;
+    }
+
+    // Proxies are told by the schemes of HTTP.
+    private static Uri Http(Uri address) =>
+        new UriBuilder(address) { Scheme = address.Scheme == "wss" ? Uri.UriSchemeHttps : Uri.UriSchemeHttp }.Uri;
 
     // A WebSocket's own message says that it failed; why is further in.
     private static Exception Innermost(Exception e) => e.InnerException is { } inner ? Innermost(inner) : e;

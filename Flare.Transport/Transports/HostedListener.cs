@@ -78,7 +78,7 @@ public sealed class HostedListener : IFlareListener
                 $"The WebSocket has the sub-protocol '{socket.SubProtocol}': accept it with "
                 + $"{nameof(WebSocketConnector)}.{nameof(WebSocketConnector.SubProtocol)}.", nameof(socket));
         }
-        var stream = WebSocketStream.Create(socket, WebSocketMessageType.Binary, ownsWebSocket: true);
+        var stream = WebSocketConnector.StreamOf(socket);
         return CarryAsync(
             StreamPipes.Connection(stream, null, from, boundsUnsent: false), stream.DisposeAsync, cancellationToken);
     }

@@ -56,8 +56,7 @@ public sealed class WebSocketConnector : IFlareConnector
                     ErrorIds.Connection, $"{_address} is a WebSocket, and not of Flare: it does not speak the "
                     + $"sub-protocol {SubProtocol}.", isTransient: false);
             }
-            var stream = WebSocketStream.Create(socket, WebSocketMessageType.Binary, ownsWebSocket: true);
-            return StreamPipes.Connection(stream, null, _address.ToString(), boundsUnsent: false);
+            return StreamPipes.Connection(StreamOf(socket), null, _address.ToString(), boundsUnsent: false);
         }
         catch (Exception e) when (e is WebSocketException or OperationCanceledException or HttpRequestException)
         {
@@ -93,6 +92,10 @@ public sealed class WebSocketConnector : IFlareConnector
         }
         return null;
     }
+
+    // The frames have said their Close; the WebSocket's own is not waited for long, of a peer that may not answer.
+    internal static WebSocketStream StreamOf(WebSocket socket) =>
+        WebSocketStream.Create(socket, WebSocketMessageType.Binary, closeTimeout: TimeSpan.FromSeconds(1));
 
     // Proxies are told by the schemes of HTTP.
     private static Uri Http(Uri address) =>

@@ -36,7 +36,8 @@ public sealed class HostedListenerTests : IDisposable
 
     private static ManualTime Clock() => new() { WallClock = since => TestAuthority.Now + since };
 
-    private static StateDict Initial() => StateDict.Create(("w", [.. Enumerable.Range(0, 100_000).Select(i => MathF.Sin(i))]));
+    private static StateDict Initial() =>
+        StateDict.Create(("w", [.. Enumerable.Range(0, 100_000).Select(i => MathF.Sin(i))]));
 
     private static Executor Trainer(string site) => Sites.Adding(site[^1] / 64f, steps: site[^1]);
 

@@ -8,8 +8,8 @@ using Flare.Tests.Federations;
 namespace Flare.Tests.Transport.Proxies;
 
 /// <summary>
-/// A proxy as hospitals have them: HTTP CONNECT with a password, and it opens the TLS that passes, with a certificate of
-/// its own. It keeps what sites say, as such a proxy could.
+/// A proxy as hospitals have them: HTTP CONNECT with a password, and it opens the TLS that passes, with a certificate
+/// of its own. It keeps what sites say, as such a proxy could.
 /// </summary>
 internal sealed class OpeningProxy : IAsyncDisposable
 {

@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Flare.Runtime;
 using Flare.Tests.Federations;
@@ -66,12 +67,15 @@ public sealed class HostedListenerTests : IDisposable
         return (app, new Uri(app.Urls.Single()).Port);
     }
 
-    private static WebSocketConnector Way(int port, OpeningProxy proxy, string password = Password) =>
+    private bool IsOfProxy(object sender, X509Certificate? shown, X509Chain? chain, SslPolicyErrors errors) =>
+        shown?.Issuer == _proxys.Root.Subject;
+
+    private WebSocketConnector Way(int port, OpeningProxy proxy, string password = Password) =>
         new(new Uri($"wss://localhost:{port}/flare"))
         {
             Proxy = new WebProxy(proxy.Address) { Credentials = new NetworkCredential(User, password) },
             // A hospital's machines trust their proxy.
-            Configure = o => o.RemoteCertificateValidationCallback = (_, _, _, _) => true,
+            Configure = o => o.RemoteCertificateValidationCallback = IsOfProxy,
         };
 
     private OpeningProxy NewProxy() => new(_proxys.Certify("", forServer: true), User, Password);
@@ -149,7 +153,7 @@ public sealed class HostedListenerTests : IDisposable
 
         using var client = new TcpClient();
         await client.ConnectAsync(IPAddress.Loopback, port);
-        await using var replay = new SslStream(client.GetStream(), false, (_, _, _, _) => true);
+        await using var replay = new SslStream(client.GetStream(), false, IsOfProxy);
         await replay.AuthenticateAsClientAsync("localhost");
         await replay.WriteAsync(said);
         var told = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);

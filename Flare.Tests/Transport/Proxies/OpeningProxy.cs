@@ -69,7 +69,8 @@ internal sealed class OpeningProxy : IAsyncDisposable
                     new SslServerAuthenticationOptions { ServerCertificate = _certificate }, _stop.Token);
                 await outer.AuthenticateAsClientAsync(new SslClientAuthenticationOptions
                 {
-                    TargetHost = "localhost", RemoteCertificateValidationCallback = (_, _, _, _) => true,
+                    TargetHost = "localhost", RemoteCertificateValidationCallback =
+                        (_, shown, _, _) => shown?.Issuer == _certificate.Issuer,
                 }, _stop.Token);
                 var isFirst = Interlocked.Increment(ref _tunnels) == 1;
                 await Task.WhenAny(CopyAsync(inner, outer, isFirst ? Said : null), CopyAsync(outer, inner, null));

@@ -10,13 +10,13 @@ internal sealed class Nemesis
     private readonly TimeSpan _until;
     private readonly SimulationLoop _loop;
     private readonly SimulationRandom _random;
-    private readonly SimulatedNetwork _network;
+    private readonly IRigNetwork _network;
     private readonly SimulatedDisk _disk;
     private bool _isOver;
 
     public Nemesis(
         SimulatedFederation federation, FaultProfile faults, TimeSpan until, SimulationLoop loop,
-        SimulatedNetwork network, SimulatedDisk disk)
+        IRigNetwork network, SimulatedDisk disk)
     {
         (_federation, _faults, _until, _loop, _network, _disk) = (federation, faults, until, loop, network, disk);
         _random = loop.Random.Fork();
@@ -56,8 +56,7 @@ internal sealed class Nemesis
         if (_isOver) return;
         _isOver = true;
         _loop.Trace("everything heals");
-        if (!_network.Faults.IsReliable)
-            _network.Faults = NetworkFaults.None with { HasSessions = _network.Faults.HasSessions };
+        _network.EndFaults();
         _disk.Faults = DiskFaults.None;
         foreach (var site in _federation.Sites)
             if (site.Disk is { } disk) disk.Faults = DiskFaults.None;

@@ -20,7 +20,15 @@ internal sealed class SimulatedCompute : ComputeScheduler
 
     public override int MaxParallelism { get; }
 
-    public override async Task<T> RunAsync<T>(Func<ValueTask<T>> work)
+    public override Task<T> RunAsync<T>(Func<ValueTask<T>> work)
+    {
+        // Not on the loop of the job that calls, where there is one of its own.
+        Task<T>? running = null;
+        SimulatedJobLoop.Enter(_loop, () => running = RunHereAsync(work));
+        return running!;
+    }
+
+    private async Task<T> RunHereAsync<T>(Func<ValueTask<T>> work)
     {
         await Task.Delay(
             TimeSpan.FromMilliseconds(_random.Chance(0.05) ? _random.NextInt32(400) : _random.NextDouble() * 3),

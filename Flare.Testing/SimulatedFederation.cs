@@ -14,7 +14,7 @@ internal sealed class SimulatedFederation
     private readonly Simulation _plan;
     private readonly SimulationLoop _loop;
     private readonly SimulationRandom _random;
-    private readonly SimulatedNetwork _network;
+    private readonly IRigNetwork _network;
     private readonly SimulatedDisk _disk;
     private readonly RoundLedger _ledger;
     private readonly UploadWatch _uploads;
@@ -22,6 +22,7 @@ internal sealed class SimulatedFederation
     private readonly List<string> _failures = [];
     private readonly TaskCompletionSource _finished = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private JobServer? _server;
+    private SynchronizationContext _own;
     private StateDict? _model;
     private Exception? _lastFailure;
     private CancellationTokenSource? _abort;
@@ -30,15 +31,13 @@ internal sealed class SimulatedFederation
 
     public SimulatedFederation(Simulation plan, FaultProfile faults, SimulationLoop loop)
     {
-        (_plan, _loop, _random) = (plan, loop, loop.Random.Fork());
-        _network = new SimulatedNetwork(loop) { Faults = faults.Network };
+        (_plan, _loop, _own, _random) = (plan, loop, loop, loop.Random.Fork());
+        _network = faults.Frames is { } frames
+            ? new FramedNetwork(loop, frames, Fail) : new SimulatedNetwork(loop) { Faults = faults.Network };
         _disk = new SimulatedDisk(loop) { Faults = faults.Disk };
         _ledger = new RoundLedger(plan.Controllers().Count, Fail);
         _uploads = new UploadWatch(plan.Limits, Fail);
-        _network.ServerSends = _uploads.OnServerSends;
-        _network.SiteReceives = _uploads.OnSiteReceives;
-        _network.SiteSends = _uploads.OnSiteSends;
-        _network.ServerReceives = _uploads.OnServerReceives;
+        _network.Watch(_uploads);
         var slots = plan.ExecutorsAtOnce is { } most ? new ExecutorSlots(most) : null;
         Sites = [.. Enumerable.Range(0, plan.Sites).Select(i => new SimulatedSite(
             plan, new SiteInfo(i, $"site-{i + 1}"), loop, _network, _uploads, () => _finished.Task.IsCompleted, Fail,
@@ -52,7 +51,7 @@ internal sealed class SimulatedFederation
 
     public async Task RunAsync()
     {
-        var isReliable = _network.Faults.IsReliable;
+        var isReliable = _network.IsReliable;
         StartServer();
         foreach (var site in Sites)
             _loop.After(_random.Between(TimeSpan.Zero, TimeSpan.FromSeconds(isReliable ? 0 : 2)), site.Start);
@@ -61,6 +60,7 @@ internal sealed class SimulatedFederation
         _nemesis.Stop();
         if (!isReliable) await ReopenAsync();
         while (Sites.Any(s => !s.HasEnded)) await Task.Delay(TimeSpan.FromMilliseconds(50), _loop.Time);
+        await _network.FinishAsync();
     }
 
     /// <summary>The server's machine dies: whatever it had told nobody is gone.</summary>
@@ -71,9 +71,9 @@ internal sealed class SimulatedFederation
         while (server.Reports.TryRead(out var report)) Announced(report); // what it had told somebody
         _server = null;
         _aborted = null;
-        _network.DisconnectServer();
+        _network.CrashServer();
         _disk.Crash();
-        server.Dispose();
+        SimulatedJobLoop.Enter(_own, server.Dispose);
     }
 
     /// <summary>The operator aborts the job, and starts it again once it has ended.</summary>
@@ -103,6 +103,7 @@ internal sealed class SimulatedFederation
                     + "ConfigureAwait(false), Task.Run, Task.WhenAny and the like, and for the wall clock. The first "
                     + $"came from:\n{_loop.FirstEscape}");
         _failures.AddRange(_loop.Unhandled.Select(e => $"an exception that nobody awaited: {e}"));
+        var (sent, dropped, duplicated) = _network.Counts;
         var result = new SimulationResult
         {
             Seed = _plan.Seed,
@@ -113,8 +114,7 @@ internal sealed class SimulatedFederation
             Model = _model ?? _plan.InitialModel(),
             Statistics = new(
                 _loop.Now, _loop.Steps, _nemesis.ServerCrashes, _nemesis.SiteCrashes, _nemesis.Partitions, _restarts,
-                Aborts, _disk.Torn + Sites.Sum(s => s.Disk?.Torn ?? 0), _network.Sent, _network.Dropped,
-                _network.Duplicated, _uploads.Most),
+                Aborts, _disk.Torn + Sites.Sum(s => s.Disk?.Torn ?? 0), sent, dropped, duplicated, _uploads.Most),
             Log = _loop.Log,
             Reproduction = _plan.Reproduction ?? $"the same simulation with Seed = {_plan.Seed}",
         };
@@ -127,12 +127,13 @@ internal sealed class SimulatedFederation
         _loop.Trace("starts", "server");
         _ledger.ServerStarts();
         _uploads.ServerStarts();
+        _own = _network.NewLoop();
         var options = new JobServerOptions
         {
             JobId = JobId,
             Seed = _plan.Seed,
-            Loop = _loop,
-            Link = new CheckedLink(_network.ConnectServer(), _uploads.Check),
+            Loop = _own,
+            Link = new CheckedLink(_network.StartServer(_own, _plan.Limits), _uploads.Check),
             Controllers = _plan.Controllers(),
             Components = [_uploads],
             InitialModel = _plan.InitialModel(),
@@ -150,7 +151,7 @@ internal sealed class SimulatedFederation
         var failure = await RunToEndAsync(server);
         if (_server != server) return; // it has crashed since
         _server = null;
-        _network.DisconnectServer();
+        _network.EndServer();
         _model = server.Model;
         _aborted = failure is null ? null : _aborted; // one that came too late
         if (failure is null)
@@ -187,7 +188,8 @@ internal sealed class SimulatedFederation
     private async Task<Exception?> RunToEndAsync(JobServer server)
     {
         _abort = new CancellationTokenSource();
-        var running = server.RunAsync(_abort.Token);
+        var running = Task.CompletedTask;
+        SimulatedJobLoop.Enter(_own, () => running = server.RunAsync(_abort.Token));
         try
         {
             // Not ReadAllAsync, which leaves the loop: it awaits with ConfigureAwait(false).
@@ -217,7 +219,7 @@ internal sealed class SimulatedFederation
         foreach (var site in Sites) site.Start();
         var server = NewServer();
         if (await RunToEndAsync(server) is { } failure) Fail($"the completed job, opened again, failed: {failure}");
-        _network.DisconnectServer();
+        _network.EndServer();
         _ledger.ServerEnds();
         if (_ledger.Announced.Count != rounds)
             Fail($"the completed job, opened again, went on with round {_ledger.Announced[^1].Number}");

@@ -23,7 +23,7 @@ public enum LinkDirections
 /// they arrive, so that a process that has started again hears what was meant for its predecessor. They travel as
 /// bytes, some in parts, as over a connection; or over sessions that break (<see cref="NetworkFaults.HasSessions"/>).
 /// </summary>
-public sealed class SimulatedNetwork
+public sealed class SimulatedNetwork : IRigNetwork
 {
     private readonly SimulationLoop _loop;
     private readonly SimulationRandom _random;
@@ -106,6 +106,35 @@ public sealed class SimulatedNetwork
         Connect(site);
         _loop.Trace("healed", site);
     }
+
+    bool IRigNetwork.IsReliable => Faults.IsReliable;
+
+    (long Sent, long Dropped, long Duplicated) IRigNetwork.Counts => (Sent, Dropped, Duplicated);
+
+    void IRigNetwork.Watch(UploadWatch uploads)
+    {
+        (ServerSends, SiteReceives) = (uploads.OnServerSends, uploads.OnSiteReceives);
+        (SiteSends, ServerReceives) = (uploads.OnSiteSends, uploads.OnServerReceives);
+    }
+
+    SynchronizationContext IRigNetwork.NewLoop() => _loop;
+
+    IServerLink IRigNetwork.StartServer(SynchronizationContext loop, RuntimeLimits limits) => ConnectServer();
+
+    void IRigNetwork.CrashServer() => DisconnectServer();
+
+    void IRigNetwork.EndServer() => DisconnectServer();
+
+    ISiteLink IRigNetwork.StartSite(string site, long incarnation, SynchronizationContext loop) => ConnectSite(site);
+
+    void IRigNetwork.CrashSite(string site) => DisconnectSite(site);
+
+    void IRigNetwork.EndFaults()
+    {
+        if (!Faults.IsReliable) Faults = NetworkFaults.None with { HasSessions = Faults.HasSessions };
+    }
+
+    Task IRigNetwork.FinishAsync() => Task.CompletedTask;
 
     private SiteSide Side(string site)
     {

@@ -8,11 +8,12 @@ namespace Flare.Testing;
 /// </summary>
 [SuppressMessage("Design", "CA1001", Justification = "A site ends in a crash or by itself.")]
 internal sealed class SimulatedSite(
-    Simulation plan, SiteInfo info, SimulationLoop loop, SimulatedNetwork network, UploadWatch uploads,
+    Simulation plan, SiteInfo info, SimulationLoop loop, IRigNetwork network, UploadWatch uploads,
     Func<bool> isOver, Action<string> fail,
     ExecutorSlots? slots)
 {
     private SiteRuntime? _runtime;
+    private SynchronizationContext _own = loop;
     private long _incarnation;
 
     /// <summary>Where its states lie; null where they are in memory, and end with it.</summary>
@@ -30,20 +31,22 @@ internal sealed class SimulatedSite(
         var executor = new GuardedExecutor(plan.Executor(info), Name, loop.Time, plan.Limits.AbortGrace, fail);
         var definition = new SiteDefinition(Name, executor);
         plan.ConfigureSite?.Invoke(definition, info);
+        _own = network.NewLoop();
         _runtime = new SiteRuntime(definition, new SiteRuntimeOptions
         {
             JobId = SimulatedFederation.JobId,
             Seed = plan.Seed,
-            Loop = loop,
-            Link = network.ConnectSite(Name),
+            Loop = _own,
+            Link = network.StartSite(Name, _incarnation, _own),
             Time = loop.Time,
             Compute = loop.Compute,
+            NewProcess = loop.NewProcess,
             Limits = plan.Limits,
             Incarnation = _incarnation,
             Slots = slots,
             State = Disk is { } disk ? () => Task.FromResult(disk.Open()) : null,
         });
-        _runtime.Start();
+        SimulatedJobLoop.Enter(_own, _runtime.Start);
         _ = StartAgainAsync(_runtime);
     }
 
@@ -71,9 +74,9 @@ internal sealed class SimulatedSite(
     {
         if (_runtime is null) return;
         loop.Trace("crashes", Name, _incarnation);
-        network.DisconnectSite(Name);
+        network.CrashSite(Name);
         Disk?.Crash();
-        _runtime.Crash();
+        SimulatedJobLoop.Enter(_own, _runtime.Crash);
         _runtime = null;
     }
 }

@@ -21,6 +21,7 @@ public sealed class SimulationLoop : SynchronizationContext
     private readonly List<Exception> _unhandled = [];
     private readonly List<string>? _log;
     private readonly Lock _gate = new();
+    private readonly SimulationRandom _processes;
     private Fnv1a _hash = new();
     private int _thread;
     private int _escapes;
@@ -31,6 +32,7 @@ public sealed class SimulationLoop : SynchronizationContext
     public SimulationLoop(ulong seed, bool keepLog = false)
     {
         Random = new SimulationRandom(seed);
+        _processes = new SimulationRandom(seed ^ 0x9C0C_E550);
         Time = new SimulatedTime(this);
         Compute = new SimulatedCompute(this);
         if (keepLog) _log = [];
@@ -157,6 +159,17 @@ public sealed class SimulationLoop : SynchronizationContext
 
     /// <inheritdoc/>
     public override SynchronizationContext CreateCopy() => this;
+
+    /// <summary>Names a process; what a name is shows nowhere else.</summary>
+    internal Guid NewProcess()
+    {
+        Span<byte> id = stackalloc byte[16];
+        for (var i = 0; i < id.Length; i++) id[i] = (byte)_processes.NextInt32(256);
+        return new Guid(id);
+    }
+
+    /// <summary>Whether the caller is on the simulation's thread, or it does not run.</summary>
+    internal bool IsOnThread => _thread == 0 || Environment.CurrentManagedThreadId == _thread;
 
     internal void Arm(SimulatedTimer timer, long due)
     {

@@ -1,7 +1,5 @@
-using System.Collections.Concurrent;
 using Flare.Runtime;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Flare.Transport;
 
@@ -19,7 +17,8 @@ public sealed class FederationServer : IAsyncDisposable
 {
     private readonly ServerHub _hub;
     private readonly ILogger _logger;
-    private readonly ConcurrentDictionary<ServedJob, byte> _jobs = [];
+    private readonly Lock _gate = new();
+    private readonly List<ServedJob> _jobs = [];
     private readonly CancellationTokenSource _stop = new();
 
     private FederationServer(ServerHub hub, ILogger logger) => (_hub, _logger) = (hub, logger);
@@ -35,8 +34,7 @@ public sealed class FederationServer : IAsyncDisposable
         IFlareTransport transport, LinkLimits? limits = null, ILoggerFactory? logging = null, TimeProvider? time = null)
     {
         ArgumentNullException.ThrowIfNull(transport);
-        LinkSettings.Require(limits ??= new());
-        return Start(transport.Listen(), limits, logging, time);
+        return Start(transport, LinkHost.Of(limits, logging, time));
     }
 
     /// <summary>Takes the sites that a listener hands out: <see cref="HostedListener"/> for connections of the
@@ -50,10 +48,12 @@ public sealed class FederationServer : IAsyncDisposable
         IFlareListener listener, LinkLimits? limits = null, ILoggerFactory? logging = null, TimeProvider? time = null)
     {
         ArgumentNullException.ThrowIfNull(listener);
-        LinkSettings.Require(limits ??= new());
-        var logger = (logging ?? NullLoggerFactory.Instance).CreateLogger("Flare.Transport");
-        return new(new(listener, limits, time ?? TimeProvider.System, logger), logger);
+        var host = LinkHost.Of(limits, logging, time);
+        return new(new(listener, host), host.Logger);
     }
+
+    internal static FederationServer Start(IFlareTransport transport, LinkHost host) =>
+        new(new(transport.Listen(), host), host.Logger);
 
     /// <summary>Listens for sites as a startup kit says: over TLS, at the port of its first address.</summary>
     /// <param name="identity">Who the server is; it stays the caller's.</param>
@@ -83,12 +83,12 @@ public sealed class FederationServer : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(plan);
         ObjectDisposedException.ThrowIf(_stop.IsCancellationRequested, this);
-        var loop = new JobLoop(e => Log.LoopFailed(_logger, plan.JobId, e));
+        var loop = plan.CreateLoop(e => Log.LoopFailed(_logger, plan.JobId, e));
         var link = _hub.Open(plan.JobId, loop, plan.Limits);
         try
         {
             var job = new ServedJob(plan, plan.CreateServer(loop, link), loop);
-            _jobs.TryAdd(job, 0);
+            lock (_gate) _jobs.Add(job);
             _ = RunAsync(job, link, CancellationTokenSource.CreateLinkedTokenSource(abort, _stop.Token));
             return job;
         }
@@ -102,8 +102,10 @@ public sealed class FederationServer : IAsyncDisposable
     /// <summary>Aborts all jobs, tells the sites, and closes.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
-        foreach (var job in _jobs.Keys) await ((Task)job.Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _stop.Cancel();
+        ServedJob[] jobs;
+        lock (_gate) jobs = [.. _jobs];
+        foreach (var job in jobs) await job.OverAsync();
         await _hub.DisposeAsync();
     }
 
@@ -113,7 +115,7 @@ public sealed class FederationServer : IAsyncDisposable
         {
             var failure = await job.RunAsync(abort.Token);
             _hub.Close(link);
-            _jobs.TryRemove(job, out _);
+            lock (_gate) _jobs.Remove(job);
             job.Complete(failure); // whoever hears of it may run a job of the id anew
         }
     }

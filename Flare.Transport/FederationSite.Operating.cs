@@ -80,7 +80,9 @@ public sealed partial class FederationSite
             _isStopped = true;
             _hours?.Dispose();
         }
-        await Task.WhenAll(_jobs.Values.Select(j => j.LeaveAsync(drain, reason)));
+        // At once, not one after the other.
+        var leaving = Jobs.Select(j => j.LeaveAsync(drain, reason)).ToArray();
+        foreach (var job in leaving) await job;
         await _uplink.DisposeAsync();
     }
 
@@ -96,10 +98,15 @@ public sealed partial class FederationSite
         {
             var before = halt.Pauses;
             (halt.Reason, halt.StopsRunningTasks) = (reason, stopsRunningTasks);
-            halt.Pauses = [.. _jobs.Values.Select(j => j.Pause(reason, stopsRunningTasks)).OfType<SitePause>()];
+            halt.Pauses = [.. _jobs.Select(j => j.Pause(reason, stopsRunningTasks)).OfType<SitePause>()];
             foreach (var pause in before) pause.Dispose(); // another reason, without a gap between both
-            return Task.WhenAll(halt.Pauses.Select(p => p.Quiet));
+            return QuietAsync([.. halt.Pauses]);
         }
+    }
+
+    private static async Task QuietAsync(SitePause[] pauses)
+    {
+        foreach (var pause in pauses) await pause.Quiet;
     }
 
     private void End(Halt halt)

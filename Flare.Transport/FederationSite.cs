@@ -1,7 +1,5 @@
-using System.Collections.Concurrent;
 using Flare.Runtime;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Flare.Transport;
 
@@ -20,7 +18,8 @@ public sealed partial class FederationSite : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly long _incarnation;
     private readonly TimeProvider _time;
-    private readonly ConcurrentDictionary<string, JoinedJob> _jobs = new(StringComparer.Ordinal);
+    private readonly List<JoinedJob> _jobs = []; // in the order in which they were joined
+    private long _joins;
     private FrameException? _failure;
 
     private FederationSite(SiteUplink uplink, string name, long incarnation, TimeProvider time, ILogger logger) =>
@@ -30,7 +29,8 @@ public sealed partial class FederationSite : IAsyncDisposable
     /// <param name="connector">The way to the server.</param>
     /// <param name="name">The site's name; where the transport has certificates, the certificate's.</param>
     /// <param name="incarnation">How often this site has started, at least 1 and greater at every start, a counter on
-    /// disk for instance; the clock's milliseconds if left out, which serve unless the clock is set back.</param>
+    /// disk for instance, and at most 2^42; the clock's milliseconds if left out, which serve unless the clock is set
+    /// back.</param>
     /// <param name="limits">What is taken at most; the defaults if left out.</param>
     /// <param name="logging">Where to log; nowhere if left out.</param>
     /// <param name="time">The clock; the system's if left out.</param>
@@ -41,14 +41,19 @@ public sealed partial class FederationSite : IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(connector);
         ArgumentException.ThrowIfNullOrEmpty(name);
-        if (incarnation is { } given) ArgumentOutOfRangeException.ThrowIfLessThan(given, 1, nameof(incarnation));
-        time ??= TimeProvider.System;
-        limits ??= new();
-        LinkSettings.Require(limits);
-        var logger = (logging ?? NullLoggerFactory.Instance).CreateLogger("Flare.Transport");
-        var start = incarnation ?? time.GetUtcNow().ToUnixTimeMilliseconds();
-        var uplink = new SiteUplink(connector, name, Guid.NewGuid(), start, limits, time, logger);
-        var site = new FederationSite(uplink, name, start, time, logger);
+        if (incarnation is { } given)
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(given, 1, nameof(incarnation));
+            ArgumentOutOfRangeException.ThrowIfGreaterThan(given, 1L << 42, nameof(incarnation));
+        }
+        return Connect(connector, name, incarnation, LinkHost.Of(limits, logging, time));
+    }
+
+    internal static FederationSite Connect(IFlareConnector connector, string name, long? incarnation, LinkHost host)
+    {
+        var start = incarnation ?? host.Time.GetUtcNow().ToUnixTimeMilliseconds();
+        var uplink = new SiteUplink(connector, name, start, host);
+        var site = new FederationSite(uplink, name, start, host.Time, host.Logger);
         uplink.Start(site.Fail);
         return site;
     }
@@ -90,25 +95,25 @@ public sealed partial class FederationSite : IAsyncDisposable
     private JoinedJob JoinOne(SitePlan plan)
     {
         ObjectDisposedException.ThrowIf(_isStopped, this);
-        var loop = new JobLoop(e => Log.LoopFailed(_logger, plan.JobId, e));
+        var loop = plan.CreateLoop(e => Log.LoopFailed(_logger, plan.JobId, e));
         var job = new JoinedJob(plan.JobId);
-        var before = _jobs.GetOrAdd(plan.JobId, job);
-        if (before != job && !(before.Ended.IsCompleted && _jobs.TryUpdate(plan.JobId, job, before)))
+        if (_jobs.Exists(j => j.JobId == plan.JobId && !j.Ended.IsCompleted))
         {
             throw new InvalidOperationException(
                 $"{Name} takes part in job '{plan.JobId}' already: wait for its end, or leave it.");
         }
+        _jobs.Add(job);
         var link = _uplink.Open(plan.JobId, loop, job.Fail);
         try
         {
-            job.Take(plan.CreateSite(loop, link, _incarnation), loop);
+            job.Take(plan.CreateSite(loop, link, NextIncarnation()), loop);
             Halts(job); // before it begins
             job.Start();
         }
         catch
         {
             _uplink.Close(link);
-            _jobs.TryRemove(plan.JobId, out _);
+            lock (_gate) _jobs.Remove(job);
             throw;
         }
         if (Volatile.Read(ref _failure) is { } failure) job.Fail(failure);
@@ -116,17 +121,26 @@ public sealed partial class FederationSite : IAsyncDisposable
         return job;
     }
 
+    // Who has left a job and joins it again is another start of the site to its server, which else would wait for what
+    // the one before had begun; and still one before the next start of the process, which counts on by as little as 1.
+    private long NextIncarnation() => (_incarnation << 20) + Interlocked.Increment(ref _joins);
+
+    private JoinedJob[] Jobs
+    {
+        get { lock (_gate) return [.. _jobs]; }
+    }
+
     private async Task ForgetAsync(JoinedJob job, SiteJobLink link)
     {
-        await ((Task)job.Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await job.OverAsync();
         await job.LeaveAsync();
         _uplink.Close(link);
-        _jobs.TryRemove(new(job.JobId, job));
+        lock (_gate) _jobs.Remove(job);
     }
 
     private void Fail(FrameException error)
     {
         Volatile.Write(ref _failure, error);
-        foreach (var job in _jobs.Values) job.Fail(error);
+        foreach (var job in Jobs) job.Fail(error);
     }
 }

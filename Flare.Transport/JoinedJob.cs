@@ -8,7 +8,7 @@ public sealed class JoinedJob
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();
     private SiteRuntime? _site;
-    private JobLoop? _loop;
+    private SynchronizationContext? _loop;
     private SitePause? _pause;
 
     internal JoinedJob(string jobId) => JobId = jobId;
@@ -72,7 +72,7 @@ public sealed class JoinedJob
         _ended.TrySetCanceled();
     }
 
-    internal void Take(SiteRuntime site, JobLoop loop) => (_site, _loop) = (site, loop);
+    internal void Take(SiteRuntime site, SynchronizationContext loop) => (_site, _loop) = (site, loop);
 
     internal void Start()
     {
@@ -84,6 +84,10 @@ public sealed class JoinedJob
     /// <summary>A pause of its own; null where there is no site yet, or any more.</summary>
     internal SitePause? Pause(string reason, bool stopsRunningTask) =>
         _ended.Task.IsCompleted ? null : _site?.Pause(reason, stopsRunningTask);
+
+    /// <summary>Ends with the job, however that ends.</summary>
+    internal async Task OverAsync() => await ((Task)_ended.Task).ConfigureAwait(
+        ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
 
     internal void Fail(FrameException error) => _ended.TrySetException(error);
 

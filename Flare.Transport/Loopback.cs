@@ -1,5 +1,4 @@
 using Flare.Runtime;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Flare.Transport;
 
@@ -29,15 +28,23 @@ public sealed class Loopback
     /// <summary>A Unix socket in the folder for temporary files.</summary>
     public static Loopback Unix { get; } = new(() =>
     {
+        // The file is of the machine, where others run with the same seed.
+#pragma warning disable RS0030
         var transport = SocketTransport.Unix(Path.Combine(Path.GetTempPath(), $"flare-{Guid.NewGuid():N}.sock"));
+#pragma warning restore RS0030
         return (transport, (_, _) => transport, null);
     });
 
-    internal IFederationLinks Make(LinkLimits limits) => new Links(_make(), limits);
+    internal IFederationLinks Make(LinkHost host) => new Links(_make(), host);
+
+    /// <summary>Links over any transport, such as the rig's.</summary>
+    internal static IFederationLinks Over(
+        IFlareTransport server, Func<string, IFlareConnector> site, LinkHost host) =>
+        new Links((server, (name, _) => site(name), null), host);
 
     private sealed class Links : IFederationLinks
     {
-        private readonly LinkLimits _limits;
+        private readonly LinkHost _host;
         private readonly Func<string, string, IFlareConnector> _connector;
         private readonly IDisposable? _owned;
         private readonly ServerHub _hub;
@@ -45,10 +52,10 @@ public sealed class Loopback
 
         public Links(
             (IFlareTransport Server, Func<string, string, IFlareConnector> Site, IDisposable? Owned) parts,
-            LinkLimits limits)
+            LinkHost host)
         {
-            (_connector, _owned, _limits) = (parts.Site, parts.Owned, limits);
-            _hub = new(parts.Server.Listen(), limits, TimeProvider.System, NullLogger.Instance);
+            (_connector, _owned, _host) = (parts.Site, parts.Owned, host);
+            _hub = new(parts.Server.Listen(), host);
         }
 
         public IServerLink ConnectServer(string job, SynchronizationContext jobLoop, RuntimeLimits limits) =>
@@ -57,9 +64,7 @@ public sealed class Loopback
         public ISiteLink ConnectSite(
             string job, string site, SynchronizationContext jobLoop, Action<FlareException> fail)
         {
-            var uplink = new SiteUplink(
-                _connector(site, _hub.Address), site, Guid.NewGuid(), 1, _limits, TimeProvider.System,
-                NullLogger.Instance);
+            var uplink = new SiteUplink(_connector(site, _hub.Address), site, 1, _host);
             uplink.Start(fail);
             _sites.Add(uplink);
             return uplink.Open(job, jobLoop, fail);
@@ -67,7 +72,9 @@ public sealed class Loopback
 
         public async ValueTask DisposeAsync()
         {
-            await Task.WhenAll(_sites.Select(s => s.DisposeAsync().AsTask()));
+            // At once, not one after the other.
+            var leaving = _sites.Select(s => s.DisposeAsync().AsTask()).ToArray();
+            foreach (var site in leaving) await site;
             await _hub.DisposeAsync();
             _owned?.Dispose();
         }
@@ -89,8 +96,7 @@ public static class FederationTransport
     {
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(loopback);
-        limits ??= new();
-        LinkSettings.Require(limits);
-        return builder.UseLinks(() => loopback.Make(limits));
+        var host = LinkHost.Of(limits);
+        return builder.UseLinks(() => loopback.Make(host));
     }
 }

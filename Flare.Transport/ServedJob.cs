@@ -7,10 +7,10 @@ namespace Flare.Transport;
 public sealed class ServedJob
 {
     private readonly JobServer _server;
-    private readonly JobLoop _loop;
+    private readonly SynchronizationContext _loop;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    internal ServedJob(ServerPlan plan, JobServer server, JobLoop loop) =>
+    internal ServedJob(ServerPlan plan, JobServer server, SynchronizationContext loop) =>
         (JobId, _server, _loop) = (plan.JobId, server, loop);
 
     /// <summary>The job's id.</summary>
@@ -34,8 +34,10 @@ public sealed class ServedJob
     public async IAsyncEnumerable<RoundReport> ReadRoundsAsync(
         [EnumeratorCancellation] CancellationToken cancellationToken = default)
     {
-        await foreach (var report in _server.Reports.ReadAllAsync(cancellationToken)) yield return report;
-        await Ended.WaitAsync(cancellationToken);
+        // Not ReadAllAsync, which would go on elsewhere than on the reader's own loop.
+        while (await _server.Reports.WaitToReadAsync(cancellationToken))
+            while (_server.Reports.TryRead(out var report)) yield return report;
+        await Ended; // at once: the reports end with the job
     }
 
     /// <summary>How the job's sites stand now: there or not, paused, gone.</summary>
@@ -65,6 +67,10 @@ public sealed class ServedJob
         _loop.Post(_ => done.SetResult(_server.GoOnWithout(sites)), null);
         return done.Task;
     }
+
+    /// <summary>Ends with the job, however that ends.</summary>
+    internal async Task OverAsync() => await Ended.ConfigureAwait(
+        ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
 
     /// <returns>Why it failed; null where it ended well.</returns>
     internal Task<Exception?> RunAsync(CancellationToken abort)

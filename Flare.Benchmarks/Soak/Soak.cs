@@ -31,8 +31,8 @@ public static class Soak
         {
             var seed = first + (ulong)i;
             var workload = workloads[(int)(seed % (ulong)workloads.Count)];
-            var run = workload.Create(seed, keepLog: isSingle).Run();
-            var isReplayed = args.Contains("--once") || workload.Create(seed).Run().TraceHash == run.TraceHash;
+            var run = workload.Run(seed, keepLog: isSingle);
+            var isReplayed = args.Contains("--once") || workload.Run(seed).TraceHash == run.TraceHash;
             totals.Add(run, args.Contains("--once") ? 1 : 2, isReplayed);
             if (!isReplayed) Console.WriteLine($"seed {seed} ({workload.Name}) did not replay");
             if (!run.IsSuccess || isSingle) Console.WriteLine(run);

@@ -20,7 +20,7 @@ public sealed class Federation : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly RoundHistory _rounds = new(OutcomesKept);
     private JobServer? _server;
-    private JobLoop? _loop;
+    private SynchronizationContext? _loop;
     private bool _disposed;
     private readonly List<SiteRuntime> _atWork = [];
     private Task? _running;
@@ -249,9 +249,9 @@ public sealed class Federation : IAsyncDisposable
     private void Prepare(StateDict initialModel, IFederationLinks links)
     {
         var logger = _logger = _settings.CreateLogger();
-        var loop = _loop = new JobLoop(e => Runtime.Log.LoopException(logger, e));
+        var loop = _loop = _settings.NewLoop(e => Runtime.Log.LoopException(logger, e));
         var link = links.ConnectServer(_settings.JobId, loop, _settings.Limits);
-        var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
+        var compute = _settings.NewCompute();
         var names = _sites.Select(s => s.Name).ToArray();
         var options = _parts.ToOptions(_settings, loop, link, initialModel, names, compute, logger);
         options = options with
@@ -281,7 +281,8 @@ public sealed class Federation : IAsyncDisposable
     }
 
     private Task RunOnLoopAsync(
-        JobLoop loop, IFederationLinks links, ComputeScheduler compute, ILogger logger, JobServerOptions options)
+        SynchronizationContext loop, IFederationLinks links, ComputeScheduler compute, ILogger logger,
+        JobServerOptions options)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         loop.Post(_ => _ = RunToEndAsync(), null);
@@ -305,7 +306,7 @@ public sealed class Federation : IAsyncDisposable
 
         async Task RunAsync()
         {
-            ThreadPoolScheduler.ReserveThreads(_parallelism);
+            if (compute is ThreadPoolScheduler) ThreadPoolScheduler.ReserveThreads(_parallelism);
             var sites = _sites.Select(site => new SiteRuntime(site, new SiteRuntimeOptions
             {
                 JobId = _settings.JobId,
@@ -314,6 +315,7 @@ public sealed class Federation : IAsyncDisposable
                 Link = links.ConnectSite(_settings.JobId, site.Name, loop, e => Fail(loop, e)),
                 Time = _settings.Time,
                 Compute = compute,
+                NewProcess = _settings.NewProcess,
                 Logger = logger,
                 Limits = _settings.Limits,
                 Slots = options.Slots,
@@ -352,7 +354,7 @@ public sealed class Federation : IAsyncDisposable
     }
 
     // A site that can never come would be waited for: the job is aborted, and says why.
-    private void Fail(JobLoop loop, FlareException error) => loop.Post(_ =>
+    private void Fail(SynchronizationContext loop, FlareException error) => loop.Post(_ =>
     {
         Runtime.Log.LoopException(_logger, error);
         _failure ??= error;

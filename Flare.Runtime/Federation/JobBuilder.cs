@@ -60,6 +60,14 @@ public abstract class JobBuilder<TBuilder> : IExtensible where TBuilder : JobBui
         return With(_settings with { Time = time });
     }
 
+    /// <summary>Has jobs run elsewhere than on the thread pool: the rig's way in.</summary>
+    /// <param name="newLoop">Makes a job's loop, given who receives what its callbacks throw.</param>
+    /// <param name="compute">Takes work off it.</param>
+    /// <param name="newProcess">Names a process.</param>
+    internal TBuilder UseThreads(
+        Func<Action<Exception>, SynchronizationContext> newLoop, ComputeScheduler compute, Func<Guid> newProcess) =>
+        With(_settings with { NewLoop = newLoop, NewCompute = () => compute, NewProcess = newProcess });
+
     /// <summary>
     /// States a policy that the server and every site must hold in common, beside those of extensions: a site that
     /// states another, or none, is refused at its hello (<see cref="ErrorIds.SiteRefused"/>). A server that states none
@@ -156,7 +164,12 @@ public abstract class JobBuilder<TBuilder> : IExtensible where TBuilder : JobBui
         _hasBuilt = true;
         object[] owned = [.. Settings.Owned, .. TakenOver()];
         // Off this thread, which may be one that continuations wait for.
-        if (owned.Length > 0) ThreadPool.QueueUserWorkItem(_ => _ = Disposal.DisposeAllAsync(owned).AsTask());
+        if (owned.Length > 0)
+            _ = _settings.NewCompute().RunAsync(async () =>
+            {
+                await Disposal.DisposeAllAsync(owned);
+                return true;
+            });
     }
 
     private protected abstract int CountSites();

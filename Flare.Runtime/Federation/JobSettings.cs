@@ -11,6 +11,20 @@ internal sealed record JobSettings
     public RuntimeLimits Limits { get; init; } = new();
     public ILoggerFactory LoggerFactory { get; init; } = NullLoggerFactory.Instance;
     public TimeProvider Time { get; init; } = TimeProvider.System;
+
+    /// <summary>Makes a loop; the rig has its own.</summary>
+    public Func<Action<Exception>, SynchronizationContext> NewLoop { get; init; } =
+        static unhandled => new JobLoop(unhandled);
+
+    /// <summary>Makes what takes work off the loop; the rig has its own.</summary>
+    public Func<ComputeScheduler> NewCompute { get; init; } =
+        static () => new ThreadPoolScheduler(Environment.ProcessorCount);
+
+    /// <summary>Names a process; the rig's names are its seed's.</summary>
+#pragma warning disable RS0030 // no randomness of the job's: it is compared and nothing else, so a run stays its seed's
+    public Func<Guid> NewProcess { get; init; } = Guid.NewGuid;
+#pragma warning restore RS0030
+
     public Dictionary<Type, (object Feature, bool Owned)> Features { get; init; } = [];
 
     /// <summary>How extensions are set.</summary>

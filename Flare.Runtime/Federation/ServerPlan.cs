@@ -30,8 +30,16 @@ public sealed class ServerPlan : IAsyncDisposable
     /// <summary>The runtime's limits and intervals.</summary>
     public RuntimeLimits Limits => _settings.Limits;
 
+    /// <summary>Makes a loop for the server: a <see cref="JobLoop"/>, unless a test has its own.</summary>
+    /// <param name="unhandled">Receives the exception of a callback that threw; the loop goes on.</param>
+    public SynchronizationContext CreateLoop(Action<Exception> unhandled)
+    {
+        ArgumentNullException.ThrowIfNull(unhandled);
+        return _settings.NewLoop(unhandled);
+    }
+
     /// <summary>Makes the server, which does nothing until <see cref="JobServer.RunAsync"/>. Once.</summary>
-    /// <param name="loop">The loop that the job's state belongs to; a <see cref="JobLoop"/>.</param>
+    /// <param name="loop">The loop that the job's state belongs to; of <see cref="CreateLoop"/>.</param>
     /// <param name="link">The server's end of the transport.</param>
     /// <exception cref="InvalidOperationException">It has made a server already.</exception>
     /// <exception cref="ObjectDisposedException">The plan is disposed of.</exception>
@@ -45,7 +53,7 @@ public sealed class ServerPlan : IAsyncDisposable
         _parts.Claim();
         try
         {
-            var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
+            var compute = _settings.NewCompute();
             var options = _parts.ToOptions(
                 _settings, loop, link, _initialModel, _sites, compute, _settings.CreateLogger());
             var server = new JobServer(options with { IsRosterClosed = _isRosterClosed });

@@ -29,8 +29,16 @@ public sealed class SitePlan : IAsyncDisposable
     /// <summary>The site's name.</summary>
     public string Name => _definition.Name;
 
+    /// <summary>Makes a loop for the site: a <see cref="JobLoop"/>, unless a test has its own.</summary>
+    /// <param name="unhandled">Receives the exception of a callback that threw; the loop goes on.</param>
+    public SynchronizationContext CreateLoop(Action<Exception> unhandled)
+    {
+        ArgumentNullException.ThrowIfNull(unhandled);
+        return _settings.NewLoop(unhandled);
+    }
+
     /// <summary>Makes the site, which does nothing until <see cref="SiteRuntime.Start"/>. Once.</summary>
-    /// <param name="loop">The loop that the site's state belongs to; a <see cref="JobLoop"/>.</param>
+    /// <param name="loop">The loop that the site's state belongs to; of <see cref="CreateLoop"/>.</param>
     /// <param name="link">The site's end of the transport.</param>
     /// <param name="incarnation">How often this site has started, at least 1 and greater at every start; a clock or a
     /// counter on disk.</param>
@@ -58,7 +66,7 @@ public sealed class SitePlan : IAsyncDisposable
 
     private SiteRuntime NewSite(SynchronizationContext loop, ISiteLink link, long incarnation)
     {
-        var compute = new ThreadPoolScheduler(Environment.ProcessorCount);
+        var compute = _settings.NewCompute();
         return new SiteRuntime(_definition, new()
         {
             JobId = _settings.JobId,
@@ -67,6 +75,7 @@ public sealed class SitePlan : IAsyncDisposable
             Link = link,
             Time = _settings.Time,
             Compute = compute,
+            NewProcess = _settings.NewProcess,
             Logger = _logger,
             Descriptions = _settings.Descriptions,
             Limits = _settings.Limits,

@@ -19,9 +19,7 @@ public sealed partial class SiteRuntime : IAsyncDisposable
     private readonly SiteTensors _tensors;
     private readonly MessageInbox _inbox;
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-#pragma warning disable RS0030 // no randomness of the job's: it is compared and nothing else, so a run stays its seed's
-    private readonly Guid _process = Guid.NewGuid();
-#pragma warning restore RS0030
+    private readonly Guid _process;
     private LoopTimer? _heartbeat;
     private int _epoch;
     private bool _welcomed;
@@ -36,7 +34,7 @@ public sealed partial class SiteRuntime : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(definition);
         ArgumentNullException.ThrowIfNull(options);
         Faults.Refuse(definition.Name, options.Validate());
-        (_definition, _options) = (definition, options);
+        (_definition, _options, _process) = (definition, options, options.NewProcess());
         _drops = new EventDrops(options.Limits.MaxPendingEvents);
         _side = new RunSide
         {

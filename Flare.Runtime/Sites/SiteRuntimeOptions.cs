@@ -83,6 +83,11 @@ public sealed record SiteRuntimeOptions
     /// </summary>
     internal ExecutorSlots? Slots { get; init; }
 
+    /// <summary>Names the process, unlike any other's name.</summary>
+#pragma warning disable RS0030 // no randomness of the job's: it is compared and nothing else, so a run stays its seed's
+    internal Func<Guid> NewProcess { get; init; } = Guid.NewGuid;
+#pragma warning restore RS0030
+
     /// <summary>Whether server and site are one application in one process.</summary>
     internal bool IsInProcess { get; init; }
 

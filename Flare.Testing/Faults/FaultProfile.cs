@@ -24,6 +24,12 @@ public sealed record FaultProfile
     /// <summary>The network's faults.</summary>
     public NetworkFaults Network { get; init; } = NetworkFaults.None;
 
+    /// <summary>
+    /// Where set, messages travel in the real frames, over a <see cref="SimulatedTransport"/> with these faults, and
+    /// <see cref="Network"/> counts for nothing; as they are, over <see cref="Network"/>, unless set.
+    /// </summary>
+    public FrameFaults? Frames { get; init; }
+
     /// <summary>The disk's faults.</summary>
     public DiskFaults Disk { get; init; } = DiskFaults.None;
 
@@ -87,6 +93,7 @@ public sealed record FaultProfile
     /// <summary>What is wrong with the settings; nothing where all is well.</summary>
     public IEnumerable<string> Validate()
     {
+        Frames?.Validate();
         var n = Network;
         if (n.IsReliable
             && (n.Loss > 0 || n.Duplication > 0 || n.Straggling > 0 || ServerCrashes is not null

@@ -20,7 +20,7 @@ public class SlowLinkTests
             Sites = 2,
             Executor = site => new Steady(site.Name),
             Controllers = () => [new FedAvg { Rounds = rounds, MinSites = 2, Validation = ValidationMode.None }],
-            InitialModel = Fold.InitialModel,
+            InitialModel = () => Fold.InitialModel(),
             // A model, with a little around it, takes two seconds, ten times the retry interval, and the link stays as
             // it is.
             Faults = new()

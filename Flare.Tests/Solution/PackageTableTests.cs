@@ -16,7 +16,7 @@ public class PackageTableTests
         ["Flare.Reporting"] = ["Flare.Core"],
         ["Flare.Transport"] = ["Flare.Core", "Flare.Runtime"],
         ["Flare.Provisioning"] = ["Flare.Transport"],
-        ["Flare.Testing"] = ["Flare.Core", "Flare.Runtime"],
+        ["Flare.Testing"] = ["Flare.Core", "Flare.Runtime", "Flare.Transport"],
         ["Flare.Sdk"] =
         ["Flare.Runtime", "Flare.Workflows", "Flare.Learning", "Flare.Crypto", "Flare.Reporting", "Flare.Core"],
     };
@@ -26,6 +26,7 @@ public class PackageTableTests
     {
         ["Flare.Core"] = ["Flare.Runtime"],
         ["Flare.Runtime"] = ["Flare.Testing"],
+        ["Flare.Transport"] = ["Flare.Testing"],
     };
 
     private static readonly string[] NotPackages = ["Flare.Tests", "Flare.Outside.Tests", "Flare.Benchmarks"];

@@ -185,6 +185,39 @@ public class LinkTests
     }
 
     [Test]
+    public async Task A_job_that_was_left_in_mid_task_is_joined_again_over_the_same_connection()
+    {
+        await using var server = FederationServer.Start(Loopback);
+        await using var plan = Plan("job", 1, "a");
+        var job = server.Run(plan);
+        await using var site = FederationSite.Connect(To(server), "a", incarnation: 1, Quick);
+        for (var times = 0; times < 3; times++)
+        {
+            var started = new TaskCompletionSource();
+            await using var left = SitePlan("a", "job", () => Sites.Hanging(() => started.TrySetResult()));
+            var joined = site.Join(left);
+            await started.Task.WaitAsync(Patience.Long);
+            await joined.LeaveAsync();
+        }
+        await using var again = SitePlan("a", "job");
+        Assert.That(await site.Join(again).Ended.WaitAsync(Patience.Long), Is.Not.Empty);
+        await job.Ended.WaitAsync(Patience.Long);
+        // The next start of the process counts on by one, however often the one before has joined.
+        await using var next = FederationSite.Connect(To(server), "a", incarnation: 2, Quick);
+        await using var another = Plan("job", 1, "a");
+        var second = server.Run(another);
+        await using var nextPlan = SitePlan("a", "job");
+        Assert.That(await next.Join(nextPlan).Ended.WaitAsync(Patience.Long), Is.Not.Empty);
+        await second.Ended.WaitAsync(Patience.Long);
+    }
+
+    [TestCase(0)]
+    [TestCase((1L << 42) + 1)]
+    public void An_incarnation_out_of_range_is_refused(long incarnation) =>
+        Assert.Throws<ArgumentOutOfRangeException>(
+            () => FederationSite.Connect(SocketTransport.PlainTcp("127.0.0.1", 1), "a", incarnation));
+
+    [Test]
     public async Task A_job_of_the_same_id_runs_as_soon_as_one_has_ended()
     {
         await using var server = FederationServer.Start(Loopback);

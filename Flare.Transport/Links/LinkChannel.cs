@@ -1,6 +1,5 @@
 using System.Buffers;
 using Flare.Runtime;
-using Microsoft.Extensions.Logging;
 
 namespace Flare.Transport;
 
@@ -11,10 +10,8 @@ namespace Flare.Transport;
 /// </summary>
 internal sealed class LinkChannel(
     FrameConnection connection, uint id, string job, string peer, LinkChannel.Owner owner, Partials partials,
-    SemaphoreSlim streams, ILogger logger) : IDisposable
+    StreamTurns streams, LinkHost host) : IDisposable
 {
-    // Below this a beginning is not worth keeping.
-    private const long LeastKept = 256 * 1024;
     private const int HashBytes = 32;
     private const long MostInOrder = 64 << 20;
 
@@ -47,7 +44,7 @@ internal sealed class LinkChannel(
     public uint Id => id;
 
     /// <summary>Tells the other end which beginnings are here; elsewhere, since it hashes them.</summary>
-    public void TellPartials() => _ = Task.Run(() =>
+    public void TellPartials() => _ = host.Compute.RunAsync(() =>
     {
         foreach (var start in partials.StartsOf(peer))
             connection.Send(Control.Channel, Control.SayPartial(id, start));
@@ -137,7 +134,7 @@ internal sealed class LinkChannel(
             // What the session had to bring cannot be brought: the next one begins with what counts.
             if (!_end.IsCancellationRequested)
             {
-                Log.LargeRefused(logger, head.Kind.ToString(), job, error);
+                Log.LargeRefused(host.Logger, head.Kind.ToString(), job, error);
                 connection.Abort($"a message of kind {head.Kind} was not taken: {error}");
             }
             return;
@@ -146,14 +143,14 @@ internal sealed class LinkChannel(
 
     private async Task SendBulkAsync(FrameHead head, ReadOnlySequence<byte> bytes)
     {
-        var (offset, hash) = await Task.Run(() => OffsetAtPeer(head, bytes));
+        var (offset, hash) = await host.Compute.RunAsync(() => OffsetAtPeer(head, bytes));
         var error = await SendStreamAsync(head, bytes, offset, hash);
         // The beginning may have been forgotten meanwhile.
         if (error is not null && offset > 0 && !_end.IsCancellationRequested)
             error = await SendStreamAsync(head, bytes, 0, default);
         // The receiver has told its runtime, which answers for it.
         if (error is not null && !_end.IsCancellationRequested)
-            Log.LargeRefused(logger, head.Kind.ToString(), job, error);
+            Log.LargeRefused(host.Logger, head.Kind.ToString(), job, error);
     }
 
     /// <returns>Null once it is sent, or why it is not.</returns>
@@ -163,7 +160,7 @@ internal sealed class LinkChannel(
         try
         {
             // Of the whole connection, which other jobs share.
-            await streams.WaitAsync(_end.Token);
+            await streams.EnterAsync(_end.Token);
             try
             {
                 var start = new byte[FrameHead.Size + hash.Length];
@@ -174,7 +171,7 @@ internal sealed class LinkChannel(
             }
             finally
             {
-                streams.Release();
+                streams.Leave();
             }
         }
         catch (OperationCanceledException)
@@ -222,7 +219,7 @@ internal sealed class LinkChannel(
             : owner.RefusalOf(head);
         if (refusal is not null)
         {
-            Log.LargeNotTaken(logger, head.Kind.ToString(), job, peer, refusal);
+            Log.LargeNotTaken(host.Logger, head.Kind.ToString(), job, peer, refusal);
             // The runtime finds it wanting and answers for it: nobody waits for what never comes.
             if (head.IsBulk) owner.Deliver(this, new(head with { Offset = 0, Length = 0 }, default));
             return StreamAnswer.Refuse(refusal);
@@ -269,6 +266,7 @@ internal sealed class LinkChannel(
     private void OnAbort(LinkMessageReader reader, FrameHead head)
     {
         if (!head.IsBulk) _hearsLong = false;
-        else if (reader.Received >= LeastKept && reader.Received < reader.Length) partials.Keep(peer, reader);
+        else if (reader.Received >= host.Limits.LeastPartialBytes && reader.Received < reader.Length)
+            partials.Keep(peer, reader);
     }
 }

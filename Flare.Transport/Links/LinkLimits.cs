@@ -34,6 +34,11 @@ public sealed record LinkLimits
     public TimeSpan PartialsKept { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>
+    /// Bytes below which a beginning is not worth keeping, and is sent again: 256 KiB unless set; at least 1.
+    /// </summary>
+    public long LeastPartialBytes { get; init; } = 256 * 1024;
+
+    /// <summary>
     /// The first pause before a site connects again, which doubles up to <see cref="LongestPause"/>; 0.2 s unless set.
     /// </summary>
     public TimeSpan FirstPause { get; init; } = TimeSpan.FromSeconds(0.2);
@@ -57,6 +62,8 @@ public sealed record LinkLimits
                 + $"{nameof(MaxMessageBytes)}";
         if (PartialsKept < TimeSpan.Zero)
             yield return $"{nameof(PartialsKept)} is {PartialsKept}; it must not be negative";
+        if (LeastPartialBytes < 1)
+            yield return $"{nameof(LeastPartialBytes)} is {LeastPartialBytes}; it must be at least 1";
         if (FirstPause <= TimeSpan.Zero || LongestPause < FirstPause)
         {
             yield return $"{nameof(FirstPause)} is {FirstPause} and {nameof(LongestPause)} {LongestPause}; the first "

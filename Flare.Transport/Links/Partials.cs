@@ -19,6 +19,7 @@ internal sealed class Partials : IDisposable
     private readonly Lock _gate = new();
     private readonly List<Entry> _begun = [];
     private readonly ITimer _timer;
+    private bool _isOver;
 
     public Partials(TimeProvider time, TimeSpan kept)
     {
@@ -27,10 +28,17 @@ internal sealed class Partials : IDisposable
             static p => ((Partials)p!).Expire(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
+    /// <summary>How many there are.</summary>
+    public int Count
+    {
+        get { lock (_gate) return _begun.Count; }
+    }
+
     public void Keep(string peer, LinkMessageReader reader)
     {
         lock (_gate)
         {
+            if (_isOver) return; // a stream may outlive its job by a little
             if (_begun.Count(b => b.Peer == peer) >= MostOfPeer) _begun.Remove(_begun.First(b => b.Peer == peer));
             if (_begun.Count >= Most) _begun.RemoveAt(0);
             _begun.Add(new(peer, reader, _time.GetTimestamp()));
@@ -67,7 +75,11 @@ internal sealed class Partials : IDisposable
 
     public void Dispose()
     {
-        lock (_gate) _begun.Clear();
+        lock (_gate)
+        {
+            _isOver = true;
+            _begun.Clear();
+        }
         _timer.Dispose();
     }
 

@@ -9,7 +9,8 @@ internal sealed class ServerChannel : LinkChannel.Owner
         ServerSession session, ServerJobLink job, string site, Guid process, long incarnation, uint channel)
     {
         (Session, Job, Site, Process, Incarnation) = (session, job, site, process, incarnation);
-        Channel = new(session.Connection, channel, job.Job, site, this, job.Partials, session.Streams, job.Logger);
+        Channel = new(session.Connection, channel, job.Job, site, this, job.Partials, session.Streams,
+            session.Host);
     }
 
     public ServerSession Session { get; }

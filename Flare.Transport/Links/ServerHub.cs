@@ -13,19 +13,27 @@ internal sealed class ServerHub : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly Task _accepting;
 
-    public ServerHub(IFlareListener listener, LinkLimits limits, TimeProvider time, ILogger logger)
+    public ServerHub(IFlareListener listener, LinkHost host)
     {
-        (_listener, Limits, Time, Logger) = (listener, limits, time, logger);
-        _accepting = Task.Run(AcceptAllAsync);
+        (_listener, Host) = (listener, host);
+        _accepting = host.Start(AcceptAllAsync);
     }
 
-    public LinkLimits Limits { get; }
+    public LinkHost Host { get; }
 
-    public TimeProvider Time { get; }
+    public LinkLimits Limits => Host.Limits;
 
-    public ILogger Logger { get; }
+    public TimeProvider Time => Host.Time;
+
+    public ILogger Logger => Host.Logger;
 
     public string Address => _listener.Address;
+
+    /// <summary>How many connections there are.</summary>
+    public int Sessions
+    {
+        get { lock (_gate) return _sessions.Count; }
+    }
 
     public IReadOnlyCollection<string> ConnectedSites
     {
@@ -62,12 +70,14 @@ internal sealed class ServerHub : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
+        _stop.Cancel();
         await _listener.DisposeAsync();
         await _accepting;
         ServerSession[] sessions;
         lock (_gate) sessions = [.. _sessions];
-        await Task.WhenAll(sessions.Select(s => s.CloseAsync("the server shuts down", Limits.CloseGrace)));
+        // At once, not one after the other.
+        var closing = sessions.Select(s => s.CloseAsync("the server shuts down", Limits.CloseGrace)).ToArray();
+        foreach (var session in closing) await session;
     }
 
     private async Task AcceptAllAsync()

@@ -22,6 +22,12 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
 
     public LinkPromise Promise => LinkPromise.Session;
 
+    /// <summary>Whether it holds nothing: no site, no permit, no beginning.</summary>
+    public bool IsEmpty
+    {
+        get { lock (_gate) return _sites.Count == 0 && _permits.Count == 0 && Partials.Count == 0; }
+    }
+
     public string[] Names
     {
         get { lock (_gate) return [.. _sites.Keys]; }

@@ -11,7 +11,7 @@ internal sealed class ServerSession : IFrameReceiver, IAsyncDisposable
     private readonly FlareConnection _pipe;
     private readonly FrameConnection _connection;
     private readonly Dictionary<uint, ServerChannel> _channels = [];
-    private readonly Lazy<SemaphoreSlim> _streams;
+    private readonly Lazy<StreamTurns> _streams;
     private string _name;
 
     public ServerSession(ServerHub hub, FlareConnection pipe)
@@ -25,7 +25,9 @@ internal sealed class ServerSession : IFrameReceiver, IAsyncDisposable
 
     public FrameConnection Connection => _connection;
 
-    public SemaphoreSlim Streams => _streams.Value;
+    public StreamTurns Streams => _streams.Value;
+
+    public LinkHost Host => _hub.Host;
 
     public Unheard Unheard { get; } = new();
 

@@ -10,7 +10,7 @@ internal sealed class SiteSession : IFrameReceiver, IAsyncDisposable
     private readonly SiteUplink _site;
     private readonly FrameConnection _connection;
     private readonly Dictionary<uint, (SiteJobLink Job, LinkChannel? Channel)> _channels = [];
-    private readonly Lazy<SemaphoreSlim> _streams;
+    private readonly Lazy<StreamTurns> _streams;
 
     public SiteSession(SiteUplink site, FlareConnection pipe)
     {
@@ -25,8 +25,15 @@ internal sealed class SiteSession : IFrameReceiver, IAsyncDisposable
 
     public async Task<bool> IsReadyAsync()
     {
-        await Task.WhenAny(_connection.Ready, _connection.Ended);
-        return _connection.Ready.IsCompletedSuccessfully;
+        try
+        {
+            await _connection.Ready;
+            return true;
+        }
+        catch (FrameException)
+        {
+            return false; // it has ended before, and its end says why
+        }
     }
 
     public ValueTask DisposeAsync() => _connection.DisposeAsync();
@@ -93,7 +100,8 @@ internal sealed class SiteSession : IFrameReceiver, IAsyncDisposable
         {
             case Control.Attached:
                 var link = new LinkChannel(
-                    _connection, channel, job.Job, "the server", job, job.Partials, _streams.Value, _site.Logger);
+                    _connection, channel, job.Job, "the server", job, job.Partials, _streams.Value,
+                    _site.Host);
                 lock (_channels) _channels[channel] = (job, link);
                 link.TellPartials();
                 job.Connect(link);

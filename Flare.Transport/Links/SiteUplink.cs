@@ -21,19 +21,19 @@ internal sealed class SiteUplink : IAsyncDisposable
     private Task _running = Task.CompletedTask;
 
     public SiteUplink(
-        IFlareConnector connector, string site, Guid process, long incarnation, LinkLimits limits, TimeProvider time,
-        ILogger logger)
+        IFlareConnector connector, string site, long incarnation, LinkHost host)
     {
-        (_connector, Site, Process, Incarnation) = (connector, site, process, incarnation);
-        (Limits, Time, Logger) = (limits, time, logger);
-        _jitter = new Random(process.GetHashCode());
+        (_connector, Site, Process, Incarnation, Host) = (connector, site, host.NewProcess(), incarnation, host);
+        _jitter = new Random(Process.GetHashCode());
     }
 
-    public LinkLimits Limits { get; }
+    public LinkHost Host { get; }
 
-    public TimeProvider Time { get; }
+    public LinkLimits Limits => Host.Limits;
 
-    public ILogger Logger { get; }
+    public TimeProvider Time => Host.Time;
+
+    public ILogger Logger => Host.Logger;
 
     public string Site { get; }
 
@@ -55,7 +55,7 @@ internal sealed class SiteUplink : IAsyncDisposable
 
     /// <summary>Starts connecting.</summary>
     /// <param name="fail">Called once, from any thread, when to try again helps nothing.</param>
-    public void Start(Action<FrameException> fail) => _running = Task.Run(() => StayConnectedAsync(fail));
+    public void Start(Action<FrameException> fail) => _running = Host.Start(() => StayConnectedAsync(fail));
 
     /// <summary>A job that the site takes part in.</summary>
     /// <param name="job">The job's id.</param>
@@ -94,7 +94,7 @@ internal sealed class SiteUplink : IAsyncDisposable
         SiteSession? session;
         lock (_gate) session = _session;
         if (session is not null) await session.CloseAsync("the site leaves", Limits.CloseGrace);
-        await _stop.CancelAsync();
+        _stop.Cancel();
         await _running;
     }
 

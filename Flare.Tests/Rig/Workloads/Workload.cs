@@ -40,7 +40,26 @@ internal sealed record Workload(string Name, Func<Simulation, Simulation> Config
         InSessions("chain", ChainWorkload.Configure),
         InSessions("events", EventsWorkload.Configure),
         InSessions("state", StateWorkload.Configure),
+        // The real frames: bytes that come one by one, stand still and are cut anywhere; uploads and downloads go on.
+        InFrames("fedavg", AveragingWorkload.Configure),
+        InFrames("large", AveragingWorkload.ConfigureLarge),
+        InFrames("sampling", AveragingWorkload.ConfigureSampling),
+        InFrames("relay", RelayWorkload.Configure),
+        InFrames("flights", FlightsWorkload.Configure),
+        InFrames("windows", WindowsWorkload.Configure),
+        InFrames("crossing", CrossingWorkload.Configure),
+        InFrames("chain", ChainWorkload.Configure),
+        InFrames("events", EventsWorkload.Configure),
+        InFrames("state", StateWorkload.Configure),
+        // What users hold: a whole federation, without frames and with them; a server and its sites.
+        Whole("in-process", (seed, name, keepLog) => new InProcessProgram(seed, name, keepLog, inFrames: false)),
+        Whole("in-process-frames", (seed, name, keepLog) => new InProcessProgram(seed, name, keepLog, inFrames: true)),
+        Whole("served", (seed, name, keepLog) => new ServedProgram(seed, name, keepLog)),
     ];
+
+    // A program in place of the rig's own processes; null for these.
+    private Func<ulong, string, bool, RigProgram>? Program { get; init; }
+
 
     public static Workload Named(string name) =>
         All.FirstOrDefault(w => w.Name == name)
@@ -68,6 +87,31 @@ internal sealed record Workload(string Name, Func<Simulation, Simulation> Config
             };
         });
 
+    private static Workload Whole(string name, Func<ulong, string, bool, RigProgram> program) =>
+        new(name, plan => plan) { Program = program };
+
+    private static Workload InFrames(string name, Func<Simulation, Simulation> configure) =>
+        new($"frames-{name}", plan =>
+        {
+            // As large as a message, a stream's window, or what needs a permit; and small.
+            int[] sizes = [0, 200, 2000, 2000, 20_000, 36_000];
+            var ballast = sizes[new SimulationRandom(plan.Seed ^ 0xBA11_A5).NextInt32(sizes.Length)];
+            plan = configure(plan);
+            return plan with
+            {
+                InitialModel = () => Fold.InitialModel(ballast),
+                Faults = (plan.Faults ?? FaultProfile.Mixed(plan.Seed)) with
+                {
+                    Network = NetworkFaults.None, Frames = FrameFaults.Mixed(plan.Seed),
+                },
+            };
+        });
+
+    /// <summary>Runs a seed.</summary>
+    public SimulationResult Run(ulong seed, bool keepLog = false) =>
+        Program?.Invoke(seed, Name, keepLog).Run() ?? Create(seed, keepLog).Run();
+
+    /// <summary>The rig's plan of a seed; of workloads that are no program.</summary>
     public Simulation Create(ulong seed, bool keepLog = false) => Configure(new Simulation
     {
         Seed = seed,
@@ -76,7 +120,9 @@ internal sealed record Workload(string Name, Func<Simulation, Simulation> Config
         Controllers = () => [],
         InitialModel = () => Fold.InitialModel(),
         KeepLog = keepLog,
-        Reproduction =
-        $"dotnet run -c Release --project Flare.Benchmarks -- soak --seeds 1 --first {seed} --workload {Name}",
+        Reproduction = HowToRepeat(seed, Name),
     });
+
+    public static string HowToRepeat(ulong seed, string name) =>
+        $"dotnet run -c Release --project Flare.Benchmarks -- soak --seeds 1 --first {seed} --workload {name}";
 }

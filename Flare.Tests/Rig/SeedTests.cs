@@ -9,7 +9,7 @@ namespace Flare.Tests.Rig;
 /// </summary>
 public class SeedTests
 {
-    private const int Seeds = 200;
+    private const int Seeds = 200, LongSeeds = 26;
 
     [Test]
     public void Fixed_seeds_keep_every_promise_and_replay() => RunSeeds(first: 1);
@@ -62,8 +62,12 @@ public class SeedTests
 
     private static void RunSeeds(ulong first)
     {
-        for (var seed = first; seed < first + Seeds; seed++)
-            RunTwice(Workload.All[(int)(seed % (ulong)Workload.All.Count)], seed);
+        foreach (var workloads in Workload.All.GroupBy(w => w.IsLong))
+        {
+            Workload[] all = [.. workloads];
+            for (var i = 0; i < (workloads.Key ? LongSeeds : Seeds); i++)
+                RunTwice(all[(int)((first + (ulong)i) % (ulong)all.Length)], first + (ulong)i);
+        }
     }
 
     private static void RunTwice(Workload workload, ulong seed)

@@ -57,6 +57,9 @@ internal sealed record Workload(string Name, Func<Simulation, Simulation> Config
         Whole("served", (seed, name, keepLog) => new ServedProgram(seed, name, keepLog)),
     ];
 
+    /// <summary>Whether a run takes as long as three of others: those over bytes, and whole federations.</summary>
+    public bool IsLong => Program is not null || Name.StartsWith("frames-", StringComparison.Ordinal);
+
     // A program in place of the rig's own processes; null for these.
     private Func<ulong, string, bool, RigProgram>? Program { get; init; }
 

@@ -116,12 +116,12 @@ internal sealed class ServedProgram : RigProgram
             var stop = new CancellationTokenSource();
             if (IsUnderAttack && Random.Chance(0.6))
                 Loop.After(Random.Between(TimeSpan.Zero, TimeSpan.FromSeconds(6)), stop.Cancel);
-            var parts = _jobs.Select(j => TakePartAsync(site, name, j.Key, j.Value, stop.Token)).ToArray();
+            var parts = _jobs.Select(j => TakePartAsync(site, name, j.Key, j.Value, stop)).ToArray();
             foreach (var part in parts) await part;
         }
     }
 
-    private async Task TakePartAsync(FederationSite site, string name, string id, Job job, CancellationToken stop)
+    private async Task TakePartAsync(FederationSite site, string name, string id, Job job, CancellationTokenSource stop)
     {
         while (!job.IsDone && !stop.IsCancellationRequested)
         {

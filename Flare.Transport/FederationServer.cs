@@ -64,6 +64,25 @@ public sealed class FederationServer : IAsyncDisposable
     public static FederationServer Start(
         FlareIdentity identity, SocketOptions? options = null, LinkLimits? limits = null)
     {
+        var source = IdentitySource.Of(identity);
+        options ??= new();
+        IdentityLog.WarnOfExpiry(
+            options.Logging.CreateLogger("Flare.Transport"), identity, options.Time.GetUtcNow());
+        return Start(source, options, limits);
+    }
+
+    /// <summary>
+    /// Listens for sites as a startup kit's file says, whose certificate may be renewed and whose roster may change
+    /// while jobs run: a site that the newest roster revokes is hung up on.
+    /// </summary>
+    /// <param name="identity">Who the server is, now and later; it stays the caller's.</param>
+    /// <param name="options">How it listens; the defaults if left out.</param>
+    /// <param name="limits">What is taken at most; the defaults if left out.</param>
+    /// <exception cref="FrameException">The address cannot be listened on.</exception>
+    /// <exception cref="FlareException">The kit is a site's, or the options contradict themselves.</exception>
+    public static FederationServer Start(
+        IdentitySource identity, SocketOptions? options = null, LinkLimits? limits = null)
+    {
         ArgumentNullException.ThrowIfNull(identity);
         return Start(KitTransports.ForServer(identity, options), limits, options?.Logging, options?.Time);
     }

@@ -69,9 +69,28 @@ public sealed partial class FederationSite : IAsyncDisposable
     public static FederationSite Connect(
         FlareIdentity identity, long? incarnation = null, SocketOptions? options = null, LinkLimits? limits = null)
     {
+        var source = IdentitySource.Of(identity);
+        options ??= new();
+        IdentityLog.WarnOfExpiry(
+            options.Logging.CreateLogger("Flare.Transport"), identity, options.Time.GetUtcNow());
+        return Connect(source, incarnation, options, limits);
+    }
+
+    /// <summary>
+    /// Connects as a startup kit's file says, whose certificate may be renewed and whose roster may change while jobs
+    /// run: each connection has the newest.
+    /// </summary>
+    /// <param name="identity">Who the site is, now and later; it stays the caller's.</param>
+    /// <param name="incarnation">As for the first overload.</param>
+    /// <param name="options">How it connects; the defaults if left out.</param>
+    /// <param name="limits">What is taken at most; the defaults if left out.</param>
+    /// <exception cref="FlareException">The kit is a server's, or the options contradict themselves.</exception>
+    public static FederationSite Connect(
+        IdentitySource identity, long? incarnation = null, SocketOptions? options = null, LinkLimits? limits = null)
+    {
         ArgumentNullException.ThrowIfNull(identity);
         return Connect(
-            KitTransports.ForSite(identity, options), identity.Name, incarnation, limits, options?.Logging,
+            KitTransports.ForSite(identity, options), identity.Current.Name, incarnation, limits, options?.Logging,
             options?.Time);
     }
 

@@ -24,6 +24,9 @@ internal static class Words
     public static string Of(FlareException e) =>
         e.Message.Replace($" [{e.ErrorId}]", "", StringComparison.Ordinal).TrimEnd('.');
 
+    /// <summary>A clause at the end of a sentence: with a full stop, unless it asks.</summary>
+    public static string End(string clause) => clause.EndsWith('?') ? clause : $"{clause}.";
+
     /// <summary>A moment: <c>2026-11-25 16:04 UTC</c>.</summary>
     public static string At(DateTimeOffset time) =>
         time.UtcDateTime.ToString("yyyy-MM-dd HH:mm 'UTC'", CultureInfo.InvariantCulture);

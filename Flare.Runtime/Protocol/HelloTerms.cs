@@ -32,7 +32,8 @@ internal sealed record HelloTerms(string JobId, ulong Seed, int Version, string 
         }
         if (JobId != server.JobId)
             differences.Add($"it means job '{Shown(JobId)}', and this is job '{server.JobId}'");
-        if (Seed != server.Seed) differences.Add($"its seed is {Seed}, and the job's is another");
+        if (Seed != server.Seed)
+            differences.Add($"its seed is {Seed}, and the job's is another: give both the same seed");
         if (Layout.Length > 0 && Layout != server.Layout)
         {
             differences.Add($"it is built for a model of layout {Shown(Layout)}, and the job's model has layout "

@@ -28,7 +28,7 @@ public class ProvisioningPageTests
     }
 
     [Test]
-    public void The_pages_way_leads_from_a_project_to_a_changed_root()
+    public async Task The_pages_way_leads_from_a_project_to_a_changed_root()
     {
         var page = File.ReadAllText(Path.Combine(PackageTableTests.Root, "docs/provisioning.md"));
         File.WriteAllText("project.yml", page.Split("```yaml")[1].Split("```")[0]);
@@ -36,7 +36,7 @@ public class ProvisioningPageTests
         var output = new StringWriter();
         using var authority = Provision(passphrase, output);
         Assert.That(output.ToString().Split('\n')[0].Replace('\\', '/').Trim(), Is.EqualTo("made kits/server.json"));
-        Look(passphrase, output);
+        await LookAsync(passphrase, output);
         Assert.That(output.ToString(), Does.Contain("it is server 'server'"));
         Enrol(authority, passphrase);
         Directory.CreateDirectory("renewed");
@@ -66,13 +66,14 @@ public class ProvisioningPageTests
         return authority;
     }
 
-    private static void Look(string passphrase, StringWriter Console)
+    private static async Task LookAsync(string passphrase, StringWriter Console)
     {
         File.Move("kits/hospital-1.json", "hospital-1.json");
         var loggers = NullLoggerFactory.Instance;
         using var server = FlareIdentity.Load("kits/server.json", passphrase);
         var (certificate, others) = (server.Certificate, new X509Certificate2Collection());
         using var identities = IdentitySource.Open("hospital-1.json", passphrase, logging: loggers);
+        await using var site = FederationSite.Connect(identities);  // a server: FederationServer.Start(identities)
         var peer = identities.Current.Verify(certificate, others, FlareRole.Server, DateTimeOffset.UtcNow);
         Console.WriteLine(peer.Refusal ?? $"it is {peer.Proven}");
     }

@@ -54,7 +54,7 @@ public class TransportPageTests
 
     private static async Task ServerAsync()
     {
-        using var identity = FlareIdentity.Load("kits/server.json");
+        using var identity = IdentitySource.Open("kits/server.json");
         await using var server = FederationServer.Start(identity);                   // TLS 1.3, at the port of its kit
         await using var plan = new ServerBuilder().UseJobId("digits").UseSeed(42)
             .AddSites("hospital-1", "hospital-2")
@@ -74,9 +74,9 @@ public class TransportPageTests
 
     private static async Task HospitalAsync(Dataset patients, TextWriter Console)
     {
-        using var identity = FlareIdentity.Load("kits/hospital-1.json");
+        using var identity = IdentitySource.Open("kits/hospital-1.json");
         await using var site = FederationSite.Connect(identity);                     // connects again whenever it must
-        await using var plan = new SiteBuilder(identity.Name).UseJobId("digits").UseSeed(42)
+        await using var plan = new SiteBuilder(site.Name).UseJobId("digits").UseSeed(42)
             .UseExecutor(() => new ClassifierTrainer(Models.DigitsCnn, patients))
             .Build();
         Console.WriteLine(await site.Join(plan).Ended);

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
 
@@ -13,6 +14,7 @@ internal sealed class CuttingProxy : IAsyncDisposable
     private readonly int _port;
     private readonly long _cutAfter;
     private readonly Task _accepting;
+    private readonly ConcurrentDictionary<TcpClient, byte> _open = [];
     private int _cuts;
 
     public CuttingProxy(int port, long cutAfter)
@@ -25,6 +27,15 @@ internal sealed class CuttingProxy : IAsyncDisposable
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
     public int Cuts => Volatile.Read(ref _cuts);
+
+    /// <summary>Where what sites send is kept; null for nowhere.</summary>
+    public MemoryStream? Recorded { get; init; }
+
+    /// <summary>Cuts all connections that are open.</summary>
+    public void CutAll()
+    {
+        foreach (var client in _open.Keys) client.Dispose();
+    }
 
     private async Task AcceptAsync()
     {
@@ -46,10 +57,11 @@ internal sealed class CuttingProxy : IAsyncDisposable
         using (site)
         using (var server = new TcpClient())
         {
+            _open.TryAdd(site, 0);
             try
             {
                 await server.ConnectAsync(IPAddress.Loopback, _port, _stop.Token);
-                var either = await Task.WhenAny(CopyAsync(site, server), CopyAsync(server, site));
+                var either = await Task.WhenAny(CopyAsync(site, server, Recorded), CopyAsync(server, site, null));
                 if (await either) Interlocked.Increment(ref _cuts);
             }
             catch (Exception e) when (e is OperationCanceledException or SocketException or IOException
@@ -57,10 +69,11 @@ internal sealed class CuttingProxy : IAsyncDisposable
             {
                 // One of both has hung up.
             }
+            _open.TryRemove(site, out _);
         }
     }
 
-    private async Task<bool> CopyAsync(TcpClient from, TcpClient to)
+    private async Task<bool> CopyAsync(TcpClient from, TcpClient to, MemoryStream? kept)
     {
         var buffer = new byte[16 * 1024];
         long carried = 0;
@@ -70,6 +83,7 @@ internal sealed class CuttingProxy : IAsyncDisposable
             {
                 var count = await from.GetStream().ReadAsync(buffer, _stop.Token);
                 if (count == 0) return false;
+                kept?.Write(buffer, 0, count);
                 await to.GetStream().WriteAsync(buffer.AsMemory(0, count), _stop.Token);
                 carried += count;
                 if (carried >= _cutAfter) return true;

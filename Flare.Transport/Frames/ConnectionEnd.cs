@@ -15,6 +15,9 @@ public enum ConnectionEndKind
     ProtocolError,
     /// <summary>A receiver of messages at this end threw.</summary>
     Failed,
+    /// <summary>This end does not believe the other any more, as where its certificate was revoked; the other end was
+    /// told.</summary>
+    Refused,
 }
 
 /// <summary>How a connection ended.</summary>

@@ -90,6 +90,15 @@ public sealed partial class FrameConnection
         }
     }
 
+    /// <summary>Ends a running connection now: the other end is told why, and nothing more of it is heard.</summary>
+    /// <param name="reason">Why.</param>
+    public void Refuse(string reason)
+    {
+        ArgumentNullException.ThrowIfNull(reason);
+        Tell(reason);
+        End(new(ConnectionEndKind.Refused, reason));
+    }
+
     private async Task<ConnectionEnd> FinishAsync()
     {
         var end = _end!;
@@ -135,7 +144,8 @@ public sealed partial class FrameConnection
         {
             await _pipe.Output.WriteAsync(last);
             // To hang up on what still comes would have the system throw away what the other end is told.
-            var waits = end.Kind is ConnectionEndKind.ProtocolError or ConnectionEndKind.Failed;
+            var waits = end.Kind is ConnectionEndKind.ProtocolError or ConnectionEndKind.Failed
+                or ConnectionEndKind.Refused;
             while (waits && !_isGivenUp)
             {
                 var read = await _pipe.Input.ReadAsync();

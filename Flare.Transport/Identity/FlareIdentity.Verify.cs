@@ -50,7 +50,8 @@ public sealed partial class FlareIdentity
         {
             if (roster.FindRevoked(element.Certificate.SerialNumber) is not { } revoked) continue;
             return PeerProof.Refuse($"{who} is revoked since {Words.At(revoked.Since)}"
-                + (revoked.Reason is null ? "" : $" ({Words.Of(revoked.Reason)})"));
+                + (revoked.Reason is null ? "" : $" ({Words.Of(revoked.Reason)})")
+                + ": it takes a new kit with a new key");
         }
         if (name is null) return PeerProof.Refuse(unnamed!);
         if (name.Role != expected || !IsFor(peer, expected == FlareRole.Server ? ServerUse : ClientUse))
@@ -67,7 +68,7 @@ public sealed partial class FlareIdentity
             }
         }
         return RosterFault(peer, name, roster) is { } missing
-            ? PeerProof.Refuse($"{who} {missing}") : PeerProof.Accept(name);
+            ? PeerProof.Refuse($"{who} {missing}", unlisted: name) : PeerProof.Accept(name);
     }
 
     private string? ChainFault(X509Certificate2 peer, PeerChain chain, DateTimeOffset now)
@@ -76,7 +77,8 @@ public sealed partial class FlareIdentity
         if ((chain.Flags & (X509ChainStatusFlags.UntrustedRoot | X509ChainStatusFlags.PartialChain)) != 0)
         {
             return $"was issued by '{Words.Of(peer.Issuer)}', which none of the certificate authorities trusted here "
-                + $"({string.Join(", ", Roots.Select(r => $"'{Words.Of(r.Subject)}'"))}) vouches for";
+                + $"({string.Join(", ", Roots.Select(r => $"'{Words.Of(r.Subject)}'"))}) vouches for: "
+                + "do both ends have kits of one project?";
         }
         var others = chain.Flags & ~X509ChainStatusFlags.NotTimeValid;
         if (others != X509ChainStatusFlags.NoError) return $"does not hold: {chain.Said}";
@@ -115,6 +117,6 @@ public sealed partial class FlareIdentity
             || member.Keys.Contains(Signatures.Fingerprint(peer)))
             return null;
         return $"has a key that version {roster.Version} of the roster does "
-            + "not list: it was replaced, or never was this member's";
+            + "not list: it was replaced, or never was this member's, so its newest kit is due";
     }
 }

@@ -118,6 +118,9 @@ public sealed partial class FlareIdentity : IDisposable
         return new(kit, certificate);
     }
 
+    /// <summary>Comes after a newer roster was taken, on the thread that brought it.</summary>
+    internal event Action? RosterTaken;
+
     /// <summary>Takes a roster from anybody, if it is newer than what is known.</summary>
     /// <param name="utf8">Its file.</param>
     /// <returns>False where it is the one that is known already.</returns>
@@ -136,12 +139,14 @@ public sealed partial class FlareIdentity : IDisposable
     public bool TakeRoster(Roster roster)
     {
         ArgumentNullException.ThrowIfNull(roster);
+        bool isNewer;
         lock (_lock)
         {
-            var isNewer = roster.Version > _kit.Roster.Version;
+            isNewer = roster.Version > _kit.Roster.Version;
             _kit = _kit.WithRoster(roster);
-            return isNewer;
         }
+        if (isNewer) RosterTaken?.Invoke();
+        return isNewer;
     }
 
     /// <summary>Disposes of the certificates and the key.</summary>

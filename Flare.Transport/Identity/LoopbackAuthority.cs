@@ -29,7 +29,7 @@ internal sealed class LoopbackAuthority : IDisposable
     private TlsEnd End(CertifiedName name, FlareRole other)
     {
         var certificate = SslStreamCertificateContext.Create(Make(name), null, offline: true);
-        return new(() => certificate, (peer, _) => Verify(peer, other));
+        return new(() => certificate, (peer, _) => Verify(peer, other)) { ShowsRefused = false };
     }
 
     private X509Certificate2 Make(CertifiedName name)
@@ -47,15 +47,15 @@ internal sealed class LoopbackAuthority : IDisposable
         return made;
     }
 
-    private (string?, string?) Verify(X509Certificate2 peer, FlareRole due)
+    private PeerProof Verify(X509Certificate2 peer, FlareRole due)
     {
         using var chain = new X509Chain();
         chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
         chain.ChainPolicy.CustomTrustStore.Add(_root);
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-        if (!chain.Build(peer)) return (null, "it is not of this run");
-        return CertifiedName.Read(peer, out var fault) is not { } name ? (null, fault)
-            : name.Role != due ? (null, $"it is that of {name}") : (name.Name, null);
+        if (!chain.Build(peer)) return PeerProof.Refuse("it is not of this run");
+        return CertifiedName.Read(peer, out var fault) is not { } name ? PeerProof.Refuse(fault!)
+            : name.Role != due ? PeerProof.Refuse($"it is that of {name}") : PeerProof.Accept(name);
     }
 
     public void Dispose()

@@ -17,7 +17,12 @@ public sealed record PeerProof
     /// </summary>
     public string? Refusal { get; }
 
+    /// <summary>Whom a newer roster than is known here might prove; null where none would, or it is
+    /// proven.</summary>
+    internal CertifiedName? Unlisted { get; private init; }
+
     internal static PeerProof Accept(CertifiedName name) => new(name, null);
 
-    internal static PeerProof Refuse(string why) => new(null, why);
+    internal static PeerProof Refuse(string why, CertifiedName? unlisted = null) =>
+        new(null, why) { Unlisted = unlisted };
 }

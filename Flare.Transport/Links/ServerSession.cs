@@ -34,7 +34,9 @@ internal sealed class ServerSession : IFrameReceiver, IAsyncDisposable
     public async Task RunAsync()
     {
         _hub.Add(this);
-        var end = await _connection.RunAsync();
+        ConnectionEnd end;
+        var running = _connection.RunAsync();
+        using (_pipe.Peer?.Watch(Refuse)) end = await running;
         _hub.Remove(this);
         ServerChannel[] attached;
         lock (_channels)
@@ -46,8 +48,12 @@ internal sealed class ServerSession : IFrameReceiver, IAsyncDisposable
         await _pipe.DisposeAsync();
         if (end.Error is not null && end.Kind == ConnectionEndKind.Failed)
             Log.ConnectionFailed(_hub.Logger, _name, end.Error);
+        else if (end.Kind is ConnectionEndKind.ProtocolError or ConnectionEndKind.Refused)
+            Log.ConnectionRefused(_hub.Logger, _name, _pipe.PeerAddress, end.Reason);
         else Log.ConnectionEnded(_hub.Logger, _name, end.ToString());
     }
+
+    private void Refuse(string refusal) => _connection.Refuse($"the site's certificate is refused: {refusal}");
 
     public Task<ConnectionEnd> CloseAsync(string reason, TimeSpan grace) =>
         _connection.CloseAsync(reason, grace);
@@ -89,15 +95,19 @@ internal sealed class ServerSession : IFrameReceiver, IAsyncDisposable
                 ErrorIds.MalformedMessage, "A site's process has 16 bytes, and starts count from 1.");
         if (_pipe.PeerName is { } proven && proven != site)
         {
+            var shown = Words.Of(site);
             Refuse(
-                channel, site, job, $"its certificate is that of {proven}, and it says that it is another", false);
+                channel, site, job, $"its certificate is that of {proven}: start the process that is to be {shown} "
+                + $"with the kit of {shown}", false);
             return;
         }
         if (Find(channel) is not null)
             throw new FlareException(ErrorIds.MalformedMessage, $"Channel {channel} is in use.");
         if (_hub.Find(job) is not { IsStarted: true } link)
         {
-            Refuse(channel, site, job, $"there is no job '{Words.Of(job)}' at this server now", true);
+            Refuse(
+                channel, site, job, $"there is no job '{Words.Of(job)}' at this server now; check its id, or wait "
+                + "until it starts", true);
             return;
         }
         _name = site;

@@ -8,20 +8,27 @@ namespace Flare.Transport;
 internal sealed class SiteSession : IFrameReceiver, IAsyncDisposable
 {
     private readonly SiteUplink _site;
+    private readonly Peer? _peer;
     private readonly FrameConnection _connection;
     private readonly Dictionary<uint, (SiteJobLink Job, LinkChannel? Channel)> _channels = [];
     private readonly Lazy<StreamTurns> _streams;
 
     public SiteSession(SiteUplink site, FlareConnection pipe)
     {
-        _site = site;
+        (_site, _peer) = (site, pipe.Peer);
         var frames = site.Limits.Frames;
         frames = frames with { PaceSending = frames.PaceSending ?? !pipe.BoundsUnsent };
         _connection = new(pipe, isInitiator: true, this, frames, site.Time);
         _streams = new(() => new(_connection.MaxStreams));
     }
 
-    public Task<ConnectionEnd> RunAsync() => _connection.RunAsync();
+    public async Task<ConnectionEnd> RunAsync()
+    {
+        var running = _connection.RunAsync();
+        using (_peer?.Watch(Refuse)) return await running;
+    }
+
+    private void Refuse(string refusal) => _connection.Refuse($"the server's certificate is refused: {refusal}");
 
     public async Task<bool> IsReadyAsync()
     {

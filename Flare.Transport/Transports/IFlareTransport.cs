@@ -76,6 +76,13 @@ public sealed class FlareConnection : IDuplexPipe, IAsyncDisposable
     /// <summary>Whether the system holds only little that is written and not sent yet.</summary>
     public bool BoundsUnsent { get; }
 
+    /// <summary>Who has proven the name; null where the transport proves none, or looks at it itself.</summary>
+    internal Peer? Peer { get; private init; }
+
+    /// <summary>The connection once its other end has proven its name.</summary>
+    internal FlareConnection Of(string peerName, Peer peer) =>
+        new(Input, Output, peerName, PeerAddress, BoundsUnsent, _dispose) { Peer = peer };
+
     /// <summary>Closes the connection at once.</summary>
     public ValueTask DisposeAsync() => _dispose();
 }

@@ -42,6 +42,9 @@ internal static partial class Log
     [LoggerMessage(5011, LogLevel.Error, "Connections could not be taken or made; it is tried again")]
     public static partial void Unexpected(ILogger logger, Exception error);
 
-    [LoggerMessage(5012, LogLevel.Information, "{Site} waits for job {Job} and asks again in {Delay}: {Reason}")]
+    [LoggerMessage(5013, LogLevel.Warning, "{Site} at {From} is hung up on, and told why: {Reason}")]
+    public static partial void ConnectionRefused(ILogger logger, string site, string from, string reason);
+
+    [LoggerMessage(5012, LogLevel.Information, "{Site} waits for job '{Job}' and asks again in {Delay}: {Reason}")]
     public static partial void WaitsForJob(ILogger logger, string site, string job, string reason, TimeSpan delay);
 }

@@ -150,7 +150,8 @@ internal sealed class SocketListener : IFlareListener
         {
             handshake.Drop();
             if (_stop.IsCancellationRequested) return;
-            var why = timeout.IsCancellationRequested ? "it took too long to prove who it is" : e.Message;
+            var why = timeout.IsCancellationRequested ? "it took too long to prove who it is"
+                : e is FlareException refused ? Words.Of(refused) : e.Message;
             Log.DroppedUnproven(_logger, handshake.From.ToString(), why);
         }
         finally

@@ -12,6 +12,7 @@ public sealed class SocketTransport : IFlareTransport
     private readonly string? _path;
     private readonly TlsEnd? _tls;
     private readonly SocketOptions _options;
+    private IdentitySource? _identity;
 
     private SocketTransport(string host, int port, string? path, TlsEnd? tls, SocketOptions? options)
     {
@@ -53,15 +54,46 @@ public sealed class SocketTransport : IFlareTransport
     /// <exception cref="FlareException">The options contradict themselves.</exception>
     public static SocketTransport Tls(string host, int port, FlareIdentity identity, SocketOptions? options = null)
     {
+        var source = IdentitySource.Of(identity);
+        options ??= new();
+        IdentityLog.WarnOfExpiry(Logger(options), identity, options.Time.GetUtcNow());
+        return Tls(host, port, source, options);
+    }
+
+    /// <summary>
+    /// TCP with TLS 1.3, where both ends prove who they are by the certificates of their kits: the newest ones at each
+    /// connection. A connection ends when this end learns that the other is refused by now.
+    /// </summary>
+    /// <param name="host">As for the other overload.</param>
+    /// <param name="port">The port; 0 at a server for any that is free.</param>
+    /// <param name="identity">Who this end is, now and later; it stays the caller's.</param>
+    /// <param name="options">How it connects and listens; the defaults if left out.</param>
+    /// <exception cref="FlareException">The options contradict themselves.</exception>
+    public static SocketTransport Tls(string host, int port, IdentitySource identity, SocketOptions? options = null)
+    {
         ArgumentNullException.ThrowIfNull(identity);
+        CheckAddress(host, port);
         options ??= new();
         var time = options.Time;
-        var due = identity.Role == FlareRole.Server ? FlareRole.Site : FlareRole.Server;
-        return Tls(host, port, new TlsEnd(() => identity.TlsContext, (peer, others) =>
+        var end = new TlsEnd(() => identity.Current.TlsContext, (peer, others) =>
         {
-            var proof = identity.Verify(peer, others, due, time.GetUtcNow());
-            return (proof.Name, proof.Refusal);
-        }), options);
+            var now = identity.Current;
+            return now.Verify(peer, others, Peer.DueAt(now), time.GetUtcNow());
+        });
+        return new(host, port, null, end, options) { _identity = identity };
+    }
+
+    /// <summary>
+    /// The same way, where both ends prove their names inside it (<see cref="ChannelProof"/>): for a Unix socket, and
+    /// for TCP in a tunnel that hides what passes.
+    /// </summary>
+    /// <param name="identity">Who this end is, now and later; it stays the caller's.</param>
+    /// <exception cref="InvalidOperationException">It is TLS, which proves them already.</exception>
+    public SocketTransport Proving(IdentitySource identity)
+    {
+        ArgumentNullException.ThrowIfNull(identity);
+        if (_tls is not null) throw new InvalidOperationException("TLS proves the names of both ends already.");
+        return new(_host, _port, _path, null, _options) { _identity = identity };
     }
 
     internal static SocketTransport Tls(string host, int port, TlsEnd tls, SocketOptions? options = null)
@@ -119,7 +151,7 @@ public sealed class SocketTransport : IFlareTransport
                 ? $"{(_tls is null ? "tcp" : "flare")}://{bound}" : Shown();
             return new SocketListener(
                 socket, shown, AcceptAsync, _options.Limits, _options.Time,
-                _options.Logging.CreateLogger("Flare.Transport"),
+                Logger(_options),
                 () => { if (_path is not null) File.Delete(_path); });
         }
         catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException)
@@ -146,9 +178,17 @@ public sealed class SocketTransport : IFlareTransport
     {
         var from = socket.RemoteEndPoint?.ToString() is { Length: > 0 } address ? address : Shown();
         var stream = new NetworkStream(socket, ownsSocket: true);
-        if (_tls is null) return StreamPipes.Connection(stream, null, from, bounded);
-        var (tls, name) = await _tls.AuthenticateAsync(stream, host, cancellationToken);
-        return StreamPipes.Connection(tls, name, from, bounded);
+        if (_tls is null)
+        {
+            var plain = StreamPipes.Connection(stream, null, from, bounded);
+            return _identity is null ? plain : await ChannelProof.ProveAsync(
+                plain, _identity, _options.Time, _options.Logging, cancellationToken);
+        }
+        var shown = await _tls.AuthenticateAsync(stream, host, from, cancellationToken);
+        var connection = StreamPipes.Connection(shown.Stream, shown.Proof.Name, from, bounded);
+        return _identity is null ? connection : await Introduction.IntroduceAsync(
+            connection, new(_identity, shown.Certificates, _options.Time), Logger(_options), cancellationToken,
+            shown.Proof.Unlisted is null ? shown.Refusal : null);
     }
 
     private Socket NewSocket(out EndPoint? endPoint)
@@ -177,6 +217,8 @@ public sealed class SocketTransport : IFlareTransport
         }
         throw new IOException($"another process listens on {path}");
     }
+
+    private static ILogger Logger(SocketOptions options) => options.Logging.CreateLogger("Flare.Transport");
 
     private string Shown() =>
         _path is not null ? $"unix:{_path}" : $"{(_tls is null ? "tcp" : "flare")}://{_host}:{_port}";

@@ -45,6 +45,9 @@ public class IdentitySourceTests
         Assert.That(before.Sign("x", [1]), Is.Not.Empty, "open connections go on with it");
         Assert.That(changes, Is.EqualTo(1));
         Assert.That(_lines.All, Has.Some.Contains("has a renewed startup kit: its certificate holds until 2028-02-"));
+        using var again = Open();
+        Assert.That(again.Current.Certificate.RawData, Is.EqualTo(source.Current.Certificate.RawData),
+            "the file that was replaced has the key still, for the next start");
     }
 
     [Test]
@@ -116,10 +119,10 @@ public class IdentitySourceTests
         using var source = Open();
         _bench.Time.Now += TimeSpan.FromDays(334);
         source.Refresh();
-        Assert.That(_lines.All, Has.None.Contains("expires on"));
+        Assert.That(_lines.All, Has.None.Contains("expires in"));
         _bench.Time.Now += TimeSpan.FromDays(2);
         for (var i = 0; i < 5; i++) source.Refresh();
-        Assert.That(_lines.All, Has.Exactly(1).Contains("expires on 2027-05-04 12:00 UTC: ask the project's operator"));
+        Assert.That(_lines.All, Has.Exactly(1).Contains("expires in 29 days, on 2027-05-04 12:00 UTC: ask the project's operator"));
         _bench.Time.Now += TimeSpan.FromDays(40);
         source.Refresh();
         Assert.That(_lines.All, Has.Exactly(1).Contains("expired on 2027-05-04"));

@@ -182,7 +182,8 @@ public class VerifyTests
             TestAuthority.Project, 2, Now, _authority.Everybody().Members,
             [new(lost.SerialNumber, Now.AddHours(-1), "the laptop was stolen")], _authority.Signer));
         Assert.That(Refusal(lost, Now), Is.EqualTo(
-            "it names site 'hospital-1' and is revoked since 2026-05-04 11:00 UTC (the laptop was stolen)"));
+            "it names site 'hospital-1' and is revoked since 2026-05-04 11:00 UTC (the laptop was stolen): it takes a "
+            + "new kit with a new key"));
         Assert.That(Refusal(renewed, Now), Is.Null);
     }
 

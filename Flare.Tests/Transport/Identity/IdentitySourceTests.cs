@@ -122,7 +122,9 @@ public class IdentitySourceTests
         Assert.That(_lines.All, Has.None.Contains("expires in"));
         _bench.Time.Now += TimeSpan.FromDays(2);
         for (var i = 0; i < 5; i++) source.Refresh();
-        Assert.That(_lines.All, Has.Exactly(1).Contains("expires in 29 days, on 2027-05-04 12:00 UTC: ask the project's operator"));
+        Assert.That(
+            _lines.All,
+            Has.Exactly(1).Contains("expires in 29 days, on 2027-05-04 12:00 UTC: ask the project's operator"));
         _bench.Time.Now += TimeSpan.FromDays(40);
         source.Refresh();
         Assert.That(_lines.All, Has.Exactly(1).Contains("expired on 2027-05-04"));

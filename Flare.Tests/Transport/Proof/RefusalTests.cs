@@ -52,11 +52,11 @@ public class RefusalTests
             ["A connection from 127.0.0.1", "refuses the certificate of server 'server'",
                 "it is not for the address 'localhost'", "connect by an address"]);
         yield return Case("a second site of the same name", SecondAsync,
-            ["does not let hospital-1 take part", "another process is hospital-1 already", "one process each"],
-            ["hospital-1 may not take part", "another process is hospital-1 already", "one process each"]);
+            ["does not let hospital-1 take part", "another process is hospital-1 already", "stop one of them"],
+            ["hospital-1 may not take part", "another process is hospital-1 already", "stop one of them"]);
         yield return Case("a session that another process repeats", RepeatedAsync,
-            ["does not let hospital-1 take part", "(its start 5, this one's 5)"],
-            ["hospital-1 may not take part", "(its start 5, this one's 5)"]);
+            ["does not let hospital-1 take part", "with the same start 5: stop one of them"],
+            ["hospital-1 may not take part", "with the same start 5: stop one of them"]);
         yield return Case("bytes of another connection that are sent again", ReplayedBytesAsync,
             ["hung up"], ["A connection from 127.0.0.1", "TLS with 127.0.0.1:"]);
         yield return Case("a job that is not there", AnotherJobAsync,
@@ -202,7 +202,8 @@ public class RefusalTests
             {
                 ["bytes"] = which switch
                 {
-                    "forged" => other.Roster(99, new RosterMember("server", FlareRole.Server)).Write(), "older" => older,
+                    "forged" => other.Roster(99, new RosterMember("server", FlareRole.Server)).Write(),
+                    "older" => older,
                     "garbage" => "no roster"u8.ToArray(), _ => another.Authority.Roster!.Write(),
                 },
             });

@@ -52,7 +52,9 @@ public class RunningIdentityTests
         _bench.Renew("hospital-1");
         _bench.Renew("server");
         _bench.Time.Now += TimeSpan.FromDays(40); // the first ones have expired
+        var before = Connections();
         proxy.CutAll();
+        await FrameConnectionTests.WaitFor(() => Connections() == before + 1);
         await turns.LetAsync();
         await turns.LetAsync();
 
@@ -102,6 +104,7 @@ public class RunningIdentityTests
             {
                 _bench.Authority.Renew("hospital-2");
                 _bench.Authority.RetireOldRoot();
+                _bench.Time.Now += TimeSpan.FromMinutes(5); // what is issued holds after the roster before it
                 _bench.Renew("server");
             },
             () => _bench.Renew("hospital-1"),
@@ -109,7 +112,9 @@ public class RunningIdentityTests
         {
             _bench.Time.Now += TimeSpan.FromHours(2);
             step();
+            var before = Connections();
             proxy.CutAll();
+            await FrameConnectionTests.WaitFor(() => Connections() == before + 1);
             await turns.LetAsync();
         }
         await turns.LetAsync();
@@ -117,6 +122,8 @@ public class RunningIdentityTests
         await joined.Ended.WaitAsync(Patience.Long);
         Assert.That(_bench.Source("hospital-1").Current.Kit.TrustRoots, Has.Count.EqualTo(1));
     }
+
+    private int Connections() => _bench.ServerLog.Entries.Count(e => e.Message.Contains("is connected to job"));
 
     [Test]
     public async Task A_site_that_is_revoked_while_it_is_connected_is_hung_up_on_and_both_ends_say_why()

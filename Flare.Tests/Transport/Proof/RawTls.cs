@@ -25,7 +25,7 @@ internal sealed class RawTls : IAsyncDisposable
         {
             TargetHost = "127.0.0.1", ClientCertificateContext = identity.TlsContext,
             EnabledSslProtocols = SslProtocols.Tls13, ApplicationProtocols = [new("flare/1")],
-            RemoteCertificateValidationCallback = (_, _, _, _) => true,
+            RemoteCertificateValidationCallback = (_, shown, _, _) => shown is not null,
         });
         return new(tls);
     }

@@ -91,7 +91,7 @@ public static class ChannelProof
         if (!identity.VerifyChannel(chain.Peer!, nonce, theirNonce.Span, answer["signature"].AsBytes().Span))
         {
             throw await RefuseAsync(
-                "it shows a certificate whose key it has not, or repeats what was said on another connection");
+                "it shows a certificate whose key it has not, or answers for another connection");
         }
         return new(source, chain.Others.Select(c => c.RawData), time);
 

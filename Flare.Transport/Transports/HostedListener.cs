@@ -20,7 +20,8 @@ namespace Flare.Transport;
 /// </code></example>
 public sealed class HostedListener : IFlareListener
 {
-    private readonly FlareIdentity? _identity;
+    private readonly IdentitySource? _identity;
+    private readonly ILoggerFactory _logging;
     private readonly ListenLimits _limits;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -40,6 +41,16 @@ public sealed class HostedListener : IFlareListener
     /// for each address are the application's affair: behind a proxy all have one.</param>
     /// <exception cref="FlareException">The options contradict themselves.</exception>
     public HostedListener(string address, FlareIdentity identity, SocketOptions? options = null)
+        : this(address, IdentitySource.Of(identity), options)
+    {
+    }
+
+    /// <summary>The same with an identity that may change: each connection has the newest.</summary>
+    /// <param name="address">Where sites reach it, for logs.</param>
+    /// <param name="identity">Who the server is, now and later; it stays the caller's.</param>
+    /// <param name="options">As for the other constructor.</param>
+    /// <exception cref="FlareException">The options contradict themselves.</exception>
+    public HostedListener(string address, IdentitySource identity, SocketOptions? options = null)
         : this(address, options) => _identity = identity ?? throw new ArgumentNullException(nameof(identity));
 
     private HostedListener(string address, SocketOptions? options)
@@ -47,7 +58,8 @@ public sealed class HostedListener : IFlareListener
         ArgumentException.ThrowIfNullOrEmpty(address);
         options = (options ?? new()).Checked();
         (Address, _limits, _time) = (address, options.Limits, options.Time);
-        _logger = options.Logging.CreateLogger("Flare.Transport");
+        _logging = options.Logging;
+        _logger = _logging.CreateLogger("Flare.Transport");
     }
 
     /// <summary>
@@ -134,7 +146,7 @@ public sealed class HostedListener : IFlareListener
     }
 
     private async Task<FlareConnection> ProveAsync(
-        FlareConnection connection, FlareIdentity identity, CancellationToken cancellationToken)
+        FlareConnection connection, IdentitySource identity, CancellationToken cancellationToken)
     {
         using var timeout = new CancellationTokenSource(_limits.HandshakeTimeout, _time);
         using var dropped = new CancellationTokenSource();
@@ -153,7 +165,7 @@ public sealed class HostedListener : IFlareListener
         }
         try
         {
-            return await ChannelProof.ProveAsync(connection, identity, _time, any.Token);
+            return await ChannelProof.ProveAsync(connection, identity, _time, _logging, any.Token);
         }
         catch (OperationCanceledException e)
         {

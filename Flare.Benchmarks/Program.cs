@@ -2,6 +2,7 @@ using BenchmarkDotNet.Running;
 using Flare.Benchmarks.Durability;
 using Flare.Benchmarks.Ratios;
 using Flare.Benchmarks.Soak;
+using Flare.Benchmarks.Transport;
 
 return args switch
 {
@@ -9,6 +10,8 @@ return args switch
     ["kills", .. var rest] => KillCommand.Run(rest),
     ["memory"] => MemoryCommand.Run(),
     ["soak", .. var rest] => Soak.Run(rest),
+    ["mutations", .. var rest] => MutationsCommand.Run(new Options(rest)),
+    ["transport", .. var rest] => TransportCommand.Run(rest),
     _ => RunSuites(args),
 };
 

@@ -14,17 +14,26 @@ internal static class NoOpFederation
         int sites, int rounds, StateDict model, Action<FederationBuilder>? configure = null) =>
         Federation.InProcess(f =>
         {
-            f.AddSites(sites, _ => new NoOp(model.Layout)).UseController(
+            f.AddSites(sites, _ => Executor(model.Layout)).UseController(
                 new FedAvg { Rounds = rounds, MinSites = sites, Validation = ValidationMode.None });
             configure?.Invoke(f);
         });
 
-    private sealed class NoOp(TensorLayout layout) : Executor
+    /// <summary>Answers at once.</summary>
+    /// <param name="layout">The model's.</param>
+    /// <param name="started">Called at each task.</param>
+    public static Executor Executor(TensorLayout layout, Action? started = null) => new NoOp(layout, started);
+
+    private sealed class NoOp(TensorLayout layout, Action? started) : Executor
     {
         private readonly StateDict _difference = new(layout);
 
         public override ValueTask<Shareable> ExecuteAsync(
-            string taskName, Shareable input, FLContext context, CancellationToken abort) =>
-            ValueTask.FromResult(Dxo.WeightDiff(_difference).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable());
+            string taskName, Shareable input, FLContext context, CancellationToken abort)
+        {
+            started?.Invoke();
+            return ValueTask.FromResult(
+                Dxo.WeightDiff(_difference).WithMeta(MetaKey.NumStepsCurrentRound, 1).ToShareable());
+        }
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Diagnostics;
+using System.IO.Pipelines;
 using System.Threading.Tasks.Sources;
 using Flare.Transport;
 
@@ -59,7 +60,7 @@ internal sealed class BareEnds(Stream site, Stream server, byte[] content)
 }
 
 /// <summary>The same over Flare's frames.</summary>
-internal sealed class FrameEnds : IFrameReceiver, IValueTaskSource
+internal sealed class FrameEnds : IFrameReceiver, IValueTaskSource, IAsyncDisposable
 {
     private readonly byte[] _content;
     private readonly byte[] _request = new byte[64];
@@ -67,11 +68,14 @@ internal sealed class FrameEnds : IFrameReceiver, IValueTaskSource
     private readonly Server _server;
     private ManualResetValueTaskSourceCore<int> _answered;
 
-    public FrameEnds(Stream site, Stream server, byte[] content)
+    public FrameEnds(Stream site, Stream server, byte[] content, FrameOptions? options = null)
+        : this(Pairs.Pipes(site), Pairs.Pipes(server), content, options) { }
+
+    public FrameEnds(IDuplexPipe site, IDuplexPipe server, byte[] content, FrameOptions? options = null)
     {
         _content = content;
-        _site = new(Pairs.Pipes(site), true, this);
-        _server = new(server, content.Length);
+        _site = new(site, true, this, options);
+        _server = new(server, content.Length, options);
         _ = Task.Run(_site.RunAsync);
     }
 
@@ -84,6 +88,23 @@ internal sealed class FrameEnds : IFrameReceiver, IValueTaskSource
         await _site.SendStreamAsync(0, default, new(_content));
         await arrived;
         return clock.Elapsed.TotalSeconds;
+    }
+
+    /// <summary>Microseconds of a request.</summary>
+    public async Task<double> RequestAsync()
+    {
+        _answered.Reset();
+        var began = Stopwatch.GetTimestamp();
+        _site.Send(0, _request);
+        await new ValueTask(this, _answered.Version);
+        return Stopwatch.GetElapsedTime(began).TotalMicroseconds;
+    }
+
+    /// <summary>Closes both ends.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _site.DisposeAsync();
+        await _server.Connection.DisposeAsync();
     }
 
     /// <returns>Microseconds of the middle of so many requests, and bytes allocated for each, at both ends.</returns>
@@ -122,10 +143,10 @@ internal sealed class FrameEnds : IFrameReceiver, IValueTaskSource
         private TaskCompletionSource _done = new();
         private int _at;
 
-        public Server(Stream stream, int length)
+        public Server(IDuplexPipe pipe, int length, FrameOptions? options)
         {
             _arrived = new byte[length];
-            Connection = new(Pairs.Pipes(stream), false, this);
+            Connection = new(pipe, false, this, options);
             _ = Task.Run(Connection.RunAsync);
         }
 

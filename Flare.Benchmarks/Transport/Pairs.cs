@@ -13,18 +13,24 @@ internal static class Pairs
 {
     private static readonly X509Certificate2 Certificate = Make();
 
-    public static async Task<(Stream Site, Stream Server)> ConnectAsync(bool tls)
+    /// <param name="tls">Whether over TLS.</param>
+    /// <param name="boundsUnsent">Whether the system is told to hold little that is not sent yet.</param>
+    /// <param name="between">What the site connects to in the server's place, from the server's port.</param>
+    public static async Task<(Stream Site, Stream Server)> ConnectAsync(
+        bool tls, bool boundsUnsent = true, Func<int, int>? between = null)
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         var site = new Socket(SocketType.Stream, ProtocolType.Tcp);
         var accepting = listener.AcceptSocketAsync();
-        await site.ConnectAsync(listener.LocalEndpoint);
+        var port = ((IPEndPoint)listener.LocalEndpoint).Port;
+        await site.ConnectAsync(IPAddress.Loopback, between?.Invoke(port) ?? port);
         var server = await accepting;
         foreach (var socket in new[] { site, server })
         {
             socket.NoDelay = true;
-            if (OperatingSystem.IsLinux()) socket.SetRawSocketOption(6, 25, BitConverter.GetBytes(64 * 1024));
+            if (boundsUnsent && OperatingSystem.IsLinux())
+                socket.SetRawSocketOption(6, 25, BitConverter.GetBytes(64 * 1024));
         }
         Stream a = new NetworkStream(site, true), b = new NetworkStream(server, true);
         if (!tls) return (a, b);

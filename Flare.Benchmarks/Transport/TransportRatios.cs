@@ -19,7 +19,10 @@ public static class TransportRatios
         Random.Shared.NextBytes(content);
         var tcp = await CompareAsync(tls: false, content);
         var tls = await CompareAsync(tls: true, content);
-        var rounds = await RoundAsync();
+        var rounds = (await NoOpRounds.MeasureAsync(8, 6000, Loopback.Tls)).Seconds;
+        var bounded = await BesideUpload.MeasureAsync(BesideUpload.Sender.Bounded);
+        var paced = await BesideUpload.MeasureAsync(BesideUpload.Sender.Paced);
+        var free = await BesideUpload.MeasureAsync(BesideUpload.Sender.Free);
         var (large, bare) = await LargeRoundAsync();
         return new Dictionary<string, double>
         {
@@ -31,7 +34,13 @@ public static class TransportRatios
             ["transport.request_p50_us"] = tls.Request,
             ["transport.bare_p50_us"] = tls.Bare,
             ["transport.bytes_per_request"] = tls.Bytes,
-            ["transport.noop_round_8_tls_ms"] = rounds * 1e3,
+            ["transport.noop_round_8_tls_ms"] = rounds[rounds.Length / 2] * 1e3,
+            ["transport.noop_round_8_tls_p10_ms"] = rounds[rounds.Length / 10] * 1e3,
+            ["transport.beside_upload_p99_ms"] = bounded.P99,
+            ["transport.beside_upload_p99_paced_ms"] = paced.P99,
+            ["transport.beside_upload_p99_unbounded_ms"] = free.P99,
+            ["transport.upload_mbit"] = bounded.Megabits,
+            ["transport.upload_paced_mbit"] = paced.Megabits,
             ["transport.round_8x10m_tls_s"] = large,
             ["transport.round_8x10m_over_bare"] = large / bare,
         };
@@ -62,14 +71,6 @@ public static class TransportRatios
             Median(times.Select(t => t.Bare / t.Frames)), Median(times.Select(t => t.Bare / t.Again)),
             Median(times.Select(t => content.Length / 1e9 / t.Frames)), Median(requests.Select(r => r.Frames)),
             Median(requests.Select(r => r.Bare)), Median(requests.Select(r => r.Bytes)));
-    }
-
-    private static async Task<double> RoundAsync()
-    {
-        const int rounds = 2000;
-        var model = NoOpFederation.Model(64);
-        await using var federation = NoOpFederation.Create(8, rounds, model, f => f.UseTransport(Loopback.Tls));
-        return Median(await SecondsAsync(federation, model, skip: rounds / 4));
     }
 
     // A model of 10M parameters to 8 sites and 8 differences back, and the same bytes over one bare connection after

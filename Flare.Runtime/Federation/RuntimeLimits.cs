@@ -11,6 +11,13 @@ public sealed record RuntimeLimits
     public int MaxConcurrentUploads { get; init; } = 8;
 
     /// <summary>
+    /// How many bytes of large results the server of a job takes at once: from the permit for one until the controller
+    /// has had it. Further ones wait at their sites, small messages do not. One that is larger by itself comes alone.
+    /// 4 GiB unless set.
+    /// </summary>
+    public long UploadBudgetBytes { get; init; } = 4L << 30;
+
+    /// <summary>
     /// Results of at most this many bytes are sent without asking for a permit, and a task brings tensors of at most
     /// so many along. Everything counts: tensors, bytes, and text, names and numbers as they lie in memory (two bytes a
     /// character, 24 a value). 16 KiB unless set.
@@ -23,6 +30,12 @@ public sealed record RuntimeLimits
     /// ready for sending, whatever the number of sites. In one process nothing is sent. 8 unless set.
     /// </summary>
     public int MaxConcurrentDownloads { get; init; } = 8;
+
+    /// <summary>
+    /// How many bytes of models are on their way from the server of a job at once; further sites wait, small messages
+    /// do not. A model that is larger by itself goes to one site after the other. 4 GiB unless set.
+    /// </summary>
+    public long DownloadBudgetBytes { get; init; } = 4L << 30;
 
     /// <summary>
     /// How many models a site keeps by their content, from 0: validation after a round and the next round's training
@@ -82,6 +95,13 @@ public sealed record RuntimeLimits
             yield return $"{nameof(ModelsKeptAtSite)} is {ModelsKeptAtSite}; it must not be negative";
         if (MaxConcurrentUploads < 1)
             yield return $"{nameof(MaxConcurrentUploads)} is {MaxConcurrentUploads}; it must be at least 1";
+        foreach (var (name, value) in new[]
+        {
+            (nameof(UploadBudgetBytes), UploadBudgetBytes), (nameof(DownloadBudgetBytes), DownloadBudgetBytes),
+        })
+        {
+            if (value < 1) yield return $"{name} is {value}; it must be at least 1";
+        }
         if (MaxMessageBytes < Runtime.MessageInbox.MostSmall)
             yield return $"{nameof(MaxMessageBytes)} is {MaxMessageBytes}; it must be at least "
                 + $"{Runtime.MessageInbox.MostSmall}";

@@ -56,6 +56,12 @@ public sealed class LinkMessage
         }
     }
 
+    /// <summary>
+    /// Of an <see cref="FrameKind.UploadPermit"/> that is to be sent: bytes that the result may have, since its site
+    /// has asked for so many. 0 of any other message. A link takes no longer one.
+    /// </summary>
+    public long PermittedBytes => (Record as UploadPermit)?.Bytes ?? 0;
+
     /// <summary>What the message says; null for one that arrived as bytes.</summary>
     internal object? Record { get; }
 

@@ -40,7 +40,9 @@ internal sealed record TaskOffer(
 internal sealed record TensorsDelivery(TaskToken Token, string Sha256, StateDict Tensors) : ServerMessage;
 
 /// <summary>The site may send the result.</summary>
-internal sealed record UploadPermit(TaskToken Token) : ServerMessage;
+/// <param name="Token">The assignment.</param>
+/// <param name="Bytes">Bytes of the result, as the site has asked: not said, but kept by the link.</param>
+internal sealed record UploadPermit(TaskToken Token, long Bytes = 0) : ServerMessage;
 
 /// <summary>The result has arrived, or is not wanted any more; the site may forget it.</summary>
 /// <param name="Token">The assignment.</param>

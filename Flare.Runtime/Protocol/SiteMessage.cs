@@ -61,7 +61,7 @@ internal sealed record TensorsReceived(TaskToken Token, string Sha256) : SiteMes
 /// <see cref="ResultReceipt"/>.
 /// </summary>
 /// <param name="Token">The assignment.</param>
-/// <param name="Bytes">Bytes of the result.</param>
+/// <param name="Bytes">Bytes of the message that brings it; the permit is for no more.</param>
 internal sealed record ResultReady(TaskToken Token, long Bytes) : SiteMessage;
 
 /// <summary>A result. Repeated until <see cref="ResultReceipt"/>.</summary>

@@ -59,6 +59,9 @@ internal sealed class Assignment(TaskRun run, SiteSession session, TaskToken tok
     /// <summary>Bytes of the result.</summary>
     public long Bytes { get; private set; }
 
+    /// <summary>Bytes of the result that is to come, by its site's word or by its head.</summary>
+    public long ResultBytes { get; set; }
+
     public string? Reason { get; private set; }
 
     /// <summary>What the site answered; null before.</summary>

@@ -19,8 +19,8 @@ internal sealed partial class Dispatcher
         if (session.Find(token) is { } assignment) _downloads.OnReceived(assignment, sha256);
     }
 
-    /// <summary>A site asks whether it may send its result.</summary>
-    public void OnReady(SiteSession session, TaskToken token)
+    /// <summary>A site asks whether it may send its result of so many bytes.</summary>
+    public void OnReady(SiteSession session, TaskToken token, long bytes)
     {
         if (session.Find(token) is not { IsOpen: true } assignment)
         {
@@ -28,7 +28,26 @@ internal sealed partial class Dispatcher
             return;
         }
         assignment.Take();
+        if (IsTooLong(assignment, bytes)) return;
+        Expect(assignment, Math.Max(0, bytes));
         _gate.Request(assignment);
+    }
+
+    private bool IsTooLong(Assignment assignment, long bytes)
+    {
+        if (bytes <= life.Limits.MaxMessageBytes) return false;
+        OnUnusable(
+            assignment, $"the result of {bytes} bytes is above {nameof(RuntimeLimits.MaxMessageBytes)}, "
+                + $"{life.Limits.MaxMessageBytes}", ErrorIds.MalformedMessage);
+        return true;
+    }
+
+    // A permit is for so many bytes: for others it is asked anew.
+    private void Expect(Assignment assignment, long bytes)
+    {
+        if (assignment.ResultBytes == bytes) return;
+        _gate.Release(assignment);
+        assignment.ResultBytes = bytes;
     }
 
     /// <summary>
@@ -43,16 +62,13 @@ internal sealed partial class Dispatcher
         }
         if (head.Length > life.Limits.MaxMessageBytes)
         {
-            if (head.Offset == 0)
-            {
-                OnUnusable(
-                    assignment, $"the result of {head.Length} bytes is above {nameof(RuntimeLimits.MaxMessageBytes)}, "
-                        + $"{life.Limits.MaxMessageBytes}", ErrorIds.MalformedMessage);
-            }
+            if (head.Offset == 0) IsTooLong(assignment, head.Length);
             return false;
         }
         // What is small by its content has little else to say.
-        if (head.Length <= 4 * life.Limits.SmallResultBytes + SmallHeaders || _gate.TryTake(assignment)) return true;
+        if (head.Length <= 4 * life.Limits.SmallResultBytes + SmallHeaders) return true;
+        if (head.Length > assignment.ResultBytes) Expect(assignment, head.Length);
+        if (_gate.TryTake(assignment)) return true;
         if (head.Offset == 0) _gate.Request(assignment);
         return false;
     }
@@ -82,7 +98,9 @@ internal sealed partial class Dispatcher
             return;
         }
         assignment.Take();
-        if (result.ContentBytes() > life.Limits.SmallResultBytes && !_gate.TryTake(assignment))
+        var content = result.ContentBytes();
+        if (assignment.ResultBytes == 0) assignment.ResultBytes = content; // it was not asked for
+        if (content > life.Limits.SmallResultBytes && !_gate.TryTake(assignment))
         {
             // Sent on a permit that was taken back since, or of an incarnation before: it is asked for again when there
             // is room.

@@ -18,7 +18,8 @@ internal sealed partial class Dispatcher(
     // Who uploads: a permit is held from its grant until the controller has had the contribution, or the assignment has
     // ended without.
     private readonly FairGate<TaskRun, Assignment> _gate = new(
-        life.Limits.MaxConcurrentUploads, a => life.Say(a.Session, new UploadPermit(a.Token)), a => a.Run,
+        life.Limits.MaxConcurrentUploads, life.Limits.UploadBudgetBytes, a => a.ResultBytes,
+        a => life.Say(a.Session, new UploadPermit(a.Token, a.ResultBytes)), a => a.Run,
         a => a.Contribution is not null);
     private long _lastAssignment;
     private long _lastTask;
@@ -260,16 +261,17 @@ internal sealed partial class Dispatcher(
         }
         life.Events.Announce(EventTypes.AfterTaskDataFilter, context);
         assignment.Offer(Stamp(message, assignment, context), contents);
+        var offer = life.Envelope(assignment.Session, OfferOf(assignment));
         try
         {
-            if (!life.Options.Link.SharesMemory) new LinkMessage(0, 0, OfferOf(assignment)).Encode();
+            if (!life.Options.Link.SharesMemory) offer.Encode();
         }
         catch (FlareException e)
         {
             Fail("the task's data cannot be sent", e);
             return;
         }
-        if (assignment.Session.Connected) Say(assignment);
+        if (assignment.Session.Connected) life.Say(assignment.Session, offer);
 
         void Fail(string what, Exception e)
         {

@@ -20,7 +20,7 @@ internal sealed class Downloads(JobLife life)
     private readonly ConditionalWeakTable<StateDict, Task<string>> _hashes = [];
 
     private readonly FairGate<TaskRun, Download> _gate = new(
-        life.Limits.MaxConcurrentDownloads,
+        life.Limits.MaxConcurrentDownloads, life.Limits.DownloadBudgetBytes, d => d.Reference.Bytes,
         d => life.Say(d.Assignment.Session, new TensorsDelivery(d.Assignment.Token, d.Reference.Sha256, d.Tensors)),
         d => d.Assignment.Run, _ => false);
 

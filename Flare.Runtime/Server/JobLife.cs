@@ -102,12 +102,21 @@ internal sealed class JobLife(JobServerOptions options, RunSide side) : IDisposa
     public LoopTimer After(TimeSpan due, Action callback) =>
         new(options.Loop, options.Time, due, () => { if (!IsDead) callback(); });
 
-    public void Say(SiteSession session, ServerMessage message) => Say(session.Name, session.Incarnation, message);
+    public void Say(SiteSession session, ServerMessage message) => Say(session, Envelope(session, message));
 
-    public void Say(string site, long incarnation, ServerMessage message)
+    public void Say(string site, long incarnation, ServerMessage message) =>
+        Say(site, new LinkMessage(incarnation, Epoch, message));
+
+    /// <summary>Says what is in its envelope already, made for the site as it is now.</summary>
+    public void Say(SiteSession session, LinkMessage envelope) => Say(session.Name, envelope);
+
+    /// <summary>A message with its address, not encoded yet.</summary>
+    public LinkMessage Envelope(SiteSession session, ServerMessage message) =>
+        new(session.Incarnation, Epoch, message);
+
+    private void Say(string site, LinkMessage envelope)
     {
         if (IsDead) return;
-        var envelope = new LinkMessage(incarnation, Epoch, message);
         if (!options.Link.SharesMemory) envelope.Encode();
         options.Link.Send(site, envelope);
     }

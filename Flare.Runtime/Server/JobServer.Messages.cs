@@ -104,7 +104,7 @@ public sealed partial class JobServer
             case TaskReceived received: session.Find(received.Token)?.Take(); break;
             case TensorsWanted wanted: _tasks.OnWanted(session, wanted.Token, wanted.Sha256); break;
             case TensorsReceived arrived: _tasks.OnReceived(session, arrived.Token, arrived.Sha256); break;
-            case ResultReady ready: _tasks.OnReady(session, ready.Token); break;
+            case ResultReady ready: _tasks.OnReady(session, ready.Token, ready.Bytes); break;
             case TaskResult result: _tasks.OnResult(session, result.Token, result.Result, result.State); break;
             case TaskStopped stopped: _tasks.OnStopped(session, stopped.Token); break;
             case SiteEvent e: _events.Receive(session, heard.Epoch, e.Event); break;

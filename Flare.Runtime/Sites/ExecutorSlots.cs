@@ -11,7 +11,8 @@ internal sealed class ExecutorSlots
     private readonly int _capacity;
 
     public ExecutorSlots(int capacity) => (_capacity, _gate) =
-        (capacity, new(capacity, s => s.Granted.TrySetResult(), s => s.Task, s => s.IsParked));
+        (capacity, new(
+            capacity, long.MaxValue, static _ => 0, s => s.Granted.TrySetResult(), s => s.Task, s => s.IsParked));
 
     /// <summary>Whether a site waits for a slot, so that its executor has not begun.</summary>
     public bool IsWaiting(string task, string site) => _waiting.Contains((task, site));

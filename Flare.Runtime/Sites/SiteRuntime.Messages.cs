@@ -115,21 +115,24 @@ public sealed partial class SiteRuntime
 
     private bool IsLarge(Shareable result) => result.ContentBytes() > _options.Limits.SmallResultBytes;
 
-    private void Say(SiteMessage message)
+    private void Say(SiteMessage message) => Say(Envelope(message));
+
+    private LinkMessage Envelope(SiteMessage message) => new(_options.Incarnation, _epoch, message);
+
+    private void Say(LinkMessage envelope)
     {
         if (_stopped) return;
-        var envelope = new LinkMessage(_options.Incarnation, _epoch, message);
         if (!_options.Link.SharesMemory) envelope.Encode();
         _options.Link.Send(envelope);
     }
 
     /// <summary>Why a message cannot be sent over this link; null where it can.</summary>
-    private string? ObstacleTo(SiteMessage message)
+    private string? ObstacleTo(LinkMessage message)
     {
         if (_options.Link.SharesMemory) return null;
         try
         {
-            new LinkMessage(0, 0, message).Encode();
+            message.Encode();
             return null;
         }
         catch (FlareException e)

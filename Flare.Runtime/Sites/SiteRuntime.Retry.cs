@@ -36,14 +36,15 @@ public sealed partial class SiteRuntime
         {
             case SiteTaskState.Fetching or SiteTaskState.Queued
                 or SiteTaskState.Running: Say(new TaskReceived(task.Token)); break;
-            case SiteTaskState.Ready: Say(
-                new ResultReady(task.Token, task.Result!.ContentBytes())); break;
-            case SiteTaskState.Sent:
-                Say(new TaskResult(task.Token, task.Result!, task.StateChange));
-                break;
+            case SiteTaskState.Ready: Say(new ResultReady(task.Token, BytesOf(task))); break;
+            case SiteTaskState.Sent: Say(task.Envelope!); break;
             case SiteTaskState.Done: Say(new TaskStopped(task.Token)); break;
         }
     }
+
+    // What the link will carry; where it carries nothing, what lies in memory.
+    private long BytesOf(SiteTask task) =>
+        _options.Link.SharesMemory ? task.Result!.ContentBytes() : task.Envelope!.Bytes.Length;
 
     /// <summary>A session has begun: says what is unanswered, once.</summary>
     private void SayAgain()
@@ -70,7 +71,7 @@ public sealed partial class SiteRuntime
             DropEvent(type);
             return;
         }
-        if (ObstacleTo(new SiteEvent(new FederatedEvent(1, type, data))) is { } obstacle)
+        if (ObstacleTo(Envelope(new SiteEvent(new FederatedEvent(1, type, data)))) is { } obstacle)
         {
             Log.EventUnsendable(_side.Scoped, type, obstacle);
             return;

@@ -212,8 +212,12 @@ public sealed partial class SiteRuntime : IAsyncDisposable
                 PutOff(task);
                 return;
             }
-            if (ObstacleTo(new TaskResult(task.Token, result)) is { } obstacle)
+            task.Envelope = Envelope(new TaskResult(task.Token, result, task.StateChange));
+            if (ObstacleTo(task.Envelope) is { } obstacle)
+            {
                 (result, task.StateChange) = (_worker.Unsendable(task, obstacle), null);
+                task.Envelope = Envelope(new TaskResult(task.Token, result));
+            }
             task.Result = result;
             task.State = SiteTaskState.Ready;
             if (IsLarge(result)) Repeat(task);
@@ -229,7 +233,7 @@ public sealed partial class SiteRuntime : IAsyncDisposable
         if (task.State == SiteTaskState.Ready) _worker.Fire(EventTypes.BeforeSendTaskResult, task);
         task.State = SiteTaskState.Sent;
         task.Repetition.Restart();
-        Say(new TaskResult(token, task.Result!, task.StateChange));
+        Say(task.Envelope!);
     }
 
     private void Settle(ResultReceipt receipt)

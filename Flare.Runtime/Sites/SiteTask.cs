@@ -64,6 +64,9 @@ internal sealed class SiteTask(
     public SiteTaskState State { get; set; }
     public Shareable? Result { get; set; }
 
+    /// <summary>The result as it is sent, encoded once however often it is said.</summary>
+    public LinkMessage? Envelope { get; set; }
+
     /// <summary>
     /// Ends what the runtime does for the task: its wait for a slot, and, after a grace, that for the executor.
     /// </summary>
@@ -94,7 +97,7 @@ internal sealed class SiteTask(
     public void Settle()
     {
         State = SiteTaskState.Done;
-        Result = null;
+        (Result, Envelope) = (null, null);
         Data = Data.WithoutBody();
         Settled.TrySetResult();
     }

@@ -103,6 +103,7 @@ public sealed partial class FrameConnection
     {
         var end = _end!;
         if (_timer is not null) await _timer.DisposeAsync();
+        if (_receipts is not null) await _receipts.DisposeAsync();
         var second = TimeSpan.FromSeconds(1);
         await using (_time.CreateTimer(
             static c => ((FrameConnection)c!).GiveUp(), this, second, Timeout.InfiniteTimeSpan))

@@ -15,6 +15,7 @@ public sealed partial class FrameConnection : IThreadPoolWorkItem
     private long _closeBy;
     private int _nextTurn;
     private long? _flushBegan;
+    private bool _isReceiptDue;
 
     // Has somebody write what waits, unless somebody does; after an end, wakes whoever waits for the pipe. Called
     // without the lock after whatever was done under it: a pipe may run what waits for it on this very thread.
@@ -40,6 +41,24 @@ public sealed partial class FrameConnection : IThreadPoolWorkItem
         if (_context is { } own) own.Post(static c => _ = ((FrameConnection)c!).WriteAllAsync(), this);
         else if (SynchronizationContext.Current is null) _ = WriteAllAsync();
         else ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    // Under the lock: whether what was just queued goes out later, by itself or with more.
+    private bool WaitsForMore()
+    {
+        if (_receipts is not { } timer || _end is not null) return false;
+        if (!_isReceiptDue) timer.Change(_options.ReceiptDelay, Timeout.InfiniteTimeSpan);
+        return _isReceiptDue = true;
+    }
+
+    private void SayReceipts()
+    {
+        lock (_gate)
+        {
+            _isReceiptDue = false;
+            if (_queue.Count == 0) return; // they went out with others
+        }
+        Write();
     }
 
     void IThreadPoolWorkItem.Execute() => _ = WriteAllAsync();

@@ -35,6 +35,7 @@ public sealed partial class FrameConnection : IAsyncDisposable
     private SynchronizationContext? _context;
     private Hello? _peer;
     private ITimer? _timer;
+    private ITimer? _receipts;
     private uint _nextStream;
     private bool _isRunning;
 
@@ -90,7 +91,16 @@ public sealed partial class FrameConnection : IAsyncDisposable
             _lastHeard = _lastSaid = _begun = _time.GetTimestamp();
             hello.Write(_queue.Add(FrameType.Hello, 0, Hello.Size));
         }
-        lock (_gate) _timer = _time.CreateTimer(static c => ((FrameConnection)c!).Tick(), this, _tick, _tick);
+        lock (_gate)
+        {
+            _timer = _time.CreateTimer(static c => ((FrameConnection)c!).Tick(), this, _tick, _tick);
+            if (_options.ReceiptDelay > TimeSpan.Zero)
+            {
+                _receipts = _time.CreateTimer(
+                    static c => ((FrameConnection)c!).SayReceipts(), this, Timeout.InfiniteTimeSpan,
+                    Timeout.InfiniteTimeSpan);
+            }
+        }
         Write();
         await ReadAllAsync();
         return await FinishAsync();
@@ -101,9 +111,11 @@ public sealed partial class FrameConnection : IAsyncDisposable
     /// <param name="message">Its bytes, copied; at most <see cref="MaxMessageBytes"/>.</param>
     /// <param name="key">Where not 0: it is dropped if one of the same key still waits to be sent, or is just being
     /// sent: the repetition of what the other end does not have yet.</param>
+    /// <param name="mayWait">Whether nobody waits for it: it goes out with what is sent next, or after
+    /// <see cref="FrameOptions.ReceiptDelay"/>.</param>
     /// <returns>False if the connection has ended or is closing.</returns>
     /// <exception cref="ArgumentException">It is longer than the other end takes.</exception>
-    public bool Send(uint channel, ReadOnlySpan<byte> message, ulong key = 0)
+    public bool Send(uint channel, ReadOnlySpan<byte> message, ulong key = 0, bool mayWait = false)
     {
         if (message.Length > Peer.MaxMessageBytes)
         {
@@ -117,6 +129,7 @@ public sealed partial class FrameConnection : IAsyncDisposable
             if (_queue.Has(key)) return true;
             if (HasRoom(message.Length))
                 message.CopyTo(_queue.Add(FrameType.Message, channel, message.Length, key));
+            if (mayWait && WaitsForMore()) return true;
         }
         Write();
         return _end is null;

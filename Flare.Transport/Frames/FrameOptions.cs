@@ -33,6 +33,12 @@ public sealed record FrameOptions
     /// </summary>
     public int MaxQueuedBytes { get; init; } = 4 * 1024 * 1024;
 
+    /// <summary>
+    /// How long a message that nobody waits for, such as a receipt, may wait for another one to go out with: a write
+    /// and a read less for each. 0 to 1 s; 5 ms unless set.
+    /// </summary>
+    public TimeSpan ReceiptDelay { get; init; } = TimeSpan.FromMilliseconds(5);
+
     /// <summary>How long the hello of the other end may take; 10 s unless set.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
@@ -79,6 +85,8 @@ public sealed record FrameOptions
             if (value < least || value > most)
                 yield return $"{name} is {value}; it must be from {least} to {most}";
         }
+        if (ReceiptDelay < TimeSpan.Zero || ReceiptDelay > TimeSpan.FromSeconds(1))
+            yield return $"{nameof(ReceiptDelay)} is {ReceiptDelay}; it must be from 0 to 1 s";
         foreach (var (name, value, least) in new[]
         {
             (nameof(HandshakeTimeout), HandshakeTimeout, 0.1), (nameof(IdleTimeout), IdleTimeout, 0.3),

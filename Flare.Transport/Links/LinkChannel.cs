@@ -99,13 +99,17 @@ internal sealed class LinkChannel(
         {
             head.Write(rented);
             bytes.CopyTo(rented.AsSpan(FrameHead.Size));
-            connection.Send(id, rented.AsSpan(0, length));
+            connection.Send(id, rented.AsSpan(0, length), mayWait: IsReceipt(head.Kind));
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(rented);
         }
     }
+
+    // What nobody waits for: the result says that its task was received, the next offer comes with the last receipt.
+    private static bool IsReceipt(FrameKind kind) => kind is FrameKind.TaskReceived or FrameKind.ResultReceipt
+        or FrameKind.SiteEventReceipt or FrameKind.ServerEventReceipt;
 
     // A long message that is no bulk, and what was said after it: one after the other.
     private async Task PumpAsync()

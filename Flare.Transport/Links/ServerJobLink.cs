@@ -9,7 +9,7 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<string, ServerChannel> _sites = new(StringComparer.Ordinal);
-    private readonly HashSet<(string Site, int Epoch, long Number)> _permits = [];
+    private readonly Dictionary<(string Site, int Epoch, long Number), long> _permits = [];
     private Action<string, LinkMessage>? _receive;
     private Action<string, LinkState>? _change;
     private bool _isOver;
@@ -52,7 +52,8 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
             var head = message.Head;
             var assignment = (site, head.Epoch, head.Number);
             attachment = _sites.GetValueOrDefault(site);
-            if (head.Kind == FrameKind.UploadPermit && attachment is not null) _permits.Add(assignment);
+            if (head.Kind == FrameKind.UploadPermit && attachment is not null)
+                _permits[assignment] = message.PermittedBytes;
             else if (head.Kind is FrameKind.ResultReceipt or FrameKind.TaskCancel) _permits.Remove(assignment);
         }
         attachment?.Channel.Send(message);
@@ -121,8 +122,10 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
         if (head.Length <= Math.Max(limits.SmallResultBytes, 1 << 16) + (1 << 16)) return null;
         lock (_gate)
         {
-            return _permits.Remove((site, head.Epoch, head.Number))
-                ? null : "nobody has permitted it, or it is on its way already";
+            if (!_permits.Remove((site, head.Epoch, head.Number), out var permitted))
+                return "nobody has permitted it, or it is on its way already";
+            return head.Length <= permitted ? null
+                : $"its {head.Length} bytes are above the {permitted} that its site has asked for";
         }
     }
 
@@ -172,7 +175,8 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
 
     private void TellLost(string site)
     {
-        _permits.RemoveWhere(p => p.Site == site); // given again in the next session
+        foreach (var permit in _permits.Keys)
+            if (permit.Site == site) _permits.Remove(permit); // given again in the next session
         Tell(site, LinkState.Lost);
     }
 

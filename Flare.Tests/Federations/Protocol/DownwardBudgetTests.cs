@@ -10,8 +10,9 @@ public class DownwardBudgetTests
     private const int Megabytes = 40;
     private const int Count = 200;
 
-    [Test]
-    public void A_large_model_for_two_hundred_sites_stays_under_the_budget()
+    [TestCase(4, long.MaxValue)]
+    [TestCase(200, 4L * (Megabytes << 20) + 1)]
+    public void A_large_model_for_two_hundred_sites_stays_under_the_budget(int most, long bytes)
     {
         var loop = new SimulationLoop(1);
         var link = new CountingLink(loop);
@@ -24,7 +25,7 @@ public class DownwardBudgetTests
                 JobId = "job", Loop = loop, Link = link, Controllers = [new FedAvg { Rounds = 1 }],
                 Sites = [.. Enumerable.Range(0, Count).Select(i => $"site-{i}")],
                 InitialModel = model, Time = loop.Time, Compute = loop.Compute,
-                Limits = new() { MaxConcurrentDownloads = 4 },
+                Limits = new() { MaxConcurrentDownloads = most, DownloadBudgetBytes = bytes },
             });
             _ = server.RunAsync(CancellationToken.None);
             await Task.Delay(TimeSpan.FromSeconds(1), loop.Time);

@@ -23,6 +23,10 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
         : this(TimeSpan.FromDays(1), workflow, sites) { }
 
     public ServerBench(TimeSpan lease, Func<ControllerContext, CancellationToken, Task> workflow, params string[] sites)
+        : this(workflow, new RuntimeLimits { SiteLease = lease }, sites) { }
+
+    public ServerBench(
+        Func<ControllerContext, CancellationToken, Task> workflow, RuntimeLimits limits, params string[] sites)
     {
         _sites = sites;
         _server = new JobServer(new()
@@ -35,7 +39,7 @@ internal sealed class ServerBench : IServerLink, IAsyncDisposable
             InitialModel = Sites.Model(1, 2),
             Sites = sites,
             Time = Time,
-            Limits = new() { SiteLease = lease },
+            Limits = limits,
         });
         Ended = RunAsync();
     }

@@ -9,28 +9,55 @@ namespace Flare.Tests.Transport.Frames;
 /// </summary>
 internal static class FrameFuzz
 {
+    /// <summary>
+    /// Bytes that a connection may allocate for each that it hears, beside <see cref="PerConnection"/>.
+    /// </summary>
+    public const int PerByte = 8;
+
+    /// <summary>Bytes that a connection and its pipes may allocate.</summary>
+    public const int PerConnection = 40_000;
+
+    /// <summary>Has connections hear so many mutations.</summary>
+    /// <returns>Bytes fed, and bytes allocated.</returns>
     /// <exception cref="InvalidOperationException">A connection ended as none may, or allocated too much.</exception>
-    public static void Run(long count, int seed)
+    public static (long Fed, long Allocated) Run(long count, int seed)
     {
         SynchronizationContext.SetSynchronizationContext(null); // all of it on this thread
         var random = new Random(seed);
-        var before = GC.GetAllocatedBytesForCurrentThread();
-        long fed = 0;
+        long fed = 0, allocated = 0;
         for (long i = 0; i < count; i++)
         {
             var bytes = Mutated(random);
             fed += bytes.Length;
+            var before = GC.GetAllocatedBytesForCurrentThread();
             var end = Hear(bytes);
+            var took = GC.GetAllocatedBytesForCurrentThread() - before;
+            allocated += took;
+            // Nothing that a length could ask for.
+            if (took > PerConnection + PerByte * bytes.Length)
+                throw new InvalidOperationException($"mutation {i} of seed {seed}: {took} bytes for {bytes.Length}");
             if (end.Kind is ConnectionEndKind.Failed or ConnectionEndKind.TimedOut or ConnectionEndKind.Closed)
                 throw new InvalidOperationException($"mutation {i} of seed {seed} ended as {end}", end.Error);
         }
-        // 40 KB for a connection and its pipes, and a few times what was fed: nothing that a length could ask for.
-        var allowed = count * 40_000 + fed * 8;
-        var took = GC.GetAllocatedBytesForCurrentThread() - before;
-        if (took > allowed) throw new InvalidOperationException($"{took} bytes allocated for {fed} bytes fed");
+        return (fed, allocated);
     }
 
-    private static ConnectionEnd Hear(byte[] bytes)
+    /// <summary>A conversation without faults of so many messages and parts of a stream.</summary>
+    public static byte[] Long(int frames)
+    {
+        var bytes = new List<byte>(RawFrames.Hello());
+        bytes.AddRange(RawFrames.Open(1, 1, 100L * frames, 0));
+        for (var i = 0; i < frames; i++)
+        {
+            bytes.AddRange(RawFrames.Message(1, new byte[100]));
+            bytes.AddRange(RawFrames.Data(1, new byte[100]));
+        }
+        bytes.AddRange(RawFrames.Close("enough"));
+        return [.. bytes];
+    }
+
+    /// <summary>How a connection that hears so ends.</summary>
+    public static ConnectionEnd Hear(byte[] bytes)
     {
         var input = PipeReader.Create(new ReadOnlySequence<byte>(bytes));
         var output = PipeWriter.Create(Stream.Null);

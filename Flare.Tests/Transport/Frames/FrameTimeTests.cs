@@ -18,6 +18,32 @@ public class FrameTimeTests
     });
 
     [Test]
+    public void What_nobody_waits_for_goes_out_with_the_next_or_a_little_later() => OnLoop(async (loop, peers) =>
+    {
+        await peers.StartAsync();
+        peers.A.Send(0, "receipt"u8, mayWait: true);
+        await Task.Delay(TimeSpan.FromMilliseconds(4), loop.Time);
+        Assert.That(peers.AtB.Messages, Is.Empty);
+        await Task.Delay(TimeSpan.FromMilliseconds(2), loop.Time);
+        Assert.That(peers.AtB.Messages, Has.Count.EqualTo(1));
+        peers.A.Send(0, "receipt"u8, mayWait: true);
+        peers.A.Send(0, "word"u8);
+        await Task.Delay(TimeSpan.FromMilliseconds(1), loop.Time);
+        Assert.That(
+            peers.AtB.Messages.Select(m => m.Bytes), Is.EqualTo(new[] { "receipt", "receipt", "word" }.Select(w =>
+            System.Text.Encoding.UTF8.GetBytes(w))));
+    });
+
+    [Test]
+    public void What_nobody_waits_for_is_said_before_the_end() => OnLoop(async (loop, peers) =>
+    {
+        await peers.StartAsync();
+        peers.A.Send(0, "receipt"u8, mayWait: true);
+        await peers.A.CloseAsync("done", TimeSpan.FromSeconds(1));
+        Assert.That(peers.AtB.Messages, Has.Count.EqualTo(1));
+    });
+
+    [Test]
     public void Silence_ends_a_connection() => OnLoop(async (loop, peers) =>
     {
         _ = peers.A.RunAsync();

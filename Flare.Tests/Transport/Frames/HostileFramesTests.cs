@@ -138,6 +138,9 @@ public class HostileFramesTests
     [Test]
     public void Two_hundred_thousand_mutations_end_in_one_way() => FrameFuzz.Run(200_000, 7);
 
+    [Test]
+    public void Two_hundred_thousand_mutations_of_messages_end_in_one_way() => LinkMessageFuzz.Run(200_000, 7);
+
     private static void Mutated(byte[] bytes, Action<byte[]> mutate, string what)
     {
         var changed = (byte[])bytes.Clone();

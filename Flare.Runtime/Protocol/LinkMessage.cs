@@ -62,6 +62,14 @@ public sealed class LinkMessage
     /// </summary>
     public long PermittedBytes => (Record as UploadPermit)?.Bytes ?? 0;
 
+    /// <summary>
+    /// Of a message that is to be sent: whether nobody waits for it. A link may hold it back for some milliseconds, so
+    /// that it goes out with what is said next: the result says that its task was received, the next offer comes with
+    /// the last receipt.
+    /// </summary>
+    public bool MayWait =>
+        Record is TaskReceived or ResultReceipt { MayWait: true } or SiteEventReceipt or ServerEventReceipt;
+
     /// <summary>What the message says; null for one that arrived as bytes.</summary>
     internal object? Record { get; }
 

@@ -47,7 +47,8 @@ internal sealed record UploadPermit(TaskToken Token, long Bytes = 0) : ServerMes
 /// <summary>The result has arrived, or is not wanted any more; the site may forget it.</summary>
 /// <param name="Token">The assignment.</param>
 /// <param name="Refusal">Why the result was not used; null where it is.</param>
-internal sealed record ResultReceipt(TaskToken Token, string? Refusal) : ServerMessage;
+/// <param name="MayWait">Whether the site holds nothing large until it comes. Not said, but known to the link.</param>
+internal sealed record ResultReceipt(TaskToken Token, string? Refusal, bool MayWait = false) : ServerMessage;
 
 /// <summary>The task is to stop. Repeated until <see cref="TaskStopped"/>.</summary>
 internal sealed record TaskCancel(TaskToken Token, string Reason) : ServerMessage;

@@ -144,6 +144,7 @@ internal sealed partial class Dispatcher
             life.Side, assignment.Site, assignment.Task.Name, assignment.Token, message.PeerProperties);
         using var scope = context.Scoped.Enter();
         context.Set(ContextKeys.Message, message);
+        var isSmall = !_gate.Holds(assignment);
         var verdict = await admission.ExamineAsync(assignment, message, context, Reject);
         if (state is { } change && verdict.Contribution is not null && !assignment.IsFinal
             && rounds.SiteStates.Use(assignment.Site, change, rounds.Workflow, assignment.Task.Round) is { } refusal)
@@ -170,7 +171,7 @@ internal sealed partial class Dispatcher
             End(assignment, verdict.Status, verdict.Reason, verdict.Error);
             _gate.Release(assignment);
         }
-        life.Say(assignment.Session, new ResultReceipt(assignment.Token, assignment.Reason));
+        life.Say(assignment.Session, new ResultReceipt(assignment.Token, assignment.Reason, MayWait: isSmall));
         if (!life.LosesNothing) assignment.Session.RememberAnswer(assignment.Token.Number, assignment.Reason);
         Close(assignment);
         Judge(assignment.Run);

@@ -221,7 +221,12 @@ public sealed partial class SiteRuntime : IAsyncDisposable
             task.Result = result;
             task.State = SiteTaskState.Ready;
             if (IsLarge(result)) Repeat(task);
-            else Upload(task.Token);
+            else
+            {
+                Upload(task.Token);
+                // Its receipt may take its time (LinkMessage.MayWait), and what waits for it is small.
+                if (!_options.Link.SharesMemory) slot?.Dispose();
+            }
             slot?.Park();
             await task.Settled.Task;
         }

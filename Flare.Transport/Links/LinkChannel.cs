@@ -70,7 +70,7 @@ internal sealed class LinkChannel(
         var isShort = FrameHead.Size + bytes.Length <= connection.MaxMessageBytes;
         if (head.IsBulk)
         {
-            if (isShort) SendShort(head, bytes);
+            if (isShort) SendShort(head, bytes, message.MayWait);
             else _ = SendBulkAsync(head, bytes);
             return;
         }
@@ -78,7 +78,7 @@ internal sealed class LinkChannel(
         {
             if (!_isPumping && isShort)
             {
-                SendShort(head, bytes);
+                SendShort(head, bytes, message.MayWait);
                 return;
             }
             _inOrder.Enqueue((head, bytes));
@@ -91,7 +91,7 @@ internal sealed class LinkChannel(
         _ = PumpAsync();
     }
 
-    private void SendShort(FrameHead head, in ReadOnlySequence<byte> bytes)
+    private void SendShort(FrameHead head, in ReadOnlySequence<byte> bytes, bool mayWait)
     {
         var length = FrameHead.Size + (int)bytes.Length;
         var rented = ArrayPool<byte>.Shared.Rent(length);
@@ -99,17 +99,13 @@ internal sealed class LinkChannel(
         {
             head.Write(rented);
             bytes.CopyTo(rented.AsSpan(FrameHead.Size));
-            connection.Send(id, rented.AsSpan(0, length), mayWait: IsReceipt(head.Kind));
+            connection.Send(id, rented.AsSpan(0, length), mayWait: mayWait);
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(rented);
         }
     }
-
-    // What nobody waits for: the result says that its task was received, the next offer comes with the last receipt.
-    private static bool IsReceipt(FrameKind kind) => kind is FrameKind.TaskReceived or FrameKind.ResultReceipt
-        or FrameKind.SiteEventReceipt or FrameKind.ServerEventReceipt;
 
     // A long message that is no bulk, and what was said after it: one after the other.
     private async Task PumpAsync()
@@ -130,7 +126,7 @@ internal sealed class LinkChannel(
                 // Under the lock: whoever finds the queue empty is behind this.
                 if (FrameHead.Size + bytes.Length <= connection.MaxMessageBytes)
                 {
-                    SendShort(head, bytes);
+                    SendShort(head, bytes, mayWait: false);
                     continue;
                 }
             }

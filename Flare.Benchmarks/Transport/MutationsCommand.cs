@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Flare.Tests.Transport.Frames;
+using Flare.Transport;
 
 namespace Flare.Benchmarks.Transport;
 
@@ -43,6 +44,8 @@ internal static class MutationsCommand
             var conversation = FrameFuzz.Long(count / 10);
             var message = LinkMessageFuzz.Result(count * 20);
             var head = LinkMessageFuzz.HeadOf(message);
+            if (FrameFuzz.Hear(conversation) is { Kind: not ConnectionEndKind.ClosedByPeer } end)
+                throw new InvalidOperationException($"a conversation without faults ended as {end}");
             var frameTime = Nanoseconds(conversation, b => FrameFuzz.Hear(b));
             var messageTime = Nanoseconds(message, b => LinkMessageFuzz.Hear(head, b, 65_528));
             Console.WriteLine(

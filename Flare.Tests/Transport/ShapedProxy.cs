@@ -48,7 +48,7 @@ internal sealed class ShapedProxy : IAsyncDisposable
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
     /// <summary>Bytes that each connection has had carried towards its site.</summary>
-    public long[] Down => [.. _down.OrderBy(d => d.Key).Select(d => d.Value)];
+    public long[] Down => [.. _down.ToArray().OrderBy(d => d.Key).Select(d => d.Value)];
 
     private async Task AcceptAsync()
     {

@@ -32,6 +32,6 @@ public static class SimulationBuilders
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(transport);
         var host = transport.Host(limits);
-        return builder.UseLinks(() => Loopback.Over(transport, transport.From, host));
+        return builder.UseLinks(_ => Loopback.Over(transport, transport.From, host));
     }
 }

@@ -97,6 +97,7 @@ public static class FederationTransport
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(loopback);
         var host = LinkHost.Of(limits);
-        return builder.UseLinks(() => loopback.Make(host));
+        return builder.UseLinks(
+            its => loopback.Make(host with { Time = its.Time, Logger = its.Logger }));
     }
 }

@@ -54,7 +54,7 @@ internal sealed record SafetensorsHeader(TensorLayout Layout, int[] DataOrder, l
             throw new SafetensorsException(
                 Invariant(
                     $"{target}: {Layout.Count:N0} tensors, where a file holds at most {MaxEntries:N0}. Save them in ")
-                        + Invariant($"several files."));
+                        + "several files.");
         }
         if (Layout.IndexOf(Metadata) >= 0)
             throw new SafetensorsException(

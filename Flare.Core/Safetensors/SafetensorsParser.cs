@@ -88,7 +88,7 @@ internal ref struct SafetensorsParser
         throw new SafetensorsException(
             Invariant(
                 $"{_source}: there are more than {SafetensorsHeader.MaxEntries:N0} {what}, more than Flare reads from ")
-                    + Invariant($"one file. ")
+                    + "one file. "
             + "Save the model in several files.");
     }
 

@@ -37,7 +37,7 @@ internal sealed class SafetensorsReader(Stream stream, string source, bool async
             throw new SafetensorsException(
                 Invariant(
                     $"{source}: {stream.Length - stream.Position - header.DataLength:N0} bytes follow the last ")
-                        + Invariant($"tensor. The file is damaged or was not written as safetensors; save it again."));
+                        + "tensor. The file is damaged or was not written as safetensors; save it again.");
         var tensors = stream.CanSeek || header.DataLength <= Trusted
             ? StateDict.CreateUninitialized(header.Layout)
             : await ReadGrowingAsync(header);
@@ -68,7 +68,7 @@ internal sealed class SafetensorsReader(Stream stream, string source, bool async
                     $"{source}: the header claims {length:N0} bytes, and the format allows ")
                         + Invariant(
                             $"{SafetensorsHeader.MaxLength:N0}. This is no safetensors file, or a damaged one; save ")
-                                + Invariant($"it again."));
+                                + "it again.");
         RequireRemaining((long)length, "the header");
         var json = new byte[Math.Min((int)length, Trusted)];
         for (var filled = 0; ; )
@@ -86,7 +86,7 @@ internal sealed class SafetensorsReader(Stream stream, string source, bool async
             throw Truncated(
                 Invariant(
                     $"{what} should take {bytes:N0} bytes, and {Math.Max(0, stream.Length - stream.Position):N0} ")
-                        + Invariant($"follow"));
+                        + "follow");
     }
 
     private async Task FillAsync(SafetensorsHeader header, StateDict tensors)

@@ -196,7 +196,7 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
             throw new InvalidOperationException(
                 Invariant(
                     $"Tensor '{spec.Name}' has {spec.Length:N0} elements, more than a span holds; take slices of it, ")
-                        + Invariant($"as its Chunks() do."));
+                        + "as its Chunks() do.");
         return Span<T>(index, 0, (int)spec.Length, writable);
     }
 
@@ -210,7 +210,7 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
                 nameof(start),
                 Invariant(
                     $"Elements {start} to {start + length} lie outside tensor '{spec.Name}' of {spec.Length} ")
-                        + Invariant($"elements."));
+                        + "elements.");
         if (writable) RequireWritable();
         var span = new Span<T>(Pointer + Layout.OffsetOf(index) + start * sizeof(T), length);
         // From here the span itself keeps the memory: the collector follows it into the pinned array.
@@ -225,7 +225,7 @@ public sealed unsafe partial class StateDict : IReadOnlyCollection<TensorView>, 
             throw new InvalidOperationException(
                 Invariant(
                     $"Tensor '{spec.Name}' has {spec.ByteLength:N0} bytes, more than a span holds; walk its ")
-                        + Invariant($"Chunks()."));
+                        + "Chunks().");
         return Bytes(index, 0, (int)spec.ByteLength);
     }
 

@@ -26,7 +26,7 @@ internal sealed unsafe class TensorMemory : IPinnable
                     $"A model of {blocks * TensorLayout.Alignment:N0} bytes exceeds the ")
                         + Invariant(
                             $"{(long)Array.MaxLength * TensorLayout.Alignment:N0} bytes that one state dict can ")
-                                + Invariant($"hold."));
+                                + "hold.");
         // One block more than asked for leaves room to begin at an aligned address.
         _blocks = GC.AllocateUninitializedArray<Block>((int)blocks + 1, pinned: true);
         var start = (nuint)Marshal.UnsafeAddrOfPinnedArrayElement(_blocks, 0);

@@ -14,7 +14,7 @@ internal sealed unsafe class FloatBuffer
             throw new InvalidOperationException(
                 Invariant(
                     $"A layer would need {length:N0} floats in one run, more than the {Array.MaxLength:N0} that fit; ")
-                        + Invariant($"use smaller batches."));
+                        + "use smaller batches.");
         _array = GC.AllocateArray<float>((int)length + AlignmentFloats, pinned: true);
         var address = (nuint)Marshal.UnsafeAddrOfPinnedArrayElement(_array, 0);
         Pointer = (float*)((address + 63) & ~(nuint)63);

@@ -16,7 +16,7 @@ public sealed class Federation : IAsyncDisposable
     private readonly IReadOnlyList<SiteDefinition> _sites;
     private readonly int _parallelism;
     private readonly SiteStateFolder? _state;
-    private readonly Func<IFederationLinks> _makeLinks;
+    private readonly Func<LinkSurroundings, IFederationLinks> _makeLinks;
     private readonly CancellationTokenSource _stop = new();
     private readonly RoundHistory _rounds = new(OutcomesKept);
     private JobServer? _server;
@@ -31,7 +31,7 @@ public sealed class Federation : IAsyncDisposable
 
     internal Federation(
         JobSettings settings, ServerParts parts, IReadOnlyList<SiteDefinition> sites, int parallelism,
-        SiteStateFolder? state, Func<IFederationLinks> makeLinks)
+        SiteStateFolder? state, Func<LinkSurroundings, IFederationLinks> makeLinks)
     {
         (_settings, _parts, _sites, _parallelism) = (settings, parts, sites, parallelism);
         (_state, _makeLinks) = (state, makeLinks);
@@ -227,7 +227,7 @@ public sealed class Federation : IAsyncDisposable
         IFederationLinks? links = null;
         try
         {
-            links = _makeLinks();
+            links = _makeLinks(new(_settings.Time, _settings.CreateLogger()));
             Prepare(initialModel, links);
         }
         catch

@@ -14,7 +14,7 @@ public sealed class FederationBuilder : JobBuilder<FederationBuilder>
     private readonly List<Action<SiteDefinition, SiteInfo>> _siteParts = [];
     private int _parallelism = Environment.ProcessorCount;
     private SiteStateFolder? _state;
-    private Func<IFederationLinks> _makeLinks = static () => new InProcessLinks();
+    private Func<LinkSurroundings, IFederationLinks> _makeLinks = static _ => new InProcessLinks();
 
     /// <summary>The workflows added so far.</summary>
     public IReadOnlyList<Controller> Controllers => _server.Controllers;
@@ -179,8 +179,9 @@ public sealed class FederationBuilder : JobBuilder<FederationBuilder>
     /// <summary>
     /// Has the server and its sites talk over links of a transport; unless set, messages change hands as they are.
     /// </summary>
-    /// <param name="make">Makes the links of one run, which disposes of them.</param>
-    public FederationBuilder UseLinks(Func<IFederationLinks> make)
+    /// <param name="make">Makes the links of one run, which disposes of them; it is given the federation's clock and
+    /// log.</param>
+    public FederationBuilder UseLinks(Func<LinkSurroundings, IFederationLinks> make)
     {
         ArgumentNullException.ThrowIfNull(make);
         _makeLinks = make;

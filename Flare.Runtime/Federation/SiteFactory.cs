@@ -84,8 +84,8 @@ internal static class SiteFactory
                 foreach (var taken in sites) Release(taken);
                 throw new FlareException(
                     ErrorIds.Configuration,
-                    $"The {Kind(part)} {part.GetType().Name} of {site.Name} is at work in another federation. "
-                    + $"Make a new one for each{Advice(part)}.");
+                    $"The {Kind(part)} {part.GetType().Name} of {site.Name} is at work in another federation, "
+                    + $"or at another site. Make a new one for each{Advice(part)}.");
             }
     }
 

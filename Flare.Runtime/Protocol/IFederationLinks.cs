@@ -1,4 +1,11 @@
+using Microsoft.Extensions.Logging;
+
 namespace Flare.Runtime;
+
+/// <summary>What links of one run share with their federation.</summary>
+/// <param name="Time">The federation's clock.</param>
+/// <param name="Logger">Where the federation logs.</param>
+public sealed record LinkSurroundings(TimeProvider Time, ILogger Logger);
 
 /// <summary>
 /// The links of a federation whose server and sites are in one process: a transport shows here that it gives the bits

@@ -12,7 +12,19 @@ public sealed partial class SiteRuntime
         catch (FlareException e) when (e.ErrorId == ErrorIds.MalformedBytes)
         {
             Log.MalformedMessage(_side.Scoped, FLContext.Server, e.Message);
+            if (message.Arrived is { Kind: FrameKind.TensorsDelivery } head) RefuseTensors(head, e);
         }
+    }
+
+    // Nobody sends them a second time, but on a link that loses messages: the tasks that wait for them answer so.
+    private void RefuseTensors(in FrameHead head, FlareException error)
+    {
+        if (_options.Link.Promise == LinkPromise.None || head.Epoch != _epoch || _ending
+            || head.Incarnation != _options.Incarnation) return;
+        foreach (var sha256 in _tensors.AskedFor(head.Number))
+            foreach (var task in _tensors.Refuse(
+                sha256, $"The tensors that the server sent for the hash {sha256} cannot be read: {error.Message}"))
+                Enqueue(task);
     }
 
     // From bytes of anybody's making: only what was asked for may be large.
@@ -29,9 +41,13 @@ public sealed partial class SiteRuntime
         }
         var head = message.Head;
         if (head.Incarnation != _options.Incarnation && head.Epoch == _epoch) return null;
-        if (head.Kind == FrameKind.TensorsDelivery
-            ? !_tensors.AreAwaited || head.Length > _options.Limits.MaxMessageBytes
-            : head.Length > MessageInbox.MostSmall) return null;
+        if (head.Kind == FrameKind.TensorsDelivery ? !_tensors.AreAwaited : head.Length > MessageInbox.MostSmall)
+            return null;
+        if (head.Length > _options.Limits.MaxMessageBytes)
+            return head.Offset > 0 ? null
+                : throw WireFormat.Malformed(
+                    $"a message of kind {head.Kind} has {head.Length} bytes, and {_options.Limits.MaxMessageBytes} "
+                        + "is the most");
         return _inbox.Receive(message) as ServerMessage;
     }
 

@@ -33,18 +33,26 @@ internal sealed class SiteTensors(int most, Action<TaskToken, string> ask)
         foreach (var (sha256, asked) in _asked) ask(asked.Token, sha256);
     }
 
+    /// <summary>The hashes that are asked for in a task's name.</summary>
+    /// <param name="number">The task's number.</param>
+    public IReadOnlyList<string> AskedFor(long number) =>
+        [.. _asked.Where(a => a.Value.Token.Number == number).Select(a => a.Key)];
+
     /// <summary>
     /// What came in the name of a hash is something else: the tasks that wait for it, which answer so.
     /// </summary>
-    public IReadOnlyList<SiteTask> Refuse(string sha256)
+    public IReadOnlyList<SiteTask> Refuse(string sha256) => Refuse(
+        sha256, $"The tensors that the server sent do not have the hash {sha256} that its task names: they were "
+            + "damaged or exchanged on the way, or changed after the task was sent.");
+
+    /// <summary>What came in the name of a hash is none: the tasks that wait for it, which answer so.</summary>
+    /// <param name="sha256">The hash.</param>
+    /// <param name="obstacle">What they answer.</param>
+    public IReadOnlyList<SiteTask> Refuse(string sha256, string obstacle)
     {
         _asked.Remove(sha256);
         SiteTask[] refused = [.. _waiting.Where(t => t.Missing.Contains(sha256))];
-        foreach (var task in refused)
-        {
-            task.Obstacle = $"The tensors that the server sent do not have the hash {sha256} that its task names: they "
-                + "were damaged or exchanged on the way, or changed after the task was sent.";
-        }
+        foreach (var task in refused) task.Obstacle = obstacle;
         _waiting.RemoveAll(refused.Contains);
         Forget(refused);
         return refused;

@@ -128,4 +128,32 @@ public class FederationOverSocketsTests
         }
         return job.Model.Sha256();
     }
+
+    [Test]
+    public async Task A_loopback_keeps_the_federations_time_and_log()
+    {
+        var (time, log) = (new PeriodicTimers(), new LogRecorder());
+        await using var federation = Federation.InProcess(f => f
+            .AddSites(2, _ => Sites.Adding(1)).UseController(Sites.Training(minSites: 2))
+            .UseTransport(Loopback.Tcp).UseTime(time).UseLogging(log));
+        await federation.RunToEndAsync(Sites.Model(0)).WaitAsync(Patience.Long);
+        Assert.That(
+            log.Entries.Where(e => e.Id == 5003).Select(e => e.Message.Split(' ')[0]),
+            Is.SupersetOf(new[] { "site-1", "site-2" }), "who has connected");
+        Assert.That(time.Count, Is.AtLeast(4), "each end of each connection looks at its times");
+    }
+
+    /// <summary>The system's clock, which counts the timers that ring again and again: connections have them.</summary>
+    private sealed class PeriodicTimers : TimeProvider
+    {
+        private int _count;
+
+        public int Count => Volatile.Read(ref _count);
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            if (period > TimeSpan.Zero) Interlocked.Increment(ref _count);
+            return base.CreateTimer(callback, state, dueTime, period);
+        }
+    }
 }

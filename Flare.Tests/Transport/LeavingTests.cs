@@ -78,7 +78,7 @@ public class LeavingTests
     {
         var executor = new Recording();
         await using var federation = Federation.InProcess(f => f.AddSite("a", _ => executor)
-            .UseController(Sites.Training()).UseLinks(() => new Unreachable()));
+            .UseController(Sites.Training()).UseLinks(_ => new Unreachable()));
         var e = Assert.ThrowsAsync<FlareException>(
             () => federation.RunToEndAsync(Sites.Model(0)).WaitAsync(Patience.Long));
         Assert.That(e!.Message, Does.Contain("no way to the server"));

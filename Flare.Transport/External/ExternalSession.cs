@@ -97,7 +97,7 @@ internal sealed class ExternalSession : IFrameReceiver, IAsyncDisposable
         catch (ArgumentException e)
         {
             throw new FlareException(
-                ErrorIds.ExternalProcess, $"The process does not take what stands before the task's tensors: "
+                ErrorIds.ExternalProcess, "The process does not take what stands before the task's tensors: "
                 + $"{e.Message} Let its hello say that it takes 1 MiB.", e);
         }
     }

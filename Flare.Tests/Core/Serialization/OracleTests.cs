@@ -21,7 +21,7 @@ public class OracleTests
         if (string.IsNullOrEmpty(file))
             Assert.Ignore(
                 $"{SuiteVariable} names no file: npm pack msgpack-test-suite@1.0.0, unpack it, name "
-                    + $"dist/msgpack-test-suite.json");
+                    + "dist/msgpack-test-suite.json");
         using var suite = JsonDocument.Parse(File.ReadAllText(file!));
         var (read, refused) = (0, 0);
         foreach (var group in suite.RootElement.EnumerateObject())

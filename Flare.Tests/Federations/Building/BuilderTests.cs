@@ -43,7 +43,7 @@ public class BuilderTests
         ["UseParallelism"] = f => f.UseParallelism(1),
         ["UseJournal"] = f => { f.UseJournal("late-journal"); f.UseJournal(new MemoryStorage()); },
         ["UseSiteState"] = f => f.UseSiteState("late-states"),
-        ["UseLinks"] = f => f.UseLinks(() => throw new InvalidOperationException("late")),
+        ["UseLinks"] = f => f.UseLinks(_ => throw new InvalidOperationException("late")),
         ["UseSeed"] = f => f.UseSeed(99),
         ["UseJobId"] = f => f.UseJobId("late"),
         ["UseLimits"] = f => f.UseLimits(new() { MaxConcurrentUploads = 0 }),

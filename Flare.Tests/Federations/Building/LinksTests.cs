@@ -26,7 +26,7 @@ public class LinksTests
     }
 
     private static Federation Over(Links links) => Federation.InProcess(f => f.AddSites(1, _ => Sites.Adding(1))
-        .UseController(Sites.Training()).UseLinks(() => links));
+        .UseController(Sites.Training()).UseLinks(_ => links));
 
     [Test]
     public async Task Links_whose_server_cannot_connect_are_disposed_of()

@@ -1,3 +1,5 @@
+using Flare.Runtime;
+
 namespace Flare.Tests.Federations;
 
 /// <summary>
@@ -115,6 +117,24 @@ public class OwnPartsTests
         gate.SetResult();
         await first;
         Assert.That((await RunAsync(Sites.Adding(2))).Model.Values(), Is.EqualTo(new[] { 2f }));
+    }
+
+    [Test]
+    public async Task A_filter_of_two_sites_that_were_built_by_themselves_is_refused_until_one_is_disposed_of()
+    {
+        var (shared, loop) = (new Noise(), new JobLoop(_ => { }));
+        var link = new InProcessLink(loop);
+        var first = Site("a");
+        await using var second = Site("b");
+        first.CreateSite(loop, link.ConnectSite("a"));
+        Assert.That(
+            () => second.CreateSite(loop, link.ConnectSite("b")),
+            Throws.TypeOf<FlareException>().With.Message.Contains("The filter Noise of b is at work"));
+        await first.DisposeAsync();
+        Assert.That(() => second.CreateSite(loop, link.ConnectSite("b")), Throws.Nothing);
+
+        SitePlan Site(string name) => new SiteBuilder(name).UseExecutor(() => Sites.Adding(1))
+            .ConfigureSites(site => site.AddFilter(FilterPlace.SiteOut, shared)).Build();
     }
 
     private static Federation Build(Action<FederationBuilder> configure) => Federation.InProcess(f =>

@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.Buffers.Binary;
 using Flare.Runtime;
 using Flare.Testing;
 using Flare.Workflows;
@@ -102,6 +104,47 @@ public class ModelFetchTests
             () => wire.Run(new FedAvg { Rounds = 1, MinSites = 1, Validation = ValidationMode.None }, sites: 1))!;
         Assert.That(error.Sites.Single().Code, Is.EqualTo(ReturnCode.BadTaskData));
         Assert.That($"{error.Sites.Single()}", Does.Contain("do not have the hash"));
+        Assert.That(trained, Is.Zero);
+    }
+
+    private static readonly TestCaseData[] Garbled =
+    [
+        new TestCaseData((LinkMessage m) => With(m.Head, [.. Enumerable.Repeat((byte)0xC1, (int)m.Bytes.Length)]))
+            .SetArgDisplayNames("no MessagePack"),
+        new TestCaseData((LinkMessage m) =>
+            With(m.Head, [.. m.Bytes.ToArray().Take(8), .. new byte[m.Bytes.Length - 8]]))
+            .SetArgDisplayNames("a beginning and nothing"),
+        new TestCaseData((LinkMessage m) =>
+        {
+            var whole = m.Bytes.ToArray();
+            BinaryPrimitives.WriteInt32LittleEndian(whole, int.MaxValue);
+            return With(m.Head, whole);
+        }).SetArgDisplayNames("lengths beyond its end"),
+        new TestCaseData((LinkMessage m) => With(m.Head with { Length = 1L << 50 }, m.Bytes.ToArray()))
+            .SetArgDisplayNames("longer than any"),
+    ];
+
+    private static LinkMessage With(FrameHead head, byte[] bytes) => new(head, new ReadOnlySequence<byte>(bytes));
+
+    [TestCaseSource(nameof(Garbled))]
+    public void A_model_that_cannot_be_read_ends_its_task_with_the_reason_and_trains_nobody(
+        Func<LinkMessage, LinkMessage> garble)
+    {
+        var trained = 0;
+        var wire = new Wire
+        {
+            Model = Model(),
+            Garbles = garble,
+            Executor = (_, _) => Sites.Answering(model =>
+            {
+                trained++;
+                return Sites.Diff(model, 1);
+            }),
+        };
+        var error = Assert.Throws<TooFewResponsesException>(
+            () => wire.Run(new FedAvg { Rounds = 1, MinSites = 1, Validation = ValidationMode.None }, sites: 1))!;
+        Assert.That(error.Sites.Single().Code, Is.EqualTo(ReturnCode.BadTaskData));
+        Assert.That($"{error.Sites.Single()}", Does.Contain("cannot be read"));
         Assert.That(trained, Is.Zero);
     }
 

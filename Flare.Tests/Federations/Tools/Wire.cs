@@ -26,6 +26,9 @@ internal sealed class Wire
     /// <summary>Whether a bit of every model is turned over on its way.</summary>
     public bool Spoils { get; init; }
 
+    /// <summary>What becomes of a model's bytes on their way; null where nothing does.</summary>
+    public Func<LinkMessage, LinkMessage>? Garbles { get; init; }
+
     /// <summary>A site that is cut off once it has asked for its first model; null for none.</summary>
     public string? Cut { get; init; }
 
@@ -130,6 +133,7 @@ internal sealed class Wire
                 wire._onTheirWay.Add(site);
                 wire.MostDownloads = Math.Max(wire.MostDownloads, wire._onTheirWay.Count);
                 if (wire.Spoils) message = Spoilt(message);
+                if (wire.Garbles is { } garble) message = garble(message);
             }
             inner.Send(site, message);
         }

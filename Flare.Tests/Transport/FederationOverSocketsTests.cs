@@ -75,6 +75,19 @@ public class FederationOverSocketsTests
         Assert.That(proxy.Cuts, Is.GreaterThan(10));
     }
 
+    [Test]
+    public async Task A_connection_that_is_cut_again_and_again_is_made_again_soon_each_time()
+    {
+        await using var server = FederationServer.Start(SocketTransport.PlainTcp("127.0.0.1", 0));
+        // Each site is cut some dozens of times: pauses that doubled would be minutes.
+        await using var proxy = new CuttingProxy(PortOf(server), cutAfter: 300_000);
+        var pause = TimeSpan.FromMilliseconds(20);
+        var limits = new LinkLimits { FirstPause = pause, LongestPause = TimeSpan.FromHours(1) };
+        var running = RunAsync(server, _ => SocketTransport.PlainTcp("127.0.0.1", proxy.Port), limits);
+        Assert.That(await running.WaitAsync(Patience.Long), Is.EqualTo(await InProcessAsync()));
+        Assert.That(proxy.Cuts, Is.GreaterThan(60));
+    }
+
     private static IEnumerable<TestCaseData> Loopbacks()
     {
         yield return new TestCaseData(Loopback.Tcp).SetArgDisplayNames("TCP");

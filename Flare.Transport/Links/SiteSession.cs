@@ -22,6 +22,9 @@ internal sealed class SiteSession : IFrameReceiver, IAsyncDisposable
         _streams = new(() => new(_connection.MaxStreams));
     }
 
+    /// <summary>Whether the server has taken the site into a job over it.</summary>
+    public bool HasJoined { get; private set; }
+
     public async Task<ConnectionEnd> RunAsync()
     {
         var running = _connection.RunAsync();
@@ -106,6 +109,7 @@ internal sealed class SiteSession : IFrameReceiver, IAsyncDisposable
         switch (map["say"].AsText())
         {
             case Control.Attached:
+                HasJoined = true;
                 var link = new LinkChannel(
                     _connection, channel, job.Job, "the server", job, job.Partials, _streams.Value,
                     _site.Host);

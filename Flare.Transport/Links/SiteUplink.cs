@@ -105,10 +105,11 @@ internal sealed class SiteUplink : IAsyncDisposable
         {
             string reason;
             var began = Time.GetTimestamp();
+            var wasGood = false;
             try
             {
                 var pipe = await _connector.ConnectAsync(_stop.Token);
-                var end = await RunSessionAsync(pipe);
+                (var end, wasGood) = await RunSessionAsync(pipe);
                 if (_isLeaving) return;
                 if (end.Kind is ConnectionEndKind.ProtocolError)
                 {
@@ -138,8 +139,8 @@ internal sealed class SiteUplink : IAsyncDisposable
                 Log.Unexpected(Logger, e);
                 reason = e.Message;
             }
-            // One that lasted is a good one that broke: the next is tried soon.
-            if (Time.GetElapsedTime(began) > Limits.LongestPause) pause = Limits.FirstPause;
+            // A good one that broke, however often: the next is tried soon.
+            if (wasGood || Time.GetElapsedTime(began) > Limits.LongestPause) pause = Limits.FirstPause;
             var wait = Scatter(pause);
             Log.WillRetry(Logger, Site, wait, reason);
             pause = Longer(pause);
@@ -154,7 +155,9 @@ internal sealed class SiteUplink : IAsyncDisposable
         }
     }
 
-    private async Task<ConnectionEnd> RunSessionAsync(FlareConnection pipe)
+    // Good is one on which the server took the site into a job, and which the network ended: that it ended may be
+    // neither end's doing. One that an end has ended may have its reason in what was said, and is not hurried.
+    private async Task<(ConnectionEnd End, bool WasGood)> RunSessionAsync(FlareConnection pipe)
     {
         await using (pipe)
         {
@@ -174,7 +177,7 @@ internal sealed class SiteUplink : IAsyncDisposable
             var end = await running;
             lock (_gate) _session = null;
             session.LoseAll();
-            return end;
+            return (end, session.HasJoined && end.IsTransient);
         }
     }
 }

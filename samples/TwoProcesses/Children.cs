@@ -11,10 +11,13 @@ internal static class Children
     {
         var folder = Directory.CreateTempSubdirectory("two-processes-").FullName;
         if (options.Kill) options = options with { Journal = options.Journal ?? Path.Combine(folder, "journal") };
+        var port = FreePort();
+        await using var proxy = options.Cut ? new CuttingProxy(port) : null;
+        options = options with { Through = proxy?.Port };
         var sites = new List<Process>();
         try
         {
-            var kits = Provision(study, folder);
+            var kits = Provision(study, folder, port);
             foreach (var site in study.Sites) sites.Add(Start(options, "site", kits[site]));
             var server = Start(options, "server", kits["server"]);
             if (options.Kill)
@@ -30,8 +33,15 @@ internal static class Children
             }
             await server.WaitForExitAsync();
             if (server.ExitCode != 0) return server.ExitCode;
-            foreach (var site in sites) await site.WaitForExitAsync();
+            // The server tells them; one that cannot be told is not waited for.
+            await Task.WhenAll(sites.Select(s => s.WaitForExitAsync())).WaitAsync(TimeSpan.FromMinutes(1));
+            if (proxy is not null) Console.Error.WriteLine($"cut: {proxy.Cuts} connections");
             return sites.Select(s => s.ExitCode).FirstOrDefault(c => c != 0);
+        }
+        catch (TimeoutException)
+        {
+            Console.Error.WriteLine("The server has ended well, and a site has not heard of it within a minute.");
+            return 1;
         }
         finally
         {
@@ -49,13 +59,13 @@ internal static class Children
     }
 
     // What the study's office does once, on a machine of its own: an authority, and a kit for each member.
-    private static Dictionary<string, string> Provision(Study study, string folder)
+    private static Dictionary<string, string> Provision(Study study, string folder, int port)
     {
         var project = ProjectFile.Parse($"""
             project: digits-study
             server:
               name: server
-              addresses: [ "flare://127.0.0.1:{FreePort()}" ]
+              addresses: [ "flare://127.0.0.1:{port}" ]
             sites: [ {string.Join(", ", study.Sites)} ]
             """);
         using var provisioner = Provisioner.Open(Path.Combine(folder, "authority"));
@@ -70,6 +80,8 @@ internal static class Children
             "--role", role, "--kit", kit, "--sites", $"{options.Sites}", "--rounds", $"{options.Rounds}",
             "--seed", $"{options.Seed}",
             .. options.Json && role == "server" ? ["--json"] : Array.Empty<string>(),
+            .. options.Leave ? ["--leave"] : Array.Empty<string>(),
+            .. options.Through is { } port && role == "site" ? ["--through", $"{port}"] : Array.Empty<string>(),
             .. options.Journal is { } journal && role == "server" ? ["--journal", journal] : Array.Empty<string>(),
         ];
         var program = Path.Combine(AppContext.BaseDirectory, "TwoProcesses");

@@ -2,7 +2,8 @@ using System.CommandLine;
 
 /// <summary>What the command line asks for.</summary>
 internal sealed record Options(
-    int Rounds, int Sites, int Seed, bool InProcess, bool Kill, bool Json, string? Role, string? Kit, string? Journal)
+    int Rounds, int Sites, int Seed, bool InProcess, bool Kill, bool Cut, bool Leave, bool Json, string? Role,
+    string? Kit, string? Journal, int? Through)
 {
     /// <summary>Reads the arguments; null, with the exit code, where the program is not to go on.</summary>
     public static Options? Read(string[] args, out int exitCode)
@@ -15,20 +16,26 @@ internal sealed record Options(
         {
             Description = "kill a site and then the server in mid-run, and start them again",
         };
+        var cut = new Option<bool>("--cut") { Description = "cut all connections every second" };
+        var leave = new Option<bool>("--leave")
+        {
+            Description = "each site leaves in mid-training every few rounds, and comes back within the round",
+        };
         var json = new Option<bool>("--json") { Description = "print the result as one JSON object on the last line" };
         var role = new Option<string?>(
             "--role") { Description = "what a child process is: server or site", Hidden = true };
         var kit = new Option<string?>("--kit") { Description = "a child's startup kit", Hidden = true };
         var journal = new Option<string?>("--journal") { Description = "keep each round on disk", HelpName = "DIR" };
+        var through = new Option<int?>("--through") { Description = "a child's way to the server", Hidden = true };
         var command = new RootCommand("A server and its sites, each a process of its own, talk over TLS.")
         {
-            rounds, sites, seed, inProcess, kill, json, role, kit, journal,
+            rounds, sites, seed, inProcess, kill, cut, leave, json, role, kit, journal, through,
         };
         return CommandLine.Goes(command, args, out var parsed, out exitCode)
             ? new(
                 parsed.GetValue(rounds), parsed.GetValue(sites), parsed.GetValue(seed), parsed.GetValue(inProcess),
-                parsed.GetValue(kill),
-                parsed.GetValue(json), parsed.GetValue(role), parsed.GetValue(kit), parsed.GetValue(journal))
+                parsed.GetValue(kill), parsed.GetValue(cut), parsed.GetValue(leave), parsed.GetValue(json),
+                parsed.GetValue(role), parsed.GetValue(kit), parsed.GetValue(journal), parsed.GetValue(through))
             : null;
     }
 }

@@ -35,9 +35,31 @@ internal static class Roles
     public static async Task SiteAsync(Study study, Options options)
     {
         using var identity = FlareIdentity.Load(options.Kit!);
-        await using var site = FederationSite.Connect(identity);
-        await using var plan = new SiteBuilder(identity.Name).UseExecutor(() => study.Trainer(identity.Name))
-            .UseSeed((ulong)options.Seed).Build();
-        await site.Join(plan).Ended;
+        await using var site = options.Through is { } port
+            ? FederationSite.Connect(SocketTransport.Tls("127.0.0.1", port, identity), identity.Name)
+            : FederationSite.Connect(identity);
+        var turn = Array.IndexOf(study.Sites, identity.Name);
+        for (var left = 0; ;)
+        {
+            var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            var stays = left;
+            bool IsDue(int round)
+            {
+                // Each round another one, and each but once: it is given the same task when it comes back.
+                if (!options.Leave || round <= stays || round % study.Sites.Length != turn) return false;
+                left = round;
+                return true;
+            }
+            await using var plan = new SiteBuilder(identity.Name).UseSeed((ulong)options.Seed)
+                .UseExecutor(() => new LeavingTrainer(study.Trainer(identity.Name), IsDue, begun)).Build();
+            var job = site.Join(plan);
+            if (await Task.WhenAny(job.Ended, begun.Task) == job.Ended)
+            {
+                await job.Ended;
+                return;
+            }
+            await job.LeaveAsync(reason: "it comes back at once");
+            Console.Error.WriteLine($"{identity.Name} has left in round {left}, and comes back");
+        }
     }
 }

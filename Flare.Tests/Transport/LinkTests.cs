@@ -218,6 +218,18 @@ public class LinkTests
             () => FederationSite.Connect(SocketTransport.PlainTcp("127.0.0.1", 1), "a", incarnation));
 
     [Test]
+    public async Task A_job_that_was_left_can_be_joined_at_once_each_time()
+    {
+        await using var server = FederationServer.Start(Loopback);
+        await using var site = FederationSite.Connect(To(server), "a", limits: Quick);
+        for (var i = 0; i < 300; i++)
+        {
+            await using var plan = SitePlan("a", "job");
+            await site.Join(plan).LeaveAsync();
+        }
+    }
+
+    [Test]
     public async Task A_job_of_the_same_id_runs_as_soon_as_one_has_ended()
     {
         await using var server = FederationServer.Start(Loopback);

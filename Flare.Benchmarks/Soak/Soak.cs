@@ -9,14 +9,14 @@ namespace Flare.Benchmarks.Soak;
 public static class Soak
 {
     /// <summary>Runs the soak.</summary>
-    /// <param name="args"><c>[--seeds N] [--first N] [--workload NAME] [--once]</c>; all workloads in turn unless one
-    /// is named, each seed twice unless once.</param>
+    /// <param name="args"><c>[--seeds N] [--first N] [--workload NAME,PREFIX*] [--once]</c>; all workloads in turn unless
+    /// some are named, each seed twice unless once.</param>
     /// <returns>0 if nothing failed and every run replayed, else 1.</returns>
     public static int Run(string[] args)
     {
         var seeds = long.Parse(Option("--seeds") ?? "500", CultureInfo.InvariantCulture);
         var first = ulong.Parse(Option("--first") ?? "1", CultureInfo.InvariantCulture);
-        var workloads = Option("--workload") is { } name ? [Workload.Named(name)] : Workload.All;
+        var workloads = Option("--workload") is { } names ? Workload.Matching(names) : Workload.All;
         var isSingle = seeds == 1;
         var unobserved = 0;
         TaskScheduler.UnobservedTaskException += (_, e) =>

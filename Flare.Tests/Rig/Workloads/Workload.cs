@@ -69,6 +69,13 @@ internal sealed record Workload(string Name, Func<Simulation, Simulation> Config
         ?? throw new ArgumentException(
             $"There is no workload '{name}'; there are {string.Join(", ", All.Select(w => w.Name))}.");
 
+    /// <summary>Those of some names, divided by commas; one that ends with a star is how names begin.</summary>
+    public static IReadOnlyList<Workload> Matching(string names) =>
+    [
+        .. names.Split(',').SelectMany(name => name.EndsWith('*')
+            ? All.Where(w => w.Name.StartsWith(name[..^1], StringComparison.Ordinal)) : [Named(name)]),
+    ];
+
     private static Workload Reliable(string name, Func<Simulation, Simulation> configure) =>
         new($"calm-{name}", plan => configure(plan) with
     {

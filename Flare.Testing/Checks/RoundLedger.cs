@@ -19,6 +19,10 @@ internal sealed class RoundLedger(int workflows, Action<string> fail)
 
     public void Announce(RoundReport report)
     {
+        // Sites of the rig are honest: what they sent and was refused so was mangled on its way.
+        foreach (var site in report.Sites)
+            if (site is { Status: SiteStatus.Rejected, Error.Type: ErrorIds.MalformedBytes or ErrorIds.MalformedMessage })
+                fail($"round {report.Number} has refused the answer of {site.Site} as malformed: {site.Reason}");
         if (_position < _announced.Count)
         {
             var known = _announced[_position++];

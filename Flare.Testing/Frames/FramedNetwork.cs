@@ -132,6 +132,12 @@ internal sealed class FramedNetwork : IRigNetwork
         if (site.Link.Partials.Count > 0) _fail("a site's link that has ended holds a beginning");
     }
 
+    private void RequireWhole(string sender, LinkMessage message)
+    {
+        if (message.Record is MalformedMessage malformed)
+            _fail($"what {sender} sent has arrived as no message: {malformed.Error.Message}");
+    }
+
     private sealed record Site(SiteUplink Uplink, SiteJobLink Link);
 
     private sealed class WatchedServer(FramedNetwork network, ServerJobLink inner) : IServerLink
@@ -141,6 +147,7 @@ internal sealed class FramedNetwork : IRigNetwork
         public void Start(Action<string, LinkMessage> receive, Action<string, LinkState> change) => inner.Start(
             (site, message) =>
             {
+                network.RequireWhole(site, message);
                 var head = message.Arrived ?? message.Head;
                 network._loop.Trace($"{head.Kind}", site, head.Epoch, head.Number);
                 // As it was sent: what came as bytes says nothing yet.
@@ -165,6 +172,7 @@ internal sealed class FramedNetwork : IRigNetwork
         public void Start(Action<LinkMessage> receive, Action<LinkState> change) => inner.Start(
             message =>
             {
+                network.RequireWhole("the server", message);
                 var head = message.Arrived ?? message.Head;
                 network._loop.Trace($"{head.Kind}", name, head.Epoch, head.Number);
                 if (!head.IsBulk) network._uploads?.OnSiteReceives(name, message);

@@ -20,8 +20,8 @@ internal sealed class RoundLedger(int workflows, Action<string> fail)
     public void Announce(RoundReport report)
     {
         // Sites of the rig are honest: what they sent and was refused so was mangled on its way.
-        foreach (var site in report.Sites)
-            if (site is { Status: SiteStatus.Rejected, Error.Type: ErrorIds.MalformedBytes or ErrorIds.MalformedMessage })
+        foreach (var site in report.Sites.Where(s => s.Status == SiteStatus.Rejected))
+            if (site.Error?.Type is ErrorIds.MalformedBytes or ErrorIds.MalformedMessage)
                 fail($"round {report.Number} has refused the answer of {site.Site} as malformed: {site.Reason}");
         if (_position < _announced.Count)
         {

@@ -4,12 +4,13 @@ namespace Flare.Transport;
 public sealed record ListenLimits
 {
     /// <summary>
-    /// Connections that may be proving who they are at once, at least 1; 512 unless set. Where more come, the one that
-    /// has taken longest is dropped: an honest one takes milliseconds.
+    /// Connections that may be proving who they are at once, at least 1; 512 unless set. Where more come, one that
+    /// says nothing is dropped, then one of the address that has most: an honest one takes milliseconds.
     /// </summary>
     public int MaxHandshakes { get; init; } = 512;
 
-    /// <summary>The same from one address; 64 unless set. Further ones of the address are dropped at once.</summary>
+    /// <summary>The same from one address; 64 unless set. For further ones of the address, one of them that says
+    /// nothing is dropped; where all do, the new one is.</summary>
     public int MaxHandshakesPerAddress { get; init; } = 64;
 
     /// <summary>How long a connection may take to prove who it is; 10 s unless set.</summary>

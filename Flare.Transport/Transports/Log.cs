@@ -42,6 +42,10 @@ internal static partial class Log
     [LoggerMessage(5011, LogLevel.Error, "Connections could not be taken or made; it is tried again")]
     public static partial void Unexpected(ILogger logger, Exception error);
 
+    [LoggerMessage(5014, LogLevel.Warning,
+        "{Count} more connections were dropped at {Address} before they proved who they are")]
+    public static partial void DroppedMore(ILogger logger, string address, int count);
+
     [LoggerMessage(5013, LogLevel.Warning, "{Site} at {From} is hung up on, and told why: {Reason}")]
     public static partial void ConnectionRefused(ILogger logger, string site, string from, string reason);
 

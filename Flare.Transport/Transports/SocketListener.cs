@@ -20,6 +20,8 @@ internal sealed class SocketListener : IFlareListener
     private readonly Lock _gate = new();
     private readonly LinkedList<Handshake> _pending = new();
     private readonly Dictionary<IPAddress, int> _byAddress = [];
+    private readonly DropLog _dropped, _refused;
+    private readonly bool _hearsFirst;
     private readonly Action? _onDispose;
     private readonly Task _accepting;
 
@@ -33,13 +35,16 @@ internal sealed class SocketListener : IFlareListener
     /// <param name="limits">What may be spent before.</param>
     /// <param name="time">The clock.</param>
     /// <param name="logger">Told of whom is dropped.</param>
+    /// <param name="hearsFirst">Whether who connects speaks first, as in TLS: until it does, little is spent.</param>
     /// <param name="onDispose">Called once it is closed.</param>
     public SocketListener(
         Socket socket, string address, Func<Socket, CancellationToken, Task<FlareConnection>> prove,
-        ListenLimits limits, TimeProvider time, ILogger logger, Action? onDispose = null)
+        ListenLimits limits, TimeProvider time, ILogger logger, bool hearsFirst, Action? onDispose = null)
     {
         (_socket, Address, _prove, _limits, _time, _logger) = (socket, address, prove, limits, time, logger);
-        _onDispose = onDispose;
+        // Whoever is refused is not hidden by a flood of those who prove nothing.
+        (_dropped, _refused) = (new(logger, time, address), new(logger, time, address));
+        (_hearsFirst, _onDispose) = (hearsFirst, onDispose);
         socket.Listen(limits.Backlog);
         _accepting = Task.Run(AcceptAllAsync);
     }
@@ -51,6 +56,9 @@ internal sealed class SocketListener : IFlareListener
     {
         get { lock (_gate) return _pending.Count; }
     }
+
+    /// <summary>The most that ever were at once.</summary>
+    internal int MostPending { get; private set; }
 
     public async ValueTask<FlareConnection?> AcceptAsync(CancellationToken cancellationToken)
     {
@@ -68,6 +76,8 @@ internal sealed class SocketListener : IFlareListener
             foreach (var handshake in _pending) handshake.Drop();
         _ready.Writer.TryComplete();
         while (_ready.Reader.TryRead(out var connection)) await connection.DisposeAsync();
+        _dropped.SayRest();
+        _refused.SayRest();
         _onDispose?.Invoke();
     }
 
@@ -104,28 +114,33 @@ internal sealed class SocketListener : IFlareListener
         Handshake? dropped = null;
         lock (_gate)
         {
-            var count = _byAddress.GetValueOrDefault(from);
-            if (count >= _limits.MaxHandshakesPerAddress && !Equals(from, IPAddress.None))
+            if (_byAddress.GetValueOrDefault(from) >= _limits.MaxHandshakesPerAddress && !Equals(from, IPAddress.None))
             {
-                socket.Dispose();
-                Log.DroppedUnproven(_logger, from.ToString(), "so many of this address are proving who they are");
-                return null;
+                dropped = _pending.FirstOrDefault(h => !h.Speaks && h.From.Equals(from));
+                if (dropped is null)
+                {
+                    socket.Dispose();
+                    _dropped.Dropped($"{from}", "so many of this address are proving who they are");
+                    return null;
+                }
             }
-            if (_pending.Count >= _limits.MaxHandshakes)
-            {
-                dropped = _pending.First!.Value;
-                Remove(dropped);
-            }
+            else if (_pending.Count >= _limits.MaxHandshakes) dropped = Crowding();
+            if (dropped is not null) Remove(dropped);
             handshake.Node = _pending.AddLast(handshake);
             _byAddress[from] = _byAddress.GetValueOrDefault(from) + 1; // the dropped one may be of the same address
+            MostPending = Math.Max(MostPending, _pending.Count);
         }
         if (dropped is not null)
         {
             dropped.Drop();
-            Log.DroppedUnproven(_logger, dropped.From.ToString(), "too many are, and it had taken longest");
+            _dropped.Dropped($"{dropped.From}", dropped.Speaks
+                ? "too many are, and it had taken longest" : "too many are, and it had said nothing");
         }
         return handshake;
     }
+
+    // Who says nothing makes room first, then whose address has most: a flood for itself, and not for an honest site.
+    private Handshake Crowding() => _pending.MinBy(h => (h.Speaks, -_byAddress[h.From]))!;
 
     private async Task ProveAsync(Handshake handshake)
     {
@@ -133,6 +148,11 @@ internal sealed class SocketListener : IFlareListener
         using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, _stop.Token);
         try
         {
+            if (_hearsFirst)
+            {
+                await handshake.Socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, either.Token);
+                handshake.Speaks = true; // until then it costs a socket, and nothing of TLS
+            }
             var connection = await _prove(handshake.Socket, either.Token);
             lock (_gate) Remove(handshake);
             try
@@ -152,7 +172,8 @@ internal sealed class SocketListener : IFlareListener
             if (_stop.IsCancellationRequested) return;
             var why = timeout.IsCancellationRequested ? "it took too long to prove who it is"
                 : e is FlareException refused ? Words.Of(refused) : e.Message;
-            Log.DroppedUnproven(_logger, handshake.From.ToString(), why);
+            var isRefused = e is FrameException && !timeout.IsCancellationRequested;
+            (isRefused ? _refused : _dropped).Dropped($"{handshake.From}", why);
         }
         finally
         {
@@ -173,6 +194,7 @@ internal sealed class SocketListener : IFlareListener
         public Socket Socket => socket;
         public IPAddress From => from;
         public LinkedListNode<Handshake>? Node { get; set; }
+        public volatile bool Speaks;
         public void Drop() => socket.Dispose();
     }
 }

@@ -151,7 +151,7 @@ public sealed class SocketTransport : IFlareTransport
                 ? $"{(_tls is null ? "tcp" : "flare")}://{bound}" : Shown();
             return new SocketListener(
                 socket, shown, AcceptAsync, _options.Limits, _options.Time,
-                Logger(_options),
+                Logger(_options), hearsFirst: _identity is not null || _tls is not null,
                 () => { if (_path is not null) File.Delete(_path); });
         }
         catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException)

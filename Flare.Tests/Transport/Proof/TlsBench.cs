@@ -72,11 +72,12 @@ internal sealed class TlsBench : IAsyncDisposable
         Assert.That(Source(name).Refresh(), Is.True, $"{name} takes the roster");
     }
 
-    public FederationServer StartServer(IdentitySource? identity = null, LinkLimits? limits = null)
+    public FederationServer StartServer() => StartServer(SocketTransport.Tls(
+        "127.0.0.1", Port, Source("server"), new() { Time = Time, Logging = ServerLog }));
+
+    public FederationServer StartServer(IFlareTransport transport)
     {
-        var options = new SocketOptions { Time = Time, Logging = ServerLog };
-        var server = FederationServer.Start(
-            SocketTransport.Tls("127.0.0.1", Port, identity ?? Source("server"), options), limits ?? Quick, ServerLog);
+        var server = FederationServer.Start(transport, Quick, ServerLog);
         Port = FederationOverSocketsTests.PortOf(server);
         _started.Add(server);
         return server;

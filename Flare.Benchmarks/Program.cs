@@ -9,7 +9,7 @@ return args switch
     ["ratios", .. var rest] => RatiosCommand.Run(rest),
     ["kills", .. var rest] => KillCommand.Run(rest),
     ["memory"] => MemoryCommand.Run(),
-    ["transport", .. var rest] => HalfOpenCommand.RunAsync(rest).GetAwaiter().GetResult(),
+    ["transport", "--half-open" or "--flood", ..] => HalfOpenCommand.RunAsync(args[1..]).GetAwaiter().GetResult(),
     ["soak", .. var rest] => Soak.Run(rest),
     ["mutations", .. var rest] => MutationsCommand.Run(new Options(rest)),
     ["transport", .. var rest] => TransportCommand.Run(rest),

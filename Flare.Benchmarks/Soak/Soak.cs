@@ -9,8 +9,8 @@ namespace Flare.Benchmarks.Soak;
 public static class Soak
 {
     /// <summary>Runs the soak.</summary>
-    /// <param name="args"><c>[--seeds N] [--first N] [--workload NAME,PREFIX*] [--once]</c>; all workloads in turn unless
-    /// some are named, each seed twice unless once.</param>
+    /// <param name="args"><c>[--seeds N] [--first N] [--workload NAME,PREFIX*] [--once]</c>; all workloads in turn
+    /// unless some are named, each seed twice unless once.</param>
     /// <returns>0 if nothing failed and every run replayed, else 1.</returns>
     public static int Run(string[] args)
     {

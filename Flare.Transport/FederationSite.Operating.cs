@@ -64,6 +64,25 @@ public sealed partial class FederationSite
     }
 
     /// <summary>
+    /// Bounds what models and results take of the network, all jobs of the site together. What is small passes:
+    /// messages, heartbeats, and results of at most 64 KiB. From then on; what the server may send at once it learns
+    /// when the site connects, so a bound on what comes is best set before.
+    /// </summary>
+    /// <param name="upBytesPerSecond">What the site sends, at least <see cref="BandwidthLimit.Least"/>; null for no
+    /// bound.</param>
+    /// <param name="downBytesPerSecond">What it takes, at least <see cref="BandwidthLimit.Least"/>; null for no bound.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">One is below the least; nothing is changed.</exception>
+    public void SetBandwidth(long? upBytesPerSecond, long? downBytesPerSecond)
+    {
+        if (upBytesPerSecond is { } up)
+            ArgumentOutOfRangeException.ThrowIfLessThan(up, BandwidthLimit.Least, nameof(upBytesPerSecond));
+        if (downBytesPerSecond is { } down)
+            ArgumentOutOfRangeException.ThrowIfLessThan(down, BandwidthLimit.Least, nameof(downBytesPerSecond));
+        (_uplink.Up.BytesPerSecond, _uplink.Down.BytesPerSecond) = (upBytesPerSecond, downBytesPerSecond);
+    }
+
+    /// <summary>
     /// Leaves all jobs and hangs up, for good. Tasks that run may end, and have their answers taken, within the drain;
     /// then they are told to stop. What they leave undone the servers keep for the site, should it come back within the
     /// job's lease (<see cref="RuntimeLimits.SiteLease"/>).

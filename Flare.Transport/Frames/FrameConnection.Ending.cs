@@ -36,7 +36,8 @@ public sealed partial class FrameConnection
             }
             else if (_open > 0 && Since(_progressFrom) >= _options.StallTimeout)
             {
-                if (_progress < _options.LeastStreamBytes)
+                // Where this end holds the other back, it may be slow.
+                if (_progress < _options.LeastStreamBytes && _owed.Count == 0)
                 {
                     EndLocked(new(ConnectionEndKind.TimedOut, Invariant(
                         $"the other end has sent {_progress} bytes of its streams in ")
@@ -102,8 +103,10 @@ public sealed partial class FrameConnection
     private async Task<ConnectionEnd> FinishAsync()
     {
         var end = _end!;
+        WatchLimits(begins: false);
         if (_timer is not null) await _timer.DisposeAsync();
         if (_receipts is not null) await _receipts.DisposeAsync();
+        if (_limitTimer is not null) await _limitTimer.DisposeAsync();
         var second = TimeSpan.FromSeconds(1);
         await using (_time.CreateTimer(
             static c => ((FrameConnection)c!).GiveUp(), this, second, Timeout.InfiniteTimeSpan))

@@ -189,6 +189,7 @@ public sealed partial class FrameConnection
         }
         if (offset == length) return;
         _incoming.Add(id, new(taken, length - offset, _options.StreamWindow));
+        _options.ReceiveLimit?.Take(Math.Min(length - offset, _options.StreamWindow));
         lock (_gate)
         {
             if (++_open == 1) (_progressFrom, _progress) = (_time.GetTimestamp(), 0);
@@ -221,13 +222,13 @@ public sealed partial class FrameConnection
         try
         {
             foreach (var segment in part) stream.Sink.Write(segment.Span);
-            var more = stream.Take(count);
+            var (more, charge) = stream.Take(count);
             if (stream.Left == 0)
             {
                 RemoveIncoming(data.Id);
                 stream.Sink.Complete();
             }
-            else if (more > 0) Credit(data.Id, more);
+            else if (more > 0) Owe(data.Id, stream, more, charge);
         }
         catch (FlareException e)
         {
@@ -240,18 +241,8 @@ public sealed partial class FrameConnection
 
     private void RemoveIncoming(uint id)
     {
-        _incoming.Remove(id);
+        if (_incoming.Remove(id, out var stream)) stream.IsOver = true;
         lock (_gate) _open--;
-    }
-
-    private void Credit(uint id, int bytes)
-    {
-        lock (_gate)
-        {
-            if (_end is not null || !HasRoom(4)) return;
-            BinaryPrimitives.WriteInt32LittleEndian(_queue.Add(FrameType.Credit, id, 4), bytes);
-        }
-        Write();
     }
 
     private void Reset(uint id, string reason)

@@ -89,7 +89,8 @@ public sealed partial class FrameConnection : IThreadPoolWorkItem
                     }
                     if (stream is not null)
                     {
-                        chunk = stream.Take(ChunkBytes);
+                        chunk = stream.Take(_options.SendLimit?.Chunk(ChunkBytes) ?? ChunkBytes);
+                        _options.SendLimit?.Take(chunk.Length);
                         stream.IsWriting = true;
                     }
                     _flushBegan = _time.GetTimestamp();
@@ -141,6 +142,7 @@ public sealed partial class FrameConnection : IThreadPoolWorkItem
         {
             var index = (_nextTurn + i) % _outgoing.Count;
             if (_outgoing[index] is not { Credit: > 0, IsOver: false } stream) continue;
+            if (!MaySend()) return null;
             _nextTurn = index + 1;
             return stream;
         }

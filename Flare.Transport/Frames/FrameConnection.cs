@@ -91,6 +91,7 @@ public sealed partial class FrameConnection : IAsyncDisposable
             _lastHeard = _lastSaid = _begun = _time.GetTimestamp();
             hello.Write(_queue.Add(FrameType.Hello, 0, Hello.Size));
         }
+        WatchLimits(begins: true);
         lock (_gate)
         {
             _timer = _time.CreateTimer(static c => ((FrameConnection)c!).Tick(), this, _tick, _tick);

@@ -69,6 +69,16 @@ public sealed record FrameOptions
     /// <summary>The delay that a paced sender lets its streams cause; 10 ms unless set.</summary>
     public TimeSpan PacedDelay { get; init; } = TimeSpan.FromMilliseconds(10);
 
+    /// <summary>Bounds the bytes that streams send; any number of connections may share one. Null, for no bound,
+    /// unless set.</summary>
+    public BandwidthLimit? SendLimit { get; init; }
+
+    /// <summary>
+    /// Bounds the bytes of streams that arrive, by giving the other end credit later. What each may send at once,
+    /// <see cref="StreamWindow"/>, it may send without: a small one keeps the flow even. Null, for no bound, unless set.
+    /// </summary>
+    public BandwidthLimit? ReceiveLimit { get; init; }
+
     /// <summary>Everything that is wrong with these options; nothing where all is well.</summary>
     public IEnumerable<string> Validate()
     {

@@ -58,15 +58,20 @@ internal sealed class IncomingStream(IStreamSink sink, long left, int window)
     /// <summary>So many bytes are announced by a frame's head.</summary>
     public void Announce(int count) => _allowed -= count;
 
-    /// <summary>So many bytes have gone to the sink: how many more the sender may be told to send, or 0.</summary>
-    public int Take(int count)
+    /// <summary>Whether nothing more of it is wanted.</summary>
+    public bool IsOver { get; set; }
+
+    /// <summary>So many bytes have gone to the sink: how many more the sender may be told to send, or 0, and how many
+    /// of these it has to send.</summary>
+    public (int More, int Charge) Take(int count)
     {
         Left -= count;
         _taken += count;
         // Told in quarters of the window: one small frame each two megabytes, and the sender never stands still.
-        if (Left == 0 || _taken < window / 4) return 0;
+        if (Left == 0 || _taken < window / 4) return default;
         var more = _taken;
+        var charge = (int)Math.Clamp(Left - _allowed, 0, more);
         (_taken, _allowed) = (0, _allowed + more);
-        return more;
+        return (more, charge);
     }
 }

@@ -24,6 +24,8 @@ internal sealed class SiteUplink : IAsyncDisposable
         IFlareConnector connector, string site, long incarnation, LinkHost host)
     {
         (_connector, Site, Process, Incarnation, Host) = (connector, site, host.NewProcess(), incarnation, host);
+        Up = host.Limits.Frames.SendLimit ?? new(host.Time);
+        Down = host.Limits.Frames.ReceiveLimit ?? new(host.Time);
         _jitter = new Random(Process.GetHashCode());
     }
 
@@ -41,6 +43,12 @@ internal sealed class SiteUplink : IAsyncDisposable
     public Guid Process { get; }
 
     public long Incarnation { get; }
+
+    /// <summary>What streams may send and bring, of all connections together.</summary>
+    public BandwidthLimit Up { get; }
+
+    /// <inheritdoc cref="Up"/>
+    public BandwidthLimit Down { get; }
 
     /// <summary>
     /// A pause, shortened or lengthened: sites that lost one server do not all come back in one instant.

@@ -35,6 +35,8 @@ public static class ErrorIds
     public const string SiteRefused = "FLARE3002";
     /// <summary>A site's state cannot be read or kept.</summary>
     public const string SiteState = "FLARE3003";
+    /// <summary>A site's operator does not approve a job.</summary>
+    public const string JobNotApproved = "FLARE3004";
     /// <summary>A connection is gone, or the other end does not keep to Flare's frames.</summary>
     public const string Connection = "FLARE5001";
     /// <summary>A startup kit, a roster, a certificate or its key cannot be used.</summary>

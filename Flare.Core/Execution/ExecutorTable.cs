@@ -12,6 +12,9 @@ internal sealed class ExecutorTable(string site)
     /// <summary>Answers tasks that none is named for; null where there is none.</summary>
     public Executor? Rest { get; private set; }
 
+    /// <summary>The tasks that have an executor by name, in order.</summary>
+    public IReadOnlyList<string> Tasks => [.. _byTask.Keys.Order(StringComparer.Ordinal)];
+
     public void AddRest(Executor executor)
     {
         Rest = executor;

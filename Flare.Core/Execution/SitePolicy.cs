@@ -44,6 +44,9 @@ public sealed record SitePolicy
     /// stops the job all the same.</summary>
     public bool MayFireEvents { get; init; } = true;
 
+    /// <summary>Whether the site's operator approves a job before the site runs a task of it. Off unless set.</summary>
+    public bool RequiresApproval { get; init; }
+
     /// <summary>
     /// The policy of a site that shares its process with the server, where there is no border: everything.
     /// </summary>
@@ -62,7 +65,8 @@ public sealed record SitePolicy
     /// <summary>The policy in words.</summary>
     internal string Describe() =>
         $"errors {Errors}, kinds {(Kinds is null ? "all" : string.Join("|", Kinds))}, least steps {LeastSteps}, "
-        + $"encrypted only {(RequiresEncryption ? "yes" : "no")}, events {(MayFireEvents ? "yes" : "no")}";
+        + $"encrypted only {(RequiresEncryption ? "yes" : "no")}, events {(MayFireEvents ? "yes" : "no")}, "
+        + $"approval {(RequiresApproval ? "yes" : "no")}";
 
     internal void ThrowIfInvalid()
     {

@@ -199,6 +199,18 @@ internal static partial class Log
     [LoggerMessage(77, LogLevel.Warning, "{Site} takes no part in the job: {Reason}")]
     public static partial void SiteDeclines(ILogger logger, string site, string reason);
 
+    [LoggerMessage(78, LogLevel.Warning, "{Site} asks its operator to approve, and waits: {Job}")]
+    public static partial void AsksForApproval(ILogger logger, string site, string job);
+
+    [LoggerMessage(79, LogLevel.Error, "{Site}: its operator could not be asked to approve the job")]
+    public static partial void ApprovalFailed(ILogger logger, Exception exception, string site);
+
+    [LoggerMessage(80, LogLevel.Warning, "{Site}: approvals cannot be read or kept, and are asked for again")]
+    public static partial void ApprovalNotKept(ILogger logger, Exception exception, string site);
+
+    [LoggerMessage(81, LogLevel.Warning, "{Message}")]
+    public static partial void JobDeclined(ILogger logger, string message);
+
     [LoggerMessage(70, LogLevel.Information, "The server of job {Job} runs with: {Options}")]
     public static partial void ServerOptions(ILogger logger, string job, string options);
 

@@ -17,6 +17,7 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
     private Func<Executor>? _executor;
     private SiteStateFolder? _state;
     private string _layout = "";
+    private Func<JobToApprove, CancellationToken, ValueTask<JobDecision>>? _approve;
 
     /// <summary>Begins a site.</summary>
     /// <param name="name">Its name, unique in the job.</param>
@@ -88,6 +89,23 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
         return this;
     }
 
+    /// <summary>
+    /// Asks the site's operator before the site runs a task of the job, and as often as the job is another one: other
+    /// workflows, another model's layout, other tasks at the site, another policy. Until then the site is paused, and
+    /// the server names it as that. What was approved is remembered in the folder of <see cref="UseSiteState"/>, or
+    /// where there is none until the site has left. Where the operator refuses, the server hears why, waits for the
+    /// site no more, and the site's part ends with <see cref="ErrorIds.JobNotApproved"/>; so it does where asking fails.
+    /// Needed by a policy with <see cref="SitePolicy.RequiresApproval"/>.
+    /// </summary>
+    /// <param name="approve">Asks; called on another thread than the site's own, and cancelled when the site leaves or
+    /// the job is over.</param>
+    public SiteBuilder UseApproval(Func<JobToApprove, CancellationToken, ValueTask<JobDecision>> approve)
+    {
+        ArgumentNullException.ThrowIfNull(approve);
+        _approve = approve;
+        return this;
+    }
+
     /// <summary>Adds executors by task, filters, components or a policy.</summary>
     /// <param name="part">Called once, when the site is built. What it adds is disposed of with the site.</param>
     public SiteBuilder ConfigureSites(Action<SiteDefinition> part)
@@ -105,7 +123,11 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
     {
         BeginBuild("site");
         Func<SiteInfo, Executor>? make = _executor is { } executor ? _ => executor() : null;
-        return new SitePlan(Settings, SiteFactory.Make([(_info, make)], _parts, [])[0], _state, _layout);
+        var site = SiteFactory.Make([(_info, make)], _parts, [], hasApprover: _approve is not null)[0];
+        return new SitePlan(Settings, site, _state, _layout)
+        {
+            Approve = _approve,
+        };
     });
 
     private protected override void Configure(IFederationExtension extension) =>

@@ -8,7 +8,8 @@ internal static class SiteFactory
 {
     public static SiteDefinition[] Make(
         IReadOnlyList<(SiteInfo Info, Func<SiteInfo, Executor>? Executor)> sites,
-        IReadOnlyList<Action<SiteDefinition, SiteInfo>> parts, IReadOnlyList<FLComponent> server)
+        IReadOnlyList<Action<SiteDefinition, SiteInfo>> parts, IReadOnlyList<FLComponent> server,
+        bool hasApprover = false)
     {
         var made = new List<SiteDefinition>(sites.Count);
         try
@@ -24,6 +25,7 @@ internal static class SiteFactory
                     + "executor. Give AddSite one, or add one by task: AddExecutor.");
             }
             RequireOwnParts(made, server);
+            foreach (var site in made) SiteRuntime.RequireApprover(site.Name, site.Policy, hasApprover);
             foreach (var site in made) site.Seal();
         }
         catch

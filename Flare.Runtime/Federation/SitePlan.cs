@@ -23,6 +23,9 @@ public sealed class SitePlan : IAsyncDisposable
         _logger = settings.CreateLogger();
     }
 
+    /// <summary>Asks the site's operator; null where nobody is asked.</summary>
+    internal Func<JobToApprove, CancellationToken, ValueTask<JobDecision>>? Approve { get; init; }
+
     /// <summary>The job's id.</summary>
     public string JobId => _settings.JobId;
 
@@ -83,6 +86,7 @@ public sealed class SitePlan : IAsyncDisposable
             LayoutFingerprint = _layout,
             PolicyFingerprint = _settings.PolicyFingerprint,
             State = _state is { } state ? () => state.OpenAsync(_settings.JobId, Name, compute) : null,
+            Approve = Approve,
             StateStartsOver = _state is { StartsOver: true },
         });
     }

@@ -3,6 +3,8 @@ namespace Flare.Runtime;
 /// <summary>The messages as maps, and back: docs/protocol.md lists the names.</summary>
 internal static class MessageCodec
 {
+    private const int MostTerm = 1024;
+
     /// <summary>What the head says of a message.</summary>
     public static (FrameKind Kind, int Round, long Number) Address(object message) => message switch
     {
@@ -53,7 +55,7 @@ internal static class MessageCodec
         TaskResult m => ToMap(m),
         SiteEvent m => ToMap(m.Event),
         SitePresence m => new() { ["presence"] = (long)m.Kind, ["reason"] = m.Reason },
-        ServerWelcome m => new() { ["helloNeeded"] = m.HelloNeeded },
+        ServerWelcome m => ToMap(m),
         ServerRefusal m => new() { ["process"] = m.Process.ToByteArray(), ["reason"] = m.Reason },
         TaskOffer m => ToMap(m),
         TensorsDelivery m => new() { ["sha256"] = m.Sha256, ["tensors"] = m.Tensors },
@@ -91,7 +93,7 @@ internal static class MessageCodec
                 FrameKind.SiteEventReceipt => new SiteEventReceipt(head.Number),
                 FrameKind.JobEndReceived => new JobEndReceived(),
                 FrameKind.Presence => new SitePresence(PresenceOf(map), map["reason"].AsText()),
-                FrameKind.Welcome => new ServerWelcome(map["helloNeeded"].AsBoolean()),
+                FrameKind.Welcome => new ServerWelcome(map["helloNeeded"].AsBoolean(), TermsOf(map)),
                 FrameKind.Refusal => new ServerRefusal(ProcessOf(map), map["reason"].AsText()),
                 FrameKind.TaskOffer => new TaskOffer(
                     token, map["task"].AsText(), ShareableOf(map), [.. map["contents"].AsList().Select(ContentOf)],
@@ -121,6 +123,23 @@ internal static class MessageCodec
         ["headers"] = message.Headers,
         ["body"] = message.Body,
     };
+
+    private static FlareMap ToMap(ServerWelcome welcome)
+    {
+        var map = new FlareMap { ["helloNeeded"] = welcome.HelloNeeded };
+        if (welcome.Terms is not { } terms) return map;
+        map["workflows"] = FlareValue.ListOf([.. terms.Workflows.Select(w => (FlareValue)w)]);
+        map["layout"] = terms.Layout;
+        return map;
+    }
+
+    private static JobTerms? TermsOf(FlareMap map)
+    {
+        if (!map.TryGet("workflows", out var workflows) || !map.TryGet("layout", out var layout)) return null;
+        return new(
+            [.. workflows.AsList().Select(w => PlainText.Of(w.AsText(), MostTerm))],
+            PlainText.Of(layout.AsText(), MostTerm));
+    }
 
     private static FlareMap ToMap(TaskResult result)
     {

@@ -11,7 +11,13 @@ internal abstract record ServerMessage;
 /// incarnation.
 /// </summary>
 /// <param name="HelloNeeded">Whether the site is to say hello (again).</param>
-internal sealed record ServerWelcome(bool HelloNeeded = false) : ServerMessage;
+/// <param name="Terms">What the job is, for the site's operator; null where it answers no hello.</param>
+internal sealed record ServerWelcome(bool HelloNeeded = false, JobTerms? Terms = null) : ServerMessage;
+
+/// <summary>What a server says about its job.</summary>
+/// <param name="Workflows">The names of its workflows.</param>
+/// <param name="Layout">The fingerprint of its model's layout.</param>
+internal sealed record JobTerms(IReadOnlyList<string> Workflows, string Layout);
 
 /// <summary>
 /// Answers <see cref="SiteHello"/> of a site that may not join, and whatever a process says after a later start of its

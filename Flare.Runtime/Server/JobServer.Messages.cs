@@ -138,7 +138,7 @@ public sealed partial class JobServer
         session.IsCutOff = state == LinkState.Lost;
         var loss = ++session.Losses;
         if (!session.IsCutOff) return; // its hello follows
-        if (session.EndConfirmed || session.Left is not null) return; // it has said that it goes
+        if (session.EndConfirmed || session.IsAway) return; // it has said that it goes
         Log.SiteCutOff(_life.Logger, site, _options.Limits.SiteLease.TotalSeconds);
         _tasks.OnCutOff(session);
         _life.After(_options.Limits.SiteLease, () =>

@@ -23,7 +23,7 @@ public sealed partial class JobServer
                 break;
             case PresenceKind.Declined:
                 Log.SiteDeclines(logger, session.Name, reason);
-                session.Declined = reason;
+                _sites.Decline(session, reason);
                 _tasks.OnDeclined(session, reason);
                 break;
             default:

@@ -23,7 +23,7 @@ internal sealed class SiteDoor(JobLife life)
         var said = (SiteHello)hello.Message;
         if (said.Terms.DifferenceFrom(_terms) is { } difference) return Refuse(hello, difference);
         if (session is null) return LetsStrangerIn(hello, names);
-        if (hello.Incarnation != session.Incarnation || said.Process == session.Process || session.Left is not null)
+        if (hello.Incarnation != session.Incarnation || said.Process == session.Process || session.IsAway)
             return true;
         return Refuse(hello, $"another process is, or was, this site with the same incarnation {hello.Incarnation}: "
             + "stop one of them, or, where it was started again, give it a higher incarnation at each start");

@@ -6,6 +6,8 @@ internal sealed class SiteRegistry(JobLife life)
     private const int MostReason = 8 * 1024;
 
     private readonly SiteDoor _door = new(life);
+    private readonly JobTerms _terms = new(
+        [.. life.Options.Controllers.Select(c => c.Name)], life.Options.InitialModel.Layout.Fingerprint);
     private readonly Dictionary<string, SiteSession> _sessions = new(StringComparer.Ordinal);
     private readonly List<string> _names = [];
     private readonly TaskCompletionSource _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -62,7 +64,7 @@ internal sealed class SiteRegistry(JobLife life)
             _door.Supersede(site, incarnation, session);
             return null;
         }
-        if (session.Left is not null)
+        if (session.IsAway)
         {
             // A straggler of the one that has left, or another that has not said hello.
             life.Say(site, incarnation, new ServerWelcome(HelloNeeded: true));
@@ -86,8 +88,8 @@ internal sealed class SiteRegistry(JobLife life)
         if (!_door.LetsIn(hello, session, Names)) return null;
         session ??= Add(hello.Site);
         var process = ((SiteHello)hello.Message).Process;
-        if (session.Left is not null && process == session.Process) return null; // said before it left
-        isFresh = hello.Incarnation > session.Incarnation || session.Left is not null;
+        if (session.IsAway && process == session.Process) return null; // said before it left
+        isFresh = hello.Incarnation > session.Incarnation || session.IsAway;
         Touch(session);
         session.Pause = null; // said again where it is so
         if (isFresh)
@@ -98,7 +100,7 @@ internal sealed class SiteRegistry(JobLife life)
             session.Inbox.Clear();
             Log.SiteJoined(life.Logger.With(hello.Site), hello.Site, hello.Incarnation);
         }
-        life.Say(session, new ServerWelcome());
+        life.Say(session, new ServerWelcome(Terms: _terms));
         return session;
     }
 
@@ -117,6 +119,13 @@ internal sealed class SiteRegistry(JobLife life)
     {
         (session.Left, session.Connected, session.Pause) = (reason, false, null);
         session.Departures++;
+        CheckDrained();
+    }
+
+    /// <summary>A site takes no part: neither does the end wait for it.</summary>
+    public void Decline(SiteSession session, string reason)
+    {
+        (session.Declined, session.Connected, session.Pause) = (reason, false, null);
         CheckDrained();
     }
 

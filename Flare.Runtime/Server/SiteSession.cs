@@ -33,6 +33,9 @@ internal sealed class SiteSession(string name, JobLife life)
     /// <summary>Why it takes no part in the job; null where it does.</summary>
     public string? Declined { get; set; }
 
+    /// <summary>Whether it has said that it goes: only another start of it is heard.</summary>
+    public bool IsAway => Left is not null || Declined is not null;
+
     /// <summary>How often it has left; a lease that began with an earlier time is void.</summary>
     public int Departures { get; set; }
 

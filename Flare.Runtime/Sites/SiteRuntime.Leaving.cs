@@ -101,6 +101,7 @@ public sealed partial class SiteRuntime
     {
         _stopped = true;
         _tensors.Clear();
+        StopAsking();
         _heartbeat?.Dispose();
         foreach (var timer in _drainTimers) timer.Dispose();
     }
@@ -110,6 +111,7 @@ public sealed partial class SiteRuntime
 
     private async Task EndRunOnceAsync()
     {
+        StopAsking();
         await _work; // until the executor has stopped or was abandoned: its end must not run beside its last task
         await _worker.EndRunAsync(_options.Limits.AbortGrace, _options);
         await _state.CloseAsync();

@@ -68,7 +68,7 @@ public sealed partial class SiteRuntime
         switch (message)
         {
             case ServerWelcome { HelloNeeded: true }: SayHello(); break;
-            case ServerWelcome: OnWelcome(); break;
+            case ServerWelcome welcome: OnWelcome(welcome); break;
             case ServerRefusal refusal when refusal.Process == Guid.Empty || refusal.Process == _process:
                 _ = DetachAsync(EndAsync(refusal.Reason, isRefused: true));
                 break;
@@ -102,10 +102,11 @@ public sealed partial class SiteRuntime
         SayHello();
     }
 
-    private void OnWelcome()
+    private void OnWelcome(ServerWelcome welcome)
     {
         var isFirst = !_welcomed;
         _welcomed = true;
+        if (welcome.Terms is { } terms) RequireApproval(terms);
         if (isFirst && IsPaused) SayPresence();
         if (isFirst && _options.Link.Promise == LinkPromise.Session) SayAgain();
     }

@@ -53,6 +53,7 @@ public sealed partial class SiteRuntime : IAsyncDisposable
         };
         _policy = definition.Policy ?? options.Policy;
         _policy.ThrowIfInvalid();
+        RequireApprover(definition.Name, _policy, options.Approve is not null);
         _events = new EventChannel(
             options.Limits.MaxPendingEvents, isBounded: options.Link.Promise != LinkPromise.Always);
         _inbox = new MessageInbox(options.JobId, fromServer: true);
@@ -61,6 +62,17 @@ public sealed partial class SiteRuntime : IAsyncDisposable
         _tensors = new SiteTensors(
             options.Limits.ModelsKeptAtSite,
             (token, sha256) => Say(new TensorsWanted(token, sha256)));
+    }
+
+    /// <exception cref="FlareException">A policy asks for an approval, and nobody can be asked.</exception>
+    internal static void RequireApprover(string site, SitePolicy? policy, bool hasApprover)
+    {
+        if (policy is not { RequiresApproval: true } || hasApprover) return;
+        throw new FlareException(
+            ErrorIds.Configuration,
+            $"The policy of {site} says that its operator approves a job ({nameof(SitePolicy.RequiresApproval)}), and "
+                + $"nobody can be asked: give a site by itself "
+                + $"{nameof(SiteBuilder)}.{nameof(SiteBuilder.UseApproval)}, and one in the server's process another policy.");
     }
 
     /// <summary>The site's name.</summary>
@@ -82,6 +94,7 @@ public sealed partial class SiteRuntime : IAsyncDisposable
         if (_leaving is not null) return;
         _started = true;
         EffectiveOptions.Log(_definition, _policy, _options, _side.Scoped);
+        AwaitApproval();
         _options.Link.Start(Receive, Change);
         _worker.Fire(EventTypes.AboutToStartRun);
         _worker.Fire(EventTypes.StartRun);

@@ -47,6 +47,12 @@ public sealed record SiteRuntimeOptions
     public string PolicyFingerprint { get; init; } = "";
 
     /// <summary>
+    /// Asks the site's operator before the site runs a task of the job; see <see cref="SiteBuilder.UseApproval"/>.
+    /// Called off the loop. Null unless set; a policy with <see cref="SitePolicy.RequiresApproval"/> needs it.
+    /// </summary>
+    public Func<JobToApprove, CancellationToken, ValueTask<JobDecision>>? Approve { get; init; }
+
+    /// <summary>
     /// How often this site has started, at least 1 and greater at every start; a clock or a counter on disk.
     /// </summary>
     public long Incarnation { get; init; } = 1;

@@ -1,3 +1,4 @@
+using System.Text;
 using Microsoft.Extensions.Logging;
 
 namespace Flare.Runtime;
@@ -11,8 +12,12 @@ internal sealed class SiteStateStore(string site, SiteRuntimeOptions options, IL
     // Beside those that are known to be needed: of answers of which this site does not know whether they were used.
     private const int MostUncertain = 4;
 
+    // Hashes of what was approved, a line each.
+    private const string Approvals = "approved.txt";
+
     // Null: in its file, and not read yet.
     private readonly SortedDictionary<long, SiteStateContent?> _states = [];
+    private readonly SortedSet<string> _approved = new(StringComparer.Ordinal);
     private readonly SiteStateFile _file = new(options.JobId, site);
     private FlareMap _lasting = SiteStateContent.Empty.Lasting;
     private IJournalStorage? _storage;
@@ -57,6 +62,52 @@ internal sealed class SiteStateStore(string site, SiteRuntimeOptions options, IL
         await DropAsync(from, needed);
         return new SiteStateChange(from.Current, number);
     });
+
+    /// <summary>Whether the operator has approved what a hash names; kept with the states.</summary>
+    /// <exception cref="FlareException">It cannot be read.</exception>
+    public Task<bool> IsApprovedAsync(string sha256) => InTurnAsync(async () =>
+    {
+        if (_storage is null && options.State is { } open) await OpenAsync(open);
+        return (await ReadApprovalsAsync()).Contains(sha256);
+    });
+
+    /// <summary>Remembers an approval: durable, where states are, when this completes.</summary>
+    /// <exception cref="FlareException">It cannot be kept.</exception>
+    public Task<bool> ApproveAsync(string sha256) => InTurnAsync(async () =>
+    {
+        _approved.Add(sha256);
+        if (_storage is null) return true;
+        try
+        {
+            var text = string.Concat(_approved.Select(a => $"{a}\n"));
+            await _storage.ReplaceAsync(Approvals, stream =>
+            {
+                stream.Write(Encoding.ASCII.GetBytes(text));
+                return true;
+            });
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Error($"does not keep its operator's approval in {_storage.Location}: {e.Message}", e);
+        }
+        return true;
+    });
+
+    private async Task<SortedSet<string>> ReadApprovalsAsync()
+    {
+        if (_storage is null) return _approved;
+        try
+        {
+            if (!(await _storage.ListAsync()).Contains(Approvals)) return _approved;
+            var text = await _storage.ReadAsync(Approvals, stream => new StreamReader(stream).ReadToEnd());
+            _approved.UnionWith(text.Split('\n', StringSplitOptions.RemoveEmptyEntries));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Error($"does not tell its operator's approvals, in {_storage.Location}: {e.Message}", e);
+        }
+        return _approved;
+    }
 
     /// <summary>Lets go of the storage, once what is on its way to it has arrived.</summary>
     public async Task CloseAsync()

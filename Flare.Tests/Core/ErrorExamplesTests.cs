@@ -148,6 +148,21 @@ public class ErrorExamplesTests
             }, TimeSpan.FromMinutes(1));
             return await MessageOf(() => ended!);
         },
+        [ErrorIds.JobNotApproved] = async () =>
+        {
+            await using var server = new ServerBuilder().UseJobId("digits").AddSites("hospital-1")
+                .UseController(new FedAvg()).UseInitialModel(Sites.Model(1)).Build();
+            await using var plan = new SiteBuilder("hospital-1").UseJobId("digits").UseExecutor(() => Sites.Adding(1))
+                .UseApproval((_, _) => ValueTask.FromResult(JobDecision.Refuse("the ethics board has not decided")))
+                .Build();
+            var loop = new JobLoop(_ => { });
+            var link = new InProcessLink(loop);
+            var running = server.CreateServer(loop, link);
+            var site = plan.CreateSite(loop, link.ConnectSite("hospital-1"));
+            loop.Post(_ => _ = running.RunAsync(default), null);
+            loop.Post(_ => site.Start(), null);
+            return await MessageOf(() => site.Ended);
+        },
         [ErrorIds.SiteState] = async () =>
         {
             async Task<Exception?> RunAsync(int leaveAfter)

@@ -20,6 +20,8 @@ public sealed class FederationServer : IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly List<ServedJob> _jobs = [];
     private readonly CancellationTokenSource _stop = new();
+    private volatile bool _isStopping;
+    private Task? _closing;
 
     private FederationServer(ServerHub hub, ILogger logger) => (_hub, _logger) = (hub, logger);
 
@@ -98,17 +100,20 @@ public sealed class FederationServer : IAsyncDisposable
     /// <param name="abort">Aborts the job; sites are told.</param>
     /// <exception cref="InvalidOperationException">This server runs a job of the id already, or the plan has made a
     /// server.</exception>
+    /// <exception cref="ObjectDisposedException">The server stops, or has stopped.</exception>
     public ServedJob Run(ServerPlan plan, CancellationToken abort = default)
     {
         ArgumentNullException.ThrowIfNull(plan);
-        ObjectDisposedException.ThrowIf(_stop.IsCancellationRequested, this);
+        ObjectDisposedException.ThrowIf(_isStopping, this);
         var loop = plan.CreateLoop(e => Log.LoopFailed(_logger, plan.JobId, e));
         var link = _hub.Open(plan.JobId, loop, plan.Limits);
         try
         {
-            var job = new ServedJob(plan, plan.CreateServer(loop, link), loop);
+            var server = plan.CreateServer(loop, link);
+            var ends = CancellationTokenSource.CreateLinkedTokenSource(abort, _stop.Token);
+            var job = new ServedJob(plan, server, loop, ends, _hub.Time);
             lock (_gate) _jobs.Add(job);
-            _ = RunAsync(job, link, CancellationTokenSource.CreateLinkedTokenSource(abort, _stop.Token));
+            _ = RunAsync(job, link);
             return job;
         }
         catch
@@ -118,24 +123,47 @@ public sealed class FederationServer : IAsyncDisposable
         }
     }
 
-    /// <summary>Aborts all jobs, tells the sites, and closes.</summary>
+    /// <summary>
+    /// Stops: no job is begun, and those that run end as by <see cref="ServedJob.StopAsync"/>, all at once. Then the
+    /// sites are hung up on.
+    /// </summary>
+    /// <param name="drain">How long the rounds at hand may take; not at all if left out.</param>
+    /// <param name="reason">Why, for the sites' operators.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The drain is negative.</exception>
+    public async Task StopAsync(TimeSpan drain = default, string reason = "")
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(drain, TimeSpan.Zero);
+        ArgumentNullException.ThrowIfNull(reason);
+        _isStopping = true;
+        await Task.WhenAll(Jobs().Select(j => j.StopAsync(drain, reason)));
+        await DisposeAsync();
+    }
+
+    /// <summary>Aborts all jobs, tells the sites, and closes; a drain that goes on ends with it.</summary>
     public async ValueTask DisposeAsync()
     {
+        lock (_gate) _closing ??= CloseAsync();
+        await _closing;
+    }
+
+    private async Task CloseAsync()
+    {
+        _isStopping = true;
         _stop.Cancel();
-        ServedJob[] jobs;
-        lock (_gate) jobs = [.. _jobs];
-        foreach (var job in jobs) await job.OverAsync();
+        foreach (var job in Jobs()) await job.OverAsync();
         await _hub.DisposeAsync();
     }
 
-    private async Task RunAsync(ServedJob job, ServerJobLink link, CancellationTokenSource abort)
+    private async Task RunAsync(ServedJob job, ServerJobLink link)
     {
-        using (abort)
-        {
-            var failure = await job.RunAsync(abort.Token);
-            _hub.Close(link);
-            lock (_gate) _jobs.Remove(job);
-            job.Complete(failure); // whoever hears of it may run a job of the id anew
-        }
+        var failure = await job.RunAsync();
+        _hub.Close(link);
+        lock (_gate) _jobs.Remove(job);
+        job.Complete(failure); // whoever hears of it may run a job of the id anew
+    }
+
+    private ServedJob[] Jobs()
+    {
+        lock (_gate) return [.. _jobs];
     }
 }

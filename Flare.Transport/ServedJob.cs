@@ -10,8 +10,12 @@ public sealed class ServedJob
     private readonly SynchronizationContext _loop;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    internal ServedJob(ServerPlan plan, JobServer server, SynchronizationContext loop) =>
-        (JobId, _server, _loop) = (plan.JobId, server, loop);
+    private readonly CancellationTokenSource _abort;
+    private readonly TimeProvider _time;
+
+    internal ServedJob(
+        ServerPlan plan, JobServer server, SynchronizationContext loop, CancellationTokenSource abort, TimeProvider time) =>
+        (JobId, _server, _loop, _abort, _time) = (plan.JobId, server, loop, abort, time);
 
     /// <summary>The job's id.</summary>
     public string JobId { get; }
@@ -72,9 +76,36 @@ public sealed class ServedJob
     internal async Task OverAsync() => await Ended.ConfigureAwait(
         ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
 
-    /// <returns>Why it failed; null where it ended well.</returns>
-    internal Task<Exception?> RunAsync(CancellationToken abort)
+    /// <summary>
+    /// Ends the job: the round at hand may be committed within the drain, and no other is begun. Then the job is
+    /// aborted, unless that was its last round, and its sites are told why. A job with a journal goes on after its last
+    /// round when it is run again.
+    /// </summary>
+    /// <param name="drain">How long the round may take; not at all if left out.</param>
+    /// <param name="reason">Why, for the sites' operators.</param>
+    /// <returns>Ends with the job, in whatever way: the drain, then <see cref="RuntimeLimits.AbortGrace"/>,
+    /// <see cref="RuntimeLimits.DrainTimeout"/> and, for a journal that does not answer,
+    /// <see cref="RuntimeLimits.StorageGrace"/> bound it.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The drain is negative.</exception>
+    public async Task StopAsync(TimeSpan drain = default, string reason = "")
     {
+        ArgumentOutOfRangeException.ThrowIfLessThan(drain, TimeSpan.Zero);
+        ArgumentNullException.ThrowIfNull(reason);
+        var words = reason.Length > 0 ? $"the server stops the job: {reason}" : "the server stops the job";
+        _loop.Post(_ => _server.StopAfterRound(words), null);
+        using (var ended = new CancellationTokenSource())
+        {
+            await Task.WhenAny(Ended, Task.Delay(drain, _time, ended.Token));
+            await ended.CancelAsync();
+        }
+        if (!Ended.IsCompleted) _loop.Post(_ => _abort.Cancel(), null); // behind the reason
+        await Ended.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    /// <returns>Why it failed; null where it ended well.</returns>
+    internal Task<Exception?> RunAsync()
+    {
+        var abort = _abort.Token;
         var over = new TaskCompletionSource<Exception?>(TaskCreationOptions.RunContinuationsAsynchronously);
         _loop.Post(_ => _ = RunOnLoopAsync(), null);
         return over.Task;

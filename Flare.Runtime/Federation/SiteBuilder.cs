@@ -94,8 +94,8 @@ public sealed class SiteBuilder : JobBuilder<SiteBuilder>
     /// workflows, another model's layout, other tasks at the site, another policy. Until then the site is paused, and
     /// the server names it as that. What was approved is remembered in the folder of <see cref="UseSiteState"/>, or
     /// where there is none until the site has left. Where the operator refuses, the server hears why, waits for the
-    /// site no more, and the site's part ends with <see cref="ErrorIds.JobNotApproved"/>; so it does where asking fails.
-    /// Needed by a policy with <see cref="SitePolicy.RequiresApproval"/>.
+    /// site no more, and the site's part ends with <see cref="ErrorIds.JobNotApproved"/>; so it does where asking
+    /// fails. Needed by a policy with <see cref="SitePolicy.RequiresApproval"/>.
     /// </summary>
     /// <param name="approve">Asks; called on another thread than the site's own, and cancelled when the site leaves or
     /// the job is over.</param>

@@ -40,6 +40,9 @@ internal sealed class JobLife(JobServerOptions options, RunSide side) : IDisposa
     /// </summary>
     public bool IsToldToEnd => _isToldToEnd;
 
+    /// <summary>Why the job is to end after the round at hand; null where it is not.</summary>
+    public string? StopReason { get; set; }
+
     /// <summary>Aborts the job; from any thread.</summary>
     public void End()
     {

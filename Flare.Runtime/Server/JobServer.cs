@@ -111,6 +111,18 @@ public sealed partial class JobServer : IDisposable
         return _tasks.GoOnWithout(sites);
     }
 
+    /// <summary>
+    /// Ends the job once the round at hand is committed; where that was its last, it ends as it would have. Otherwise
+    /// it is aborted then: run again, a job with a journal goes on after that round. Call it on the loop.
+    /// </summary>
+    /// <param name="reason">Why, for the sites.</param>
+    public void StopAfterRound(string reason)
+    {
+        ArgumentNullException.ThrowIfNull(reason);
+        _life.RequireLoop();
+        _life.StopReason ??= reason;
+    }
+
     /// <summary>Runs the job to its end. Call it on the loop, once. It does not throw: <see cref="Failure"/> says how
     /// the job ended.</summary>
     /// <param name="abort">
@@ -146,7 +158,7 @@ public sealed partial class JobServer : IDisposable
         {
             // Whatever ended the job reaches whoever runs it; the sites are told first.
             failure = _life.Panic ?? _life.Fault ?? e;
-            reason = failure is OperationCanceledException ? "the job was aborted"
+            reason = failure is OperationCanceledException ? _life.StopReason ?? "the job was aborted"
                 : $"the job failed: {failure.Message}";
         }
         _tasks.CompleteAll(failure is null ? CompletionStatus.Cancelled : CompletionStatus.Aborted, reason);

@@ -216,6 +216,7 @@ internal sealed class RoundCommitter(JobLife life, UnreadAnswers unread)
             life.Logger.With(round: round), round, report.Accepted, report.Targets,
             Readable.Noun(report.Targets, "site"), report.Elapsed.TotalSeconds);
         life.Events.Fire(EventTypes.RoundDone, context);
+        if (life.StopReason is not null && !(life.Options.Controllers[Workflow].PlannedRounds <= round)) life.Cancel();
         return report;
     }
 

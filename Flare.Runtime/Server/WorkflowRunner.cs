@@ -15,6 +15,7 @@ internal sealed class WorkflowRunner(
             life.Events.Fire(EventTypes.StartWorkflow, context);
             try
             {
+                if (life.StopReason is not null) life.Cancel(); // no other round is begun
                 life.Abort.ThrowIfCancellationRequested();
                 await RunAsync(controller);
                 life.Abort.ThrowIfCancellationRequested();

@@ -144,7 +144,7 @@ public sealed partial class SiteRuntime
     }
 
     /// <summary>Why a message cannot be sent over this link; null where it can.</summary>
-    private string? ObstacleTo(LinkMessage message)
+    private FlareException? ObstacleTo(LinkMessage message)
     {
         if (_options.Link.SharesMemory) return null;
         try
@@ -154,7 +154,7 @@ public sealed partial class SiteRuntime
         }
         catch (FlareException e)
         {
-            return e.Message;
+            return e;
         }
     }
 }

@@ -73,7 +73,7 @@ public sealed partial class SiteRuntime
         }
         if (ObstacleTo(Envelope(new SiteEvent(new FederatedEvent(1, type, data)))) is { } obstacle)
         {
-            Log.EventUnsendable(_side.Scoped, type, obstacle);
+            Log.EventUnsendable(_side.Scoped, type, obstacle.Message);
             return;
         }
         if (_events.Add(type, data) is { } e) Say(new SiteEvent(e));

@@ -72,7 +72,8 @@ public sealed partial class SiteRuntime : IAsyncDisposable
             ErrorIds.Configuration,
             $"The policy of {site} says that its operator approves a job ({nameof(SitePolicy.RequiresApproval)}), and "
                 + $"nobody can be asked: give a site by itself "
-                + $"{nameof(SiteBuilder)}.{nameof(SiteBuilder.UseApproval)}, and one in the server's process another policy.");
+                + $"{nameof(SiteBuilder)}.{nameof(SiteBuilder.UseApproval)}, and one in the server's "
+                + "process another policy.");
     }
 
     /// <summary>The site's name.</summary>

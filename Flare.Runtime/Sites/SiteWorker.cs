@@ -55,8 +55,13 @@ internal sealed class SiteWorker(SiteDefinition definition, RunSide side, SitePo
         Stamp(Failure(code, exception, task), task);
 
     /// <summary>The answer in place of one that no link can carry.</summary>
-    public Shareable Unsendable(SiteTask task, string obstacle) =>
-        Stamp(Shareable.Reply(ReturnCode.ExecutionResultError, obstacle), task);
+    public Shareable Unsendable(SiteTask task, FlareException obstacle)
+    {
+        if (policy.Errors == ErrorDetail.Full)
+            return Stamp(Shareable.Reply(ReturnCode.ExecutionResultError, obstacle.Message), task);
+        // It names what cannot be sent, in words that may be data.
+        return Fail(ReturnCode.ExecutionResultError, obstacle, task);
+    }
 
     public async Task EndRunAsync(TimeSpan patience, SiteRuntimeOptions options)
     {

@@ -17,7 +17,7 @@ public class DocumentedCodeTests
     [TestCase("journal.md", "JournalPageTests.cs", 1)]
     [TestCase("site-state.md", "SiteStatePageTests.cs", 2)]
     [TestCase("provisioning.md", "ProvisioningPageTests.cs", 8)]
-    [TestCase("transport.md", "TransportPageTests.cs", 4)]
+    [TestCase("transport.md", "TransportPageTests.cs", 7)]
     [TestCase("other-languages.md", "OtherLanguagesPageTests.cs", 1)]
     [TestCase("encryption.md", "EncryptionTests.cs", 7)]
     [TestCase("Flare.Crypto.md", "EncryptionTests.cs", 2)]

@@ -2,6 +2,7 @@ using System.Net;
 using Flare.Learning;
 using Flare.Provisioning;
 using Flare.Tests.Federations;
+using Flare.Tests.Transport;
 using Flare.Transport;
 using Flare.Workflows;
 using Microsoft.AspNetCore.Builder;
@@ -50,6 +51,66 @@ public class TransportPageTests
         Assert.That(await first.WaitAsync(Patience.Long), Is.Not.Empty);
         Assert.That(await second.WaitAsync(Patience.Long), Is.Not.Empty);
         Assert.That(File.Exists("digits-journal/journal.log") || Directory.GetFiles("digits-journal").Length > 0);
+    }
+
+    [Test]
+    public async Task Operators_pause_approve_and_stop()
+    {
+        var patients = Datasets.Digits().Train.SplitDirichlet(2, 100, 7)[0];
+        using var identity = FlareIdentity.Load("kits/hospital-1.json");
+        await OperateAsync(identity).WaitAsync(Patience.Long);
+        Assert.That(await AskAboutAsync(identity, patients).WaitAsync(Patience.Long), Does.Contain("approval yes"));
+    }
+
+    private static async Task OperateAsync(FlareIdentity identity)
+    {
+        await using var site = FederationSite.Connect(identity);
+        site.SetBandwidth(upBytesPerSecond: 2_000_000, downBytesPerSecond: 8_000_000);
+        site.SetHours(new SiteHours { From = new(20, 0), To = new(6, 0) });   // by the clock on the wall, over midnight
+        await site.PauseAsync("the scanner is in use");                       // ends once no executor is at work
+        site.Resume();
+        await site.StopAsync(TimeSpan.FromMinutes(10), "a new version");      // a task that runs may end, and is sent
+    }
+
+    private static async Task<string> AskAboutAsync(FlareIdentity identity, Dataset patients)
+    {
+        using var serversIdentity = FlareIdentity.Load("kits/server.json");
+        await using var server = FederationServer.Start(serversIdentity);
+        await using var serversPlan = new ServerBuilder().UseJobId("digits").UseSeed(42).AddSites("hospital-1")
+            .UseController(new FedAvg { Rounds = 20 }).UseInitialModel(Models.DigitsCnn(seed: 42).StateDict()).Build();
+        var job = server.Run(serversPlan);
+        await using var site = FederationSite.Connect(identity);
+        var asked = new TaskCompletionSource<string>();
+
+        async Task<bool> AskAsync(string what, CancellationToken cancel)
+        {
+            asked.SetResult(what);
+            await Task.Delay(Timeout.Infinite, cancel);
+            return true;
+        }
+
+        await using var plan = new SiteBuilder(identity.Name).UseJobId("digits").UseSeed(42)
+            .UseExecutor(() => new ClassifierTrainer(Models.DigitsCnn, patients))
+            .UsePolicy(new SitePolicy { RequiresApproval = true })
+            .UseSiteState("state")                                            // remembers what was approved
+            .UseApproval(async (job, cancel) => await AskAsync(job.ToString(), cancel)
+                ? JobDecision.Approve : JobDecision.Refuse("not before the ethics board has met"))
+            .Build();
+        var joined = site.Join(plan);
+        await joined.PauseAsync("a backup");                                  // this job alone
+        joined.Resume();
+        var what = await asked.Task;
+        var stopping = StopAsync(server, job);
+        await OperatingTests.StandingAsync(job, identity.Name, s => s.Pause is not null);
+        await server.DisposeAsync(); // in a hurry: nobody approves here
+        await stopping;
+        return what;
+    }
+
+    private static async Task StopAsync(FederationServer server, ServedJob job)
+    {
+        foreach (var each in await job.GetSitesAsync()) Console.WriteLine(each);   // hospital-2 (paused: a backup)
+        await server.StopAsync(TimeSpan.FromMinutes(10), "a new version");
     }
 
     private static async Task ServerAsync()

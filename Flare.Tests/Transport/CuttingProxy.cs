@@ -15,11 +15,15 @@ internal sealed class CuttingProxy : IAsyncDisposable
     private readonly long _cutAfter;
     private readonly Task _accepting;
     private readonly ConcurrentDictionary<TcpClient, byte> _open = [];
+    private readonly Action<ReadOnlyMemory<byte>> _seen;
     private int _cuts;
 
-    public CuttingProxy(int port, long cutAfter)
+    /// <param name="port">The server's.</param>
+    /// <param name="cutAfter">Bytes of a direction.</param>
+    /// <param name="seen">Sees what sites send, from any thread.</param>
+    public CuttingProxy(int port, long cutAfter, Action<ReadOnlyMemory<byte>>? seen = null)
     {
-        (_port, _cutAfter) = (port, cutAfter);
+        (_port, _cutAfter, _seen) = (port, cutAfter, seen ?? (static _ => { }));
         _listener.Start();
         _accepting = AcceptAsync();
     }
@@ -27,9 +31,6 @@ internal sealed class CuttingProxy : IAsyncDisposable
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
     public int Cuts => Volatile.Read(ref _cuts);
-
-    /// <summary>Where what sites send is kept; null for nowhere.</summary>
-    public MemoryStream? Recorded { get; init; }
 
     /// <summary>Cuts all connections that are open.</summary>
     public void CutAll()
@@ -61,7 +62,7 @@ internal sealed class CuttingProxy : IAsyncDisposable
             try
             {
                 await server.ConnectAsync(IPAddress.Loopback, _port, _stop.Token);
-                var either = await Task.WhenAny(CopyAsync(site, server, Recorded), CopyAsync(server, site, null));
+                var either = await Task.WhenAny(CopyAsync(site, server, _seen), CopyAsync(server, site));
                 if (await either) Interlocked.Increment(ref _cuts);
             }
             catch (Exception e) when (e is OperationCanceledException or SocketException or IOException
@@ -73,7 +74,7 @@ internal sealed class CuttingProxy : IAsyncDisposable
         }
     }
 
-    private async Task<bool> CopyAsync(TcpClient from, TcpClient to, MemoryStream? kept)
+    private async Task<bool> CopyAsync(TcpClient from, TcpClient to, Action<ReadOnlyMemory<byte>>? seen = null)
     {
         var buffer = new byte[16 * 1024];
         long carried = 0;
@@ -83,7 +84,7 @@ internal sealed class CuttingProxy : IAsyncDisposable
             {
                 var count = await from.GetStream().ReadAsync(buffer, _stop.Token);
                 if (count == 0) return false;
-                kept?.Write(buffer, 0, count);
+                seen?.Invoke(buffer.AsMemory(0, count));
                 await to.GetStream().WriteAsync(buffer.AsMemory(0, count), _stop.Token);
                 carried += count;
                 if (carried >= _cutAfter) return true;

@@ -75,7 +75,8 @@ public sealed record FrameOptions
 
     /// <summary>
     /// Bounds the bytes of streams that arrive, by giving the other end credit later. What each may send at once,
-    /// <see cref="StreamWindow"/>, it may send without: a small one keeps the flow even. Null, for no bound, unless set.
+    /// <see cref="StreamWindow"/>, it may send without: a small one keeps the flow even. Null, for no bound, unless
+    /// set.
     /// </summary>
     public BandwidthLimit? ReceiveLimit { get; init; }
 

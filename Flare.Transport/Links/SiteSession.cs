@@ -21,9 +21,9 @@ internal sealed class SiteSession : IFrameReceiver, IAsyncDisposable
         {
             PaceSending = frames.PaceSending ?? !pipe.BoundsUnsent, SendLimit = site.Up, ReceiveLimit = site.Down,
         };
-        // About what may come in a second: more would come at once, and then nothing for long.
+        // What may come in a moment: more would come at once, and then nothing for long.
         if (site.Down.BytesPerSecond is { } rate)
-            frames = frames with { StreamWindow = (int)Math.Clamp(rate, 1 << 16, frames.StreamWindow) };
+            frames = frames with { StreamWindow = (int)Math.Clamp(rate / 4, 1 << 16, frames.StreamWindow) };
         _connection = new(pipe, isInitiator: true, this, frames, site.Time);
         _streams = new(() => new(_connection.MaxStreams));
     }

@@ -116,6 +116,7 @@ public class BuilderTests
             ["UsePolicy"] = () => site.UsePolicy(new() { Kinds = [DataKind.Metrics] }),
             ["UseLayout"] = () => site.UseLayout(Sites.Model(1, 2, 3).Layout),
             ["UseSiteState"] = () => site.UseSiteState("late-states"),
+            ["UseApproval"] = () => site.UseApproval((_, _) => ValueTask.FromResult(JobDecision.Refuse("late"))),
             ["ConfigureSites"] = () => site.ConfigureSites(d => d.AddComponent(late)),
         };
         var common = FederationVerbs(late).Keys.Intersect(VerbsOf(typeof(JobBuilder<SiteBuilder>))

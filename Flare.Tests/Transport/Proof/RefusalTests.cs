@@ -240,14 +240,15 @@ public class RefusalTests
     private static async Task<string> ReplayedBytesAsync(TlsBench bench)
     {
         var server = bench.StartServer();
-        await using var recorder = new CuttingProxy(bench.Port, long.MaxValue) { Recorded = new() };
+        var recorded = new MemoryStream();
+        await using var recorder = new CuttingProxy(bench.Port, long.MaxValue, bytes => recorded.Write(bytes.Span));
         var job = bench.Run(server, 1, "hospital-1");
         bench.Join(bench.Connect("hospital-1", bench.To("hospital-1", recorder.Port)));
         await job.Ended.WaitAsync(Patience.Long);
         using var thief = new TcpClient();
         await thief.ConnectAsync("127.0.0.1", bench.Port);
         var stream = thief.GetStream();
-        await stream.WriteAsync(recorder.Recorded.ToArray());
+        await stream.WriteAsync(recorded.ToArray());
         // The server's half of a handshake, for nobody who has the key; then it hangs up.
         var buffer = new byte[64 * 1024];
         try

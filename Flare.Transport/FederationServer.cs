@@ -135,7 +135,7 @@ public sealed class FederationServer : IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(drain, TimeSpan.Zero);
         ArgumentNullException.ThrowIfNull(reason);
         _isStopping = true;
-        await Task.WhenAll(Jobs().Select(j => j.StopAsync(drain, reason)));
+        foreach (var stop in Jobs().Select(j => j.StopAsync(drain, reason)).ToArray()) await stop;
         await DisposeAsync();
     }
 

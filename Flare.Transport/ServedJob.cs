@@ -93,13 +93,9 @@ public sealed class ServedJob
         ArgumentNullException.ThrowIfNull(reason);
         var words = reason.Length > 0 ? $"the server stops the job: {reason}" : "the server stops the job";
         _loop.Post(_ => _server.StopAfterRound(words), null);
-        using (var ended = new CancellationTokenSource())
-        {
-            await Task.WhenAny(Ended, Task.Delay(drain, _time, ended.Token));
-            await ended.CancelAsync();
-        }
-        if (!Ended.IsCompleted) _loop.Post(_ => _abort.Cancel(), null); // behind the reason
-        await Ended.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await using var late = _time.CreateTimer(
+            _ => _loop.Post(_ => Abort(), null), null, drain, Timeout.InfiniteTimeSpan); // behind the reason
+        await OverAsync();
     }
 
     /// <returns>Why it failed; null where it ended well.</returns>
@@ -131,5 +127,12 @@ public sealed class ServedJob
         else if (failure is OperationCanceledException canceled) _ended.TrySetCanceled(canceled.CancellationToken);
         else _ended.TrySetException(failure);
         _ = _ended.Task.Exception; // whoever reads the rounds hears of it, too
+        _loop.Post(_ => _abort.Dispose(), null);
+    }
+
+    // On the loop, where it is disposed of.
+    private void Abort()
+    {
+        if (!Ended.IsCompleted) _abort.Cancel();
     }
 }

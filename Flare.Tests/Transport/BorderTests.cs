@@ -57,7 +57,7 @@ public class BorderTests
         new TestCaseData(executor, part).SetArgDisplayNames(name);
 
     // It throws: the stack is to be a real one.
-    private static Exception Error()
+    private static InvalidOperationException Error()
     {
         ReadPatients();
         return new InvalidOperationException();
@@ -113,7 +113,7 @@ public class BorderTests
             await ((Task)joined.Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await site.DisposeAsync();
         }
-        foreach (var entry in serverLog.Entries) read.AppendLine($"{entry.Message} {entry.Exception}");
+        foreach (var entry in serverLog.Entries) read.AppendLine(entry.Message).AppendLine(entry.Exception?.ToString());
         lock (left) return ([.. left], read.ToString(), siteLog);
     }
 

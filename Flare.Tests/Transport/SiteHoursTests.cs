@@ -16,7 +16,14 @@ public class SiteHoursTests
             TimeZoneInfo.TransitionTime.CreateFloatingDateRule(new(1, 1, 1, 3, 0, 0), 10, 5, DayOfWeek.Sunday))]);
 
     // On a clock that stands still until it is set, nobody hears of a silent end, and nobody waits to connect again.
-    private static readonly LinkLimits Patient = new() { Frames = new() { IdleTimeout = TimeSpan.FromDays(1) } };
+    private static readonly LinkLimits Patient = new()
+    {
+        Frames = new()
+        {
+            IdleTimeout = TimeSpan.FromDays(1), StallTimeout = TimeSpan.FromDays(1),
+            HandshakeTimeout = TimeSpan.FromDays(1),
+        },
+    };
 
     private static SiteHours Hours(string from, string to) =>
         new() { From = Time(from), To = Time(to), TimeZone = Central };
@@ -71,6 +78,7 @@ public class SiteHoursTests
     {
         var time = new SteppedTime(Utc("2026-01-15T12:00"));
         var rounds = new List<int>();
+        var (reached, gate) = (new TaskCompletionSource(), new TaskCompletionSource());
         await using var server = FederationServer.Start(SocketTransport.PlainTcp("127.0.0.1", 0));
         await using var plan = new ServerBuilder().AddSites("a").UseController(Sites.Training(2))
             .UseInitialModel(Sites.Model(0)).Build();
@@ -79,11 +87,13 @@ public class SiteHoursTests
             SocketTransport.PlainTcp("127.0.0.1", FederationOverSocketsTests.PortOf(server)), "a",
             limits: Patient, time: time);
         site.SetHours(Hours("20:00", "06:00"));
-        await using var sitePlan = new SiteBuilder("a").UseExecutor(() => new Scripted((_, input, context, _) =>
+        await using var sitePlan = new SiteBuilder("a")
+            .UseExecutor(() => new Scripted(async (_, input, context, abort) =>
         {
             lock (rounds) rounds.Add(context.Round);
-            if (context.Round == 1) time.Set(Utc("2026-01-16T05:00")); // its hours end while it runs
-            return ValueTask.FromResult(Sites.Diff(Dxo.From(input).Tensors, 1));
+            reached.TrySetResult();
+            await gate.Task.WaitAsync(abort); // its hours end while it runs
+            return Sites.Diff(Dxo.From(input).Tensors, 1);
         })).Build();
         _ = site.Join(sitePlan);
         var standing = await OperatingTests.StandingAsync(job, "a", s => s.Pause is not null);
@@ -92,8 +102,17 @@ public class SiteHoursTests
         time.Set(Utc("2026-01-15T18:59"));
         Assert.That(rounds, Is.Empty);
         time.Set(Utc("2026-01-15T19:00"));
-        standing = await OperatingTests.StandingAsync(job, "a", s => s.Pause?.Contains("2026-01-16") == true);
+        await reached.Task.WaitAsync(Patience.Long);
+        time.Set(Utc("2026-01-16T05:00"));
+        standing = await OperatingTests.StandingAsync(job, "a", s =>
+        {
+            time.Set(time.GetUtcNow().AddSeconds(10)); // the timer of its hours may be set only now
+            return s.Pause?.Contains("2026-01-16") == true;
+        });
         Assert.That(standing.Pause, Does.EndWith("again from 2026-01-16 20:00 +01:00"));
+        gate.SetResult();
+        await using var reports = job.ReadRoundsAsync().GetAsyncEnumerator();
+        Assert.That(await reports.MoveNextAsync().AsTask().WaitAsync(Patience.Long));
         lock (rounds) Assert.That(rounds, Is.EqualTo(new[] { 1 }));
         site.SetHours(null);
         await job.Ended.WaitAsync(Patience.Long);

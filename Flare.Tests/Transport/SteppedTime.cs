@@ -45,11 +45,20 @@ internal sealed class SteppedTime(DateTimeOffset start) : TimeProvider
 
     private sealed class Timer(SteppedTime time, Action ring) : ITimer
     {
+        private readonly Lock _ringing = new();
         private TimeSpan _period;
+        private bool _isOver;
 
         public DateTimeOffset? Due { get; private set; }
 
-        public void Ring() => ring();
+        // As the system's: one that is disposed of, and waited for, does not ring.
+        public void Ring()
+        {
+            lock (_ringing)
+            {
+                if (!_isOver) ring();
+            }
+        }
 
         public void Rings()
         {
@@ -77,6 +86,7 @@ internal sealed class SteppedTime(DateTimeOffset start) : TimeProvider
         public ValueTask DisposeAsync()
         {
             Dispose();
+            lock (_ringing) _isOver = true;
             return default;
         }
     }

@@ -33,11 +33,12 @@ public sealed class LinkMessage
         Arrived = head;
     }
 
-    /// <summary>The head.</summary>
+    /// <summary>The head; of a whole message that was put together where it arrived, the one that it came under.</summary>
     public FrameHead Head
     {
         get
         {
+            if (Record is not null && Arrived is { } arrived) return arrived with { Offset = 0 };
             Encode();
             return _head!.Value;
         }
@@ -47,6 +48,8 @@ public sealed class LinkMessage
     /// The message's bytes. Tensors in it are the model's own memory, not copies, and stay as they are for as long as
     /// the sequence is held; any thread may read them.
     /// </summary>
+    /// <exception cref="InvalidOperationException">The message was put together where it arrived, by a
+    /// <see cref="LinkMessageReader"/>: its bytes are in its tensors, and are not made again.</exception>
     public ReadOnlySequence<byte> Bytes
     {
         get
@@ -84,6 +87,7 @@ public sealed class LinkMessage
     internal void Encode()
     {
         if (_head is not null) return;
+        if (Arrived is not null) throw new InvalidOperationException("A message that arrived has no bytes to send.");
         var (kind, round, number) = MessageCodec.Address(Record!);
         _bytes = WireFormat.Write(MessageCodec.ToMap(Record!));
         _head = new FrameHead(kind, _incarnation, _epoch, round, number, 0, _bytes.Length);

@@ -77,4 +77,35 @@ public class ByteBudgetTests
         var e = Assert.CatchAsync<FlareException>(() => job.Ended.WaitAsync(Patience.Long));
         Assert.That(e!.ToString(), Does.Contain("malformed"));
     }
+
+    [Test]
+    public async Task A_streamed_result_that_is_no_message_ends_its_task_and_not_the_connection()
+    {
+        await using var server = Serve();
+        await using var plan = new ServerBuilder().UseJobId("job").UseSeed(42).AddSites("a")
+            .UseController(Sites.Training()).UseInitialModel(Sites.Model(0)).Build();
+        var job = server.Run(plan);
+        await using var site = await LyingSite.ConnectAsync(
+            SocketTransport.PlainTcp("127.0.0.1", FederationOverSocketsTests.PortOf(server)), "a", 200_000, 200_000);
+        var e = Assert.CatchAsync<FlareException>(() => job.Ended.WaitAsync(Patience.Long));
+        Assert.That(e!.ToString(), Does.Contain("malformed"));
+        Assert.That(await site.Refused.WaitAsync(Patience.Long), Is.Not.Empty); // over the same connection
+    }
+
+    [Test]
+    public async Task A_result_may_be_larger_than_what_may_wait_unasked()
+    {
+        var limits = new LinkLimits { MaxMessageBytes = Megabyte, MaxUnheardBytes = Megabyte };
+        await using var server = FederationServer.Start(SocketTransport.PlainTcp("127.0.0.1", 0), limits);
+        await using var plan = new ServerBuilder().AddSites("a").UseController(Sites.Training(2))
+            .UseInitialModel(StateDict.Create(("w", new float[Megabyte]))).Build();
+        var job = server.Run(plan);
+        await using var site = FederationSite.Connect(
+            SocketTransport.PlainTcp("127.0.0.1", FederationOverSocketsTests.PortOf(server)), "a");
+        await using var sitePlan = new SiteBuilder("a").UseExecutor(() => Sites.Adding(1)).Build();
+        _ = site.Join(sitePlan);
+        await job.Ended.WaitAsync(Patience.Long);
+        Assert.That(job.Model.Values(), Has.All.EqualTo(2f));
+        await site.DisposeAsync();
+    }
 }

@@ -10,7 +10,7 @@ internal static class Control
 {
     public const uint Channel = 0;
     public const string Attach = "attach", Attached = "attached", Refused = "refused", Detach = "detach",
-        Partial = "partial";
+        Partial = "partial", Told = "told";
 
     // From whom and about what is known only once it is read: kept short.
     private static readonly FlareMapLimits Limits = new()
@@ -47,6 +47,9 @@ internal static class Control
         ["say"] = Partial, ["channel"] = (long)channel, ["kind"] = (long)start.Kind, ["length"] = start.Length,
         ["received"] = start.Received, ["sha256"] = start.Sha256,
     });
+
+    /// <summary>All beginnings of the channel have been told of: what is large may begin.</summary>
+    public static byte[] SayTold(uint channel) => Write(new() { ["say"] = Told, ["channel"] = (long)channel });
 
     /// <exception cref="FlareException">It is malformed.</exception>
     public static FlareMap Read(in ReadOnlySequence<byte> bytes) => FlareMapCodec.Read(bytes, limits: Limits);

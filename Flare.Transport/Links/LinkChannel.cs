@@ -15,10 +15,15 @@ internal sealed class LinkChannel(
     private const int HashBytes = 32;
     private const long MostInOrder = 64 << 20;
 
+    // Some gigabytes are hashed in it.
+    private static readonly TimeSpan LongestTelling = TimeSpan.FromSeconds(10);
+
+
     private readonly Lock _gate = new();
     private readonly List<Control.Start> _atPeer = [];
     private readonly Queue<(FrameHead Head, ReadOnlySequence<byte> Bytes)> _inOrder = new();
     private readonly CancellationTokenSource _end = new();
+    private readonly TaskCompletionSource _told = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _inOrderBytes;
     private bool _isPumping;
     private bool _hearsLong;
@@ -43,12 +48,25 @@ internal sealed class LinkChannel(
 
     public uint Id => id;
 
-    /// <summary>Tells the other end which beginnings are here; elsewhere, since it hashes them.</summary>
-    public void TellPartials() => _ = host.Compute.RunAsync(() =>
+    /// <summary>
+    /// Tells the other end which beginnings are here, before anything else is said on the channel; where there are any,
+    /// elsewhere, since it hashes them.
+    /// </summary>
+    public void TellPartials()
     {
-        foreach (var start in partials.StartsOf(peer))
-            connection.Send(Control.Channel, Control.SayPartial(id, start));
-    });
+        if (partials.HasAny(peer)) _ = host.Compute.RunAsync(TellThem);
+        else TellThem();
+
+        void TellThem()
+        {
+            foreach (var start in partials.StartsOf(peer))
+                connection.Send(Control.Channel, Control.SayPartial(id, start));
+            connection.Send(Control.Channel, Control.SayTold(id));
+        }
+    }
+
+    /// <summary>The other end has told of all its beginnings.</summary>
+    public void OnTold() => _told.TrySetResult();
 
     /// <summary>The other end has a beginning.</summary>
     public void OnPartial(Control.Start start)
@@ -60,9 +78,14 @@ internal sealed class LinkChannel(
     }
 
     /// <summary>The channel is over: what is on its way is broken off, and who waits for a turn gives up.</summary>
-    public void Dispose() => _end.Cancel();
+    public void Dispose()
+    {
+        _end.Cancel();
+        _told.TrySetResult();
+    }
 
-    // Within a session the runtime says nothing twice: there are no repetitions to drop.
+    // Within a session the runtime says nothing twice: there are no repetitions to drop. Only the job's loop says
+    // anything, so the lock need not be held while the connection writes.
     public void Send(LinkMessage message)
     {
         var head = message.Head;
@@ -74,21 +97,22 @@ internal sealed class LinkChannel(
             else _ = SendBulkAsync(head, bytes);
             return;
         }
+        bool tooMany = false, pump = false, direct;
         lock (_gate)
         {
-            if (!_isPumping && isShort)
+            direct = !_isPumping && isShort;
+            if (!direct)
             {
-                SendShort(head, bytes, message.MayWait);
-                return;
+                _inOrder.Enqueue((head, bytes));
+                _inOrderBytes += bytes.Length;
+                tooMany = _inOrderBytes > MostInOrder;
+                (pump, _isPumping) = (!_isPumping, true);
             }
-            _inOrder.Enqueue((head, bytes));
-            _inOrderBytes += bytes.Length;
-            if (_inOrderBytes > MostInOrder)
-                connection.Abort($"the other end takes so little that more than {MostInOrder} bytes would wait for it");
-            if (_isPumping) return;
-            _isPumping = true;
         }
-        _ = PumpAsync();
+        if (tooMany)
+            connection.Abort($"the other end takes so little that more than {MostInOrder} bytes would wait for it");
+        else if (pump) _ = PumpAsync();
+        else if (direct) SendShort(head, bytes, message.MayWait);
     }
 
     private void SendShort(FrameHead head, in ReadOnlySequence<byte> bytes, bool mayWait)
@@ -110,6 +134,19 @@ internal sealed class LinkChannel(
     // A long message that is no bulk, and what was said after it: one after the other.
     private async Task PumpAsync()
     {
+        try
+        {
+            await PumpAllAsync();
+        }
+        catch (Exception e) // nothing that waits here would ever be said
+        {
+            Log.LargeRefused(host.Logger, "any", job, e.ToString());
+            connection.Abort($"an error at this end: {e.GetType().Name}");
+        }
+    }
+
+    private async Task PumpAllAsync()
+    {
         while (true)
         {
             FrameHead head;
@@ -123,12 +160,12 @@ internal sealed class LinkChannel(
                 }
                 (head, bytes) = next;
                 _inOrderBytes -= bytes.Length;
-                // Under the lock: whoever finds the queue empty is behind this.
-                if (FrameHead.Size + bytes.Length <= connection.MaxMessageBytes)
-                {
-                    SendShort(head, bytes, mayWait: false);
-                    continue;
-                }
+            }
+            // Whoever finds the pump at rest is behind this.
+            if (FrameHead.Size + bytes.Length <= connection.MaxMessageBytes)
+            {
+                SendShort(head, bytes, mayWait: false);
+                continue;
             }
             if (await SendStreamAsync(head, bytes, 0, default) is not { } error) continue;
             // What the session had to bring cannot be brought: the next one begins with what counts.
@@ -143,6 +180,7 @@ internal sealed class LinkChannel(
 
     private async Task SendBulkAsync(FrameHead head, ReadOnlySequence<byte> bytes)
     {
+        await ToldAsync();
         var (offset, hash) = await host.Compute.RunAsync(() => OffsetAtPeer(head, bytes));
         var error = await SendStreamAsync(head, bytes, offset, hash);
         // The beginning may have been forgotten meanwhile.
@@ -151,6 +189,15 @@ internal sealed class LinkChannel(
         // The receiver has told its runtime, which answers for it.
         if (error is not null && !_end.IsCancellationRequested)
             Log.LargeRefused(host.Logger, head.Kind.ToString(), job, error);
+    }
+
+    // A peer that never tells costs itself the resume, and nobody the budget.
+    private async Task ToldAsync()
+    {
+        if (_told.Task.IsCompleted) return;
+        using (host.Time.CreateTimer(
+            static t => ((TaskCompletionSource)t!).TrySetResult(), _told, LongestTelling, Timeout.InfiniteTimeSpan))
+            await _told.Task;
     }
 
     /// <returns>Null once it is sent, or why it is not.</returns>
@@ -222,6 +269,7 @@ internal sealed class LinkChannel(
             Log.LargeNotTaken(host.Logger, head.Kind.ToString(), job, peer, refusal);
             // The runtime finds it wanting and answers for it: nobody waits for what never comes.
             if (head.IsBulk) owner.Deliver(this, new(head with { Offset = 0, Length = 0 }, default));
+            if (head.Offset > 0) partials.Keep(peer, reader);
             return StreamAnswer.Refuse(refusal);
         }
         if (!head.IsBulk) _hearsLong = true;

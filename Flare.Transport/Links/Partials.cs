@@ -34,6 +34,12 @@ internal sealed class Partials : IDisposable
         get { lock (_gate) return _begun.Count; }
     }
 
+    /// <summary>Whether anything is here of a peer.</summary>
+    public bool HasAny(string peer)
+    {
+        lock (_gate) return _begun.Exists(b => b.Peer == peer);
+    }
+
     public void Keep(string peer, LinkMessageReader reader)
     {
         lock (_gate)

@@ -83,6 +83,7 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
             if (_sites.Remove(attachment.Site, out before)) TellLost(attachment.Site);
             _sites.Add(attachment.Site, attachment);
             attachment.Session.SayAttached(attachment.Channel.Id);
+            attachment.Channel.TellPartials();
             Tell(attachment.Site, LinkState.Connected);
         }
         before?.Channel.Dispose();
@@ -118,8 +119,7 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
                 + $"({nameof(LinkLimits)}.{nameof(LinkLimits.MaxResultBytes)} and "
                 + $"{nameof(RuntimeLimits)}.{nameof(RuntimeLimits.MaxMessageBytes)})";
         }
-        // What is not small on the site's own count may still be so in bytes.
-        if (head.Length <= Math.Max(limits.SmallResultBytes, 1 << 16) + (1 << 16)) return null;
+        if (!NeedsPermit(head)) return null;
         lock (_gate)
         {
             if (!_permits.Remove((site, head.Epoch, head.Number), out var permitted))
@@ -129,15 +129,23 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
         }
     }
 
+    // What is not small on the site's own count may still be so in bytes.
+    private bool NeedsPermit(FrameHead head) =>
+        head.Kind == FrameKind.TaskResult && head.Length > Math.Max(limits.SmallResultBytes, 1 << 16) + (1 << 16);
+
     public void Deliver(ServerChannel from, LinkMessage message)
     {
+        // What was permitted is bounded by the permits.
+        var head = message.Head;
+        var bytes = NeedsPermit(head) ? 0 : head.Length;
         var unheard = from.Session.Unheard;
-        var bytes = message.Bytes.Length;
         if (unheard.Add(bytes) > hub.Limits.MaxUnheardBytes)
         {
-            throw new FlareException(
-                ErrorIds.Connection, $"{from.Site} says more than its job can hear: above "
-                + $"{nameof(LinkLimits.MaxUnheardBytes)}, {hub.Limits.MaxUnheardBytes} bytes, wait.");
+            unheard.Add(-bytes);
+            from.Channel.Connection.Abort(
+                $"{from.Site} says more than its job can hear: above {nameof(LinkLimits)}."
+                + $"{nameof(LinkLimits.MaxUnheardBytes)}, {hub.Limits.MaxUnheardBytes} bytes, would wait");
+            return;
         }
         // Posted under the lock: what came before a connection's end is heard before it, and nothing of it after.
         lock (_gate)

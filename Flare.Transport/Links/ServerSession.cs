@@ -82,6 +82,7 @@ internal sealed class ServerSession : IFrameReceiver, IAsyncDisposable
             case Control.Attach: OnAttach(channel, map); break;
             case Control.Detach: OnDetach(channel); break;
             case Control.Partial: Find(channel)?.Channel.OnPartial(Control.StartOf(map)); break;
+            case Control.Told: Find(channel)?.Channel.OnTold(); break;
         }
     }
 
@@ -125,7 +126,6 @@ internal sealed class ServerSession : IFrameReceiver, IAsyncDisposable
             Refuse(channel, site, job, $"job '{Words.Of(job)}' has just ended", true);
             return;
         }
-        attachment.Channel.TellPartials();
         Log.Attached(_hub.Logger, site, job, _pipe.PeerAddress);
     }
 

@@ -89,7 +89,11 @@ internal sealed class SiteJobLink(
             : (site.Limits.MaxMessageBytes, nameof(LinkLimits.MaxMessageBytes));
         if (head.Length > most) return $"its {head.Length} bytes are above {nameof(LinkLimits)}.{name}, {most}";
         if (head.Kind != FrameKind.TensorsDelivery) return null;
-        lock (_gate) return _wanted.Contains((head.Epoch, head.Number)) ? null : "this site has not asked for it";
+        lock (_gate)
+        {
+            return _wanted.Remove((head.Epoch, head.Number)) ? null
+                : "this site has not asked for it, or it is on its way already";
+        }
     }
 
     public override void Deliver(LinkChannel from, LinkMessage message)

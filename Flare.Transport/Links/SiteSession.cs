@@ -129,6 +129,9 @@ internal sealed class SiteSession : IFrameReceiver, IAsyncDisposable
             case Control.Partial:
                 Find(channel).Channel?.OnPartial(Control.StartOf(map));
                 break;
+            case Control.Told:
+                Find(channel).Channel?.OnTold();
+                break;
         }
     }
 

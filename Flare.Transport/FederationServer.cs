@@ -66,8 +66,8 @@ public sealed class FederationServer : IAsyncDisposable
     public static FederationServer Start(
         FlareIdentity identity, SocketOptions? options = null, LinkLimits? limits = null)
     {
-        var source = IdentitySource.Of(identity);
         options ??= new();
+        var source = IdentitySource.Of(identity, options.Logging);
         IdentityLog.WarnOfExpiry(
             options.Logging.CreateLogger("Flare.Transport"), identity, options.Time.GetUtcNow());
         return Start(source, options, limits);

@@ -34,13 +34,14 @@ public sealed partial class FederationSite : IAsyncDisposable
     /// <param name="limits">What is taken at most; the defaults if left out.</param>
     /// <param name="logging">Where to log; nowhere if left out.</param>
     /// <param name="time">The clock; the system's if left out.</param>
+    /// <exception cref="ArgumentException">The name cannot be a site's.</exception>
     /// <exception cref="FlareException">The limits contradict themselves.</exception>
     public static FederationSite Connect(
         IFlareConnector connector, string name, long? incarnation = null, LinkLimits? limits = null,
         ILoggerFactory? logging = null, TimeProvider? time = null)
     {
         ArgumentNullException.ThrowIfNull(connector);
-        ArgumentException.ThrowIfNullOrEmpty(name);
+        SiteName.Check(name, nameof(name));
         if (incarnation is { } given)
         {
             ArgumentOutOfRangeException.ThrowIfLessThan(given, 1, nameof(incarnation));
@@ -69,8 +70,8 @@ public sealed partial class FederationSite : IAsyncDisposable
     public static FederationSite Connect(
         FlareIdentity identity, long? incarnation = null, SocketOptions? options = null, LinkLimits? limits = null)
     {
-        var source = IdentitySource.Of(identity);
         options ??= new();
+        var source = IdentitySource.Of(identity, options.Logging);
         IdentityLog.WarnOfExpiry(
             options.Logging.CreateLogger("Flare.Transport"), identity, options.Time.GetUtcNow());
         return Connect(source, incarnation, options, limits);

@@ -279,5 +279,29 @@ public class LinkTests
         await wire.HearAsync("attached");
     }
 
+    [TestCase("a\nsite 'b' is connected to job job"), TestCase("\u001b[2Ja"), TestCase(" \u001b[31ma")]
+    [TestCase("a\u202eb"), TestCase(""), TestCase("   "), TestCase("a\r\n")]
+    public async Task A_name_that_cannot_be_a_sites_is_refused_in_words_and_stands_in_no_log_as_it_came(string name)
+    {
+        var logged = new LogRecorder();
+        await using var server = FederationServer.Start(Loopback, logging: logged);
+        await using var plan = Plan("job", 1, "a");
+        _ = server.Run(plan);
+        await using var wire = await RawSite.ConnectAsync(To(server));
+        wire.Ask(7, name, "job");
+        var refused = await wire.HearAsync("refused");
+        Assert.That(refused["reason"].AsText(), Does.Contain("cannot be the name of a site").And.Contain("by another"));
+        Assert.That(refused["comeBack"].AsBoolean(), Is.False);
+        Assert.That(server.ConnectedSites, Is.Empty);
+        await wire.DisposeAsync();
+        await FrameConnectionTests.WaitFor(() => logged.Entries.Any(e => e.Message.Contains("has ended")));
+        Assert.That(logged.Entries, Has.Some.Matches<(Microsoft.Extensions.Logging.LogLevel, int Id, string Message,
+            Exception?)>(e => e.Id == 5004 && e.Message.Contains("cannot be the name of a site")));
+        foreach (var text in logged.Entries.Select(e => e.Message).Append(refused["reason"].AsText()))
+            Assert.That(text.All(c => !char.IsControl(c) && c != '\u202e'), text);
+        if (name.Length == 0) return;
+        Assert.That(() => FederationSite.Connect(To(server), name), Throws.ArgumentException, "nor does a site say it");
+    }
+
     private static int Attached(FederationServer server) => server.ConnectedSites.Count;
 }

@@ -22,8 +22,8 @@ internal sealed class RawSite : IFrameReceiver, IAsyncDisposable
         return site;
     }
 
-    /// <summary>Asks until the job is there.</summary>
-    public async Task AttachAsync(uint channel, string name, string job)
+    /// <summary>Asks once.</summary>
+    public void Ask(uint channel, string name, string job)
     {
         var output = new ArrayBufferWriter<byte>();
         FlareMapCodec.Write(
@@ -34,12 +34,18 @@ internal sealed class RawSite : IFrameReceiver, IAsyncDisposable
             },
             output);
         _connection.Send(0, output.WrittenSpan);
+    }
+
+    /// <summary>Asks until the job is there.</summary>
+    public async Task AttachAsync(uint channel, string name, string job)
+    {
+        Ask(channel, name, job);
         while (_heard.Reader.TryPeek(out _) || await _heard.Reader.WaitToReadAsync())
         {
             if (!_heard.Reader.TryPeek(out var answer)) continue;
             if (answer["say"].AsText() != "refused") return;
             _heard.Reader.TryRead(out _); // the server has not begun yet
-            _connection.Send(0, output.WrittenSpan);
+            Ask(channel, name, job);
         }
     }
 

@@ -5,7 +5,7 @@ public sealed record ExternalOptions
 {
     /// <summary>
     /// How long a task waits for a process that is not connected: before it is given, and again where the process has
-    /// gone in the midst of it; then it fails in words. 30 s unless set.
+    /// gone in the midst of it; then it fails in words. At most a day; 30 s unless set.
     /// </summary>
     public TimeSpan ProcessTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
@@ -17,7 +17,8 @@ public sealed record ExternalOptions
 
     /// <summary>
     /// How long the process may take for its answer, each time that it is given the task; then it is told to leave it
-    /// and the task fails in words. Infinite unless set: the server's own bound on tasks holds anyway.
+    /// and the task fails in words. At most a day, or infinite, as it is unless set: the server's own bound on tasks
+    /// holds anyway.
     /// </summary>
     public TimeSpan TaskTimeout { get; init; } = Timeout.InfiniteTimeSpan;
 
@@ -37,11 +38,10 @@ public sealed record ExternalOptions
     public IEnumerable<string> Validate()
     {
         foreach (var error in Frames.Validate()) yield return error;
-        if (ProcessTimeout <= TimeSpan.Zero)
-            yield return $"{nameof(ProcessTimeout)} is {ProcessTimeout}; it must be above zero";
+        if (Times.Fault(nameof(ProcessTimeout), ProcessTimeout) is { } fault) yield return fault;
         if (MaxAttempts < 1) yield return $"{nameof(MaxAttempts)} is {MaxAttempts}; it must be at least 1";
-        if (TaskTimeout <= TimeSpan.Zero && TaskTimeout != Timeout.InfiniteTimeSpan)
-            yield return $"{nameof(TaskTimeout)} is {TaskTimeout}; it must be above zero, or infinite";
+        if (TaskTimeout != Timeout.InfiniteTimeSpan
+            && Times.Fault(nameof(TaskTimeout), TaskTimeout) is { } wrong) yield return $"{wrong}, or infinite";
         if (MaxAnswerBytes < 0)
             yield return $"{nameof(MaxAnswerBytes)} is {MaxAnswerBytes}; it must not be negative";
     }

@@ -20,6 +20,7 @@ public sealed partial class FlareIdentity : IDisposable
     private FlareIdentity(StartupKit kit, X509Certificate2 certificate)
     {
         (_kit, Certificate) = (kit, certificate);
+        Source = new(this);
         _roots = new(kit.TrustRoots);
         _intermediates = new(kit.Certificates.Skip(1));
     }
@@ -118,8 +119,8 @@ public sealed partial class FlareIdentity : IDisposable
         return new(kit, certificate);
     }
 
-    /// <summary>Comes after a newer roster was taken, on the thread that brought it.</summary>
-    internal event Action? RosterTaken;
+    /// <summary>The one source of this identity, which tells of newer rosters.</summary>
+    internal IdentitySource.Fixed Source { get; }
 
     /// <summary>Takes a roster from anybody, if it is newer than what is known.</summary>
     /// <param name="utf8">Its file.</param>
@@ -145,7 +146,7 @@ public sealed partial class FlareIdentity : IDisposable
             isNewer = roster.Version > _kit.Roster.Version;
             _kit = _kit.WithRoster(roster);
         }
-        if (isNewer) RosterTaken?.Invoke();
+        if (isNewer) Source.Tell();
         return isNewer;
     }
 

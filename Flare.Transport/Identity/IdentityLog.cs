@@ -48,6 +48,14 @@ internal static partial class IdentityLog
             + "fail: keep the old kit, and join both (StartupKit.Renew): {Reason}")]
     public static partial void KeyNotKept(ILogger logger, string path, string reason);
 
+    [LoggerMessage(5061, LogLevel.Error,
+        "A handler of IdentitySource.Changed threw when {Member} had changed; the other handlers were called")]
+    public static partial void HandlerFailed(ILogger logger, string member, Exception error);
+
+    [LoggerMessage(5062, LogLevel.Error,
+        "{Path} could not be looked at for what is newer; what is known stays, and it is tried again")]
+    public static partial void LookFailed(ILogger logger, string path, Exception error);
+
     /// <summary>Warns where a certificate has little time left: a quarter of its time, at most 30 days.</summary>
     /// <returns>Whether it was so.</returns>
     public static bool WarnOfExpiry(ILogger logger, FlareIdentity identity, DateTimeOffset now)

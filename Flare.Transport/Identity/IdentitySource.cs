@@ -21,7 +21,7 @@ public abstract class IdentitySource : IDisposable
 
     /// <summary>
     /// Comes after <see cref="Current"/> has changed, or its roster; on any thread. Connections look at their peers
-    /// anew, and end where one is refused by now.
+    /// anew, and end where one is refused by now. A handler that throws is logged; the others hear of it all the same.
     /// </summary>
     public event Action<FlareIdentity>? Changed;
 
@@ -32,7 +32,7 @@ public abstract class IdentitySource : IDisposable
     /// </summary>
     /// <param name="path">The kit's file.</param>
     /// <param name="passphrase">The key's passphrase; a renewed kit must have the same.</param>
-    /// <param name="interval">How often to look; a minute unless given.</param>
+    /// <param name="interval">How often to look: at least once a day, each minute unless given.</param>
     /// <param name="time">The clock; the system's unless given.</param>
     /// <param name="logging">Where to log: what is taken, what is refused and why, and a certificate that will soon
     /// expire.</param>
@@ -45,17 +45,23 @@ public abstract class IdentitySource : IDisposable
         ArgumentException.ThrowIfNullOrEmpty(path);
         var often = interval ?? TimeSpan.FromMinutes(1);
         ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(often, TimeSpan.Zero, nameof(interval));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(often, Times.Longest, nameof(interval));
         return new KitFileSource(
             path, passphrase, often, time ?? TimeProvider.System,
             (logging ?? NullLoggerFactory.Instance).CreateLogger<IdentitySource>());
     }
 
-    /// <summary>An identity whose roster alone may change; it stays the caller's.</summary>
+    /// <summary>An identity whose roster alone may change; it stays the caller's. The same source for each identity, for
+    /// as long as that lives; to dispose of it does nothing.</summary>
     /// <param name="identity">The identity.</param>
-    public static IdentitySource Of(FlareIdentity identity)
+    /// <param name="logging">Where to log a handler of <see cref="Changed"/> that throws; the first that is given
+    /// counts, and nowhere if none is.</param>
+    public static IdentitySource Of(FlareIdentity identity, ILoggerFactory? logging = null)
     {
         ArgumentNullException.ThrowIfNull(identity);
-        return new Fixed(identity);
+        var source = identity.Source;
+        if (logging is not (null or NullLoggerFactory)) source.LogTo(logging);
+        return source;
     }
 
     /// <summary>Looks now whether there is something newer.</summary>
@@ -72,21 +78,48 @@ public abstract class IdentitySource : IDisposable
     /// <summary>Stops looking.</summary>
     public abstract void Dispose();
 
-    /// <summary>Tells whoever listens; never under a lock.</summary>
-    private protected void TellChanged() => Changed?.Invoke(Current);
+    /// <summary>Where to log.</summary>
+    private protected abstract ILogger Logger { get; }
 
-    private sealed class Fixed : IdentitySource
+    /// <summary>Tells whoever listens, each by itself: one that throws keeps no other from hearing; never under a
+    /// lock.</summary>
+    private protected void TellChanged()
     {
-        public Fixed(FlareIdentity identity)
+        var identity = Current;
+        foreach (var handler in Changed?.GetInvocationList() ?? [])
         {
-            Current = identity;
-            identity.RosterTaken += TellChanged;
+            try
+            {
+                ((Action<FlareIdentity>)handler)(identity);
+            }
+            catch (Exception e) // of the application: on a timer's thread it would end the process
+            {
+                IdentityLog.HandlerFailed(Logger, identity.Member.ToString(), e);
+            }
+        }
+    }
+
+    /// <summary>The source of one identity, made and kept by it.</summary>
+    internal sealed class Fixed(FlareIdentity identity) : IdentitySource
+    {
+        private ILogger? _logger;
+
+        public override FlareIdentity Current => identity;
+
+        private protected override ILogger Logger => _logger ?? NullLogger.Instance;
+
+        public void LogTo(ILoggerFactory logging)
+        {
+            if (_logger is null) Interlocked.CompareExchange(ref _logger, logging.CreateLogger<IdentitySource>(), null);
         }
 
-        public override FlareIdentity Current { get; }
+        public void Tell() => TellChanged();
 
-        public override bool TakeRoster(ReadOnlySpan<byte> utf8) => Current.TakeRoster(utf8);
+        public override bool TakeRoster(ReadOnlySpan<byte> utf8) => identity.TakeRoster(utf8);
 
-        public override void Dispose() => Current.RosterTaken -= TellChanged;
+        // Others use it, too.
+        public override void Dispose()
+        {
+        }
     }
 }

@@ -30,7 +30,7 @@ internal sealed class KitFileSource : IdentitySource
         try
         {
             Refresh();
-            _timer = time.CreateTimer(_ => Refresh(), null, interval, interval);
+            _timer = time.CreateTimer(_ => Look(), null, interval, interval);
         }
         catch
         {
@@ -40,6 +40,8 @@ internal sealed class KitFileSource : IdentitySource
     }
 
     public override FlareIdentity Current => _current;
+
+    private protected override ILogger Logger => _logger;
 
     public override bool Refresh()
     {
@@ -85,6 +87,19 @@ internal sealed class KitFileSource : IdentitySource
             _timer.Dispose();
             foreach (var identity in _before) identity.Dispose();
             _current.Dispose();
+        }
+    }
+
+    // Nobody is above it: what it let through would end the process.
+    private void Look()
+    {
+        try
+        {
+            Refresh();
+        }
+        catch (Exception e)
+        {
+            IdentityLog.LookFailed(_logger, _path, e);
         }
     }
 

@@ -29,7 +29,7 @@ public sealed record LinkLimits
 
     /// <summary>
     /// How long the beginning of a large message is kept after its connection broke, so that the next goes on from
-    /// there: 60 s unless set. At most two of a site, and 16 of a job.
+    /// there: at most a day, 60 s unless set. At most two of a site, and 16 of a job.
     /// </summary>
     public TimeSpan PartialsKept { get; init; } = TimeSpan.FromSeconds(60);
 
@@ -43,10 +43,10 @@ public sealed record LinkLimits
     /// </summary>
     public TimeSpan FirstPause { get; init; } = TimeSpan.FromSeconds(0.2);
 
-    /// <summary>The longest pause before a site connects again; 30 s unless set.</summary>
+    /// <summary>The longest pause before a site connects again, at most a day; 30 s unless set.</summary>
     public TimeSpan LongestPause { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>How long what is queued may take to go out at the end; 5 s unless set.</summary>
+    /// <summary>How long what is queued may take to go out at the end, at most a day; 5 s unless set.</summary>
     public TimeSpan CloseGrace { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>Everything that is wrong with these limits; nothing where all is well.</summary>
@@ -60,16 +60,14 @@ public sealed record LinkLimits
         if (MaxUnheardBytes < MaxMessageBytes)
             yield return $"{nameof(MaxUnheardBytes)} is {MaxUnheardBytes}; it must be at least "
                 + $"{nameof(MaxMessageBytes)}";
-        if (PartialsKept < TimeSpan.Zero)
-            yield return $"{nameof(PartialsKept)} is {PartialsKept}; it must not be negative";
+        if (Times.FaultUnlessZero(nameof(PartialsKept), PartialsKept) is { } kept) yield return kept;
         if (LeastPartialBytes < 1)
             yield return $"{nameof(LeastPartialBytes)} is {LeastPartialBytes}; it must be at least 1";
-        if (FirstPause <= TimeSpan.Zero || LongestPause < FirstPause)
+        if (FirstPause <= TimeSpan.Zero || LongestPause < FirstPause || LongestPause > Times.Longest)
         {
             yield return $"{nameof(FirstPause)} is {FirstPause} and {nameof(LongestPause)} {LongestPause}; the first "
-                + "must be above zero, and the longest no shorter";
+                + "must be above zero, and the longest no shorter, and at most a day";
         }
-        if (CloseGrace < TimeSpan.Zero)
-            yield return $"{nameof(CloseGrace)} is {CloseGrace}; it must not be negative";
+        if (Times.FaultUnlessZero(nameof(CloseGrace), CloseGrace) is { } grace) yield return grace;
     }
 }

@@ -94,6 +94,13 @@ internal sealed class ServerSession : IFrameReceiver, IAsyncDisposable
         if (process.Length != 16 || map["incarnation"].AsInteger() < 1)
             throw new FlareException(
                 ErrorIds.MalformedMessage, "A site's process has 16 bytes, and starts count from 1.");
+        if (SiteName.Fault(site) is { } fault)
+        {
+            Refuse(
+                channel, site, job, $"'{Words.Of(site)}' cannot be the name of a site: {Words.Of(fault, 300)}; start "
+                + "it by another", false);
+            return;
+        }
         if (_pipe.PeerName is { } proven && proven != site)
         {
             var shown = Words.Of(site);

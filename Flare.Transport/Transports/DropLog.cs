@@ -17,6 +17,17 @@ internal sealed class DropLog(ILogger logger, TimeProvider time, string address)
 
     public void Dropped(string from, string reason)
     {
+        if (MaySay()) Log.DroppedUnproven(logger, from, reason);
+    }
+
+    /// <summary>One was dropped by an error at this end.</summary>
+    public void Failed(string from, Exception error)
+    {
+        if (MaySay()) Log.ProofFailed(logger, from, error);
+    }
+
+    private bool MaySay()
+    {
         lock (_gate)
         {
             var now = time.GetTimestamp();
@@ -28,11 +39,11 @@ internal sealed class DropLog(ILogger logger, TimeProvider time, string address)
             if (_said == MostLines)
             {
                 _unsaid++;
-                return;
+                return false;
             }
             _said++;
+            return true;
         }
-        Log.DroppedUnproven(logger, from, reason);
     }
 
     /// <summary>Says how many there were that no line names.</summary>

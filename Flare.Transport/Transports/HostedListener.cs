@@ -41,7 +41,7 @@ public sealed class HostedListener : IFlareListener
     /// for each address are the application's affair: behind a proxy all have one.</param>
     /// <exception cref="FlareException">The options contradict themselves.</exception>
     public HostedListener(string address, FlareIdentity identity, SocketOptions? options = null)
-        : this(address, IdentitySource.Of(identity), options)
+        : this(address, IdentitySource.Of(identity, options?.Logging), options)
     {
     }
 
@@ -153,18 +153,20 @@ public sealed class HostedListener : IFlareListener
         using var any = CancellationTokenSource.CreateLinkedTokenSource(
             timeout.Token, dropped.Token, _stop.Token, cancellationToken);
         LinkedListNode<CancellationTokenSource> node;
+        CancellationTokenSource? oldest = null;
         lock (_gate)
         {
             // The one that has taken longest makes room: an honest one takes milliseconds.
-            while (_proving.Count >= _limits.MaxHandshakes)
+            if (_proving.Count >= _limits.MaxHandshakes)
             {
-                _proving.First!.Value.Cancel();
+                oldest = _proving.First!.Value;
                 _proving.RemoveFirst();
             }
             node = _proving.AddLast(dropped);
         }
         try
         {
+            Drop(oldest); // what it calls is not for under the lock
             return await ChannelProof.ProveAsync(connection, identity, _time, _logging, any.Token);
         }
         catch (OperationCanceledException e)
@@ -178,6 +180,19 @@ public sealed class HostedListener : IFlareListener
         {
             lock (_gate)
                 if (node.List is not null) _proving.Remove(node);
+        }
+    }
+
+    // It may have ended meanwhile, and disposed of its source.
+    private static void Drop(CancellationTokenSource? oldest)
+    {
+        try
+        {
+            oldest?.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // Its place is free all the same.
         }
     }
 

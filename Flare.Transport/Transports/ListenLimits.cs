@@ -13,7 +13,7 @@ public sealed record ListenLimits
     /// nothing is dropped; where all do, the new one is.</summary>
     public int MaxHandshakesPerAddress { get; init; } = 64;
 
-    /// <summary>How long a connection may take to prove who it is; 10 s unless set.</summary>
+    /// <summary>How long a connection may take to prove who it is, at most a day; 10 s unless set.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(10);
 
     /// <summary>Connections that the system may hold ready before they are taken; 512 unless set.</summary>
@@ -26,7 +26,6 @@ public sealed record ListenLimits
         if (MaxHandshakesPerAddress < 1)
             yield return $"{nameof(MaxHandshakesPerAddress)} is {MaxHandshakesPerAddress}; it must be at least 1";
         if (Backlog < 1) yield return $"{nameof(Backlog)} is {Backlog}; it must be at least 1";
-        if (HandshakeTimeout <= TimeSpan.Zero)
-            yield return $"{nameof(HandshakeTimeout)} is {HandshakeTimeout}; it must be above zero";
+        if (Times.Fault(nameof(HandshakeTimeout), HandshakeTimeout) is { } fault) yield return fault;
     }
 }

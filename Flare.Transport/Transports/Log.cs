@@ -46,6 +46,9 @@ internal static partial class Log
         "{Count} more connections were dropped at {Address} before they proved who they are")]
     public static partial void DroppedMore(ILogger logger, string address, int count);
 
+    [LoggerMessage(5015, LogLevel.Error, "A connection from {From} was dropped by an error at this end")]
+    public static partial void ProofFailed(ILogger logger, string from, Exception error);
+
     [LoggerMessage(5013, LogLevel.Warning, "{Site} at {From} is hung up on, and told why: {Reason}")]
     public static partial void ConnectionRefused(ILogger logger, string site, string from, string reason);
 

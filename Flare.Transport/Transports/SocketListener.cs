@@ -144,10 +144,11 @@ internal sealed class SocketListener : IFlareListener
 
     private async Task ProveAsync(Handshake handshake)
     {
-        using var timeout = new CancellationTokenSource(_limits.HandshakeTimeout, _time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, _stop.Token);
+        CancellationTokenSource? timeout = null;
         try
         {
+            timeout = new(_limits.HandshakeTimeout, _time);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, _stop.Token);
             if (_hearsFirst)
             {
                 await handshake.Socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, either.Token);
@@ -170,13 +171,19 @@ internal sealed class SocketListener : IFlareListener
         {
             handshake.Drop();
             if (_stop.IsCancellationRequested) return;
-            var why = timeout.IsCancellationRequested ? "it took too long to prove who it is"
+            var isLate = timeout is { IsCancellationRequested: true };
+            var why = isLate ? "it took too long to prove who it is"
                 : e is FlareException refused ? Words.Of(refused) : e.Message;
-            var isRefused = e is FrameException && !timeout.IsCancellationRequested;
-            (isRefused ? _refused : _dropped).Dropped($"{handshake.From}", why);
+            (e is FrameException && !isLate ? _refused : _dropped).Dropped($"{handshake.From}", why);
+        }
+        catch (Exception e) // of this end: nobody waits for it, so it is said here
+        {
+            handshake.Drop();
+            _dropped.Failed($"{handshake.From}", e);
         }
         finally
         {
+            timeout?.Dispose();
             lock (_gate) Remove(handshake);
         }
     }

@@ -9,7 +9,7 @@ public sealed record SocketOptions
     /// <summary>What may be spent on connections that have not proven who they are.</summary>
     public ListenLimits Limits { get; init; } = new();
 
-    /// <summary>How long connecting may take in all; 15 s unless set.</summary>
+    /// <summary>How long connecting may take in all, at most a day; 15 s unless set.</summary>
     public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(15);
 
     /// <summary>The clock, for timeouts and for certificates; the system's unless set.</summary>
@@ -22,8 +22,7 @@ public sealed record SocketOptions
     public IEnumerable<string> Validate()
     {
         foreach (var error in Limits.Validate()) yield return error;
-        if (ConnectTimeout <= TimeSpan.Zero)
-            yield return $"{nameof(ConnectTimeout)} is {ConnectTimeout}; it must be above zero";
+        if (Times.Fault(nameof(ConnectTimeout), ConnectTimeout) is { } fault) yield return fault;
     }
 
     internal SocketOptions Checked()

@@ -36,7 +36,8 @@ public sealed class SocketTransport : IFlareTransport
     }
 
     /// <summary>A Unix socket, for processes of one machine; who may open the file may connect.</summary>
-    /// <param name="path">The socket's file; a server makes it, for its own user alone, and deletes it.</param>
+    /// <param name="path">The socket's file; a server makes it, for its own user alone, and deletes it. One that a
+    /// server left that is dead is replaced; anything else that stands there is an error.</param>
     /// <param name="options">How it connects and listens; the defaults if left out.</param>
     /// <exception cref="FlareException">The options contradict themselves.</exception>
     public static SocketTransport Unix(string path, SocketOptions? options = null)
@@ -54,8 +55,8 @@ public sealed class SocketTransport : IFlareTransport
     /// <exception cref="FlareException">The options contradict themselves.</exception>
     public static SocketTransport Tls(string host, int port, FlareIdentity identity, SocketOptions? options = null)
     {
-        var source = IdentitySource.Of(identity);
         options ??= new();
+        var source = IdentitySource.Of(identity, options.Logging);
         IdentityLog.WarnOfExpiry(Logger(options), identity, options.Time.GetUtcNow());
         return Tls(host, port, source, options);
     }
@@ -136,7 +137,7 @@ public sealed class SocketTransport : IFlareTransport
         var socket = NewSocket(out var endPoint);
         try
         {
-            if (_path is not null) TakeFile(_path);
+            if (_path is not null) SocketFile.Take(_path);
             endPoint ??= new IPEndPoint(Dns.GetHostAddresses(_host)[0], _port);
             if (endPoint is IPEndPoint { AddressFamily: AddressFamily.InterNetwork } && socket.AddressFamily
                 == AddressFamily.InterNetworkV6)
@@ -152,7 +153,7 @@ public sealed class SocketTransport : IFlareTransport
             return new SocketListener(
                 socket, shown, AcceptAsync, _options.Limits, _options.Time,
                 Logger(_options), hearsFirst: _identity is not null || _tls is not null,
-                () => { if (_path is not null) File.Delete(_path); });
+                () => { if (_path is not null) SocketFile.Leave(_path); });
         }
         catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException)
         {
@@ -199,23 +200,6 @@ public sealed class SocketTransport : IFlareTransport
             ? new(SocketType.Stream, ProtocolType.Tcp)
             : new(
                 endPoint.AddressFamily, SocketType.Stream, _path is null ? ProtocolType.Tcp : ProtocolType.Unspecified);
-    }
-
-    // A file that a dead server left is in the way; one of a server that lives is not.
-    private static void TakeFile(string path)
-    {
-        if (!File.Exists(path)) return;
-        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            probe.Connect(new UnixDomainSocketEndPoint(path));
-        }
-        catch (SocketException)
-        {
-            File.Delete(path);
-            return;
-        }
-        throw new IOException($"another process listens on {path}");
     }
 
     private static ILogger Logger(SocketOptions options) => options.Logging.CreateLogger("Flare.Transport");

@@ -51,6 +51,50 @@ public class IdentitySourceTests
     }
 
     [Test]
+    public void A_handler_that_throws_keeps_no_other_from_hearing_and_ends_no_timer()
+    {
+        var time = new SteppedTime(_bench.Time.Now);
+        using var source = IdentitySource.Open(_path, time: time, logging: _lines);
+        var heard = new List<FlareIdentity>();
+        source.Changed += _ => throw new InvalidOperationException("the first handler");
+        source.Changed += heard.Add;
+        source.Changed += _ => throw new InvalidOperationException("the third handler");
+        source.Changed += heard.Add;
+        _bench.Time.Now += TimeSpan.FromDays(1);
+        _bench.Authority.Renew("hospital-1").Save(_path, overwrite: true);
+        time.Set(time.GetUtcNow().AddMinutes(1));
+        Assert.That(heard, Is.EqualTo(new[] { source.Current, source.Current }));
+        Assert.That(_lines.All, Has.Exactly(2).Contains("A handler of IdentitySource.Changed threw").And
+            .Exactly(2).Contains("hospital-1' had changed"));
+        _bench.Time.Now += TimeSpan.FromDays(1);
+        _bench.Authority.Renew("hospital-1").Save(_path, overwrite: true);
+        time.Set(time.GetUtcNow().AddMinutes(1));
+        Assert.That(heard, Has.Count.EqualTo(4), "it looks on");
+    }
+
+    [Test]
+    public void An_identity_has_one_source_however_often_it_is_used()
+    {
+        using var authority = new TestAuthority();
+        var identity = authority.Identity(FlareRole.Site, "hospital-1");
+        var source = IdentitySource.Of(identity, _lines);
+        var heard = 0;
+        source.Changed += _ => throw new InvalidOperationException("a handler");
+        source.Changed += _ => heard++;
+        for (var i = 0; i < 100; i++)
+        {
+            using var again = IdentitySource.Of(identity);
+            Assert.That(again, Is.SameAs(source), "each of its own would stay in the identity for good");
+        }
+        Assert.That(source.TakeRoster(authority.Roster(2).Write()), Is.True);
+        Assert.That(identity.TakeRoster(authority.Roster(3).Write()), Is.True);
+        Assert.That(heard, Is.EqualTo(2), "who else has disposed of it ends nothing");
+        Assert.That(_lines.All, Has.Exactly(2).Contains("A handler of IdentitySource.Changed threw"));
+        Assert.That(
+            IdentitySource.Of(authority.Identity(FlareRole.Site, "hospital-1")), Is.Not.SameAs(source));
+    }
+
+    [Test]
     public void The_files_are_looked_at_every_minute()
     {
         var time = new ManualTime();

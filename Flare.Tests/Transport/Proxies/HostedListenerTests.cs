@@ -1,3 +1,4 @@
+using System.IO.Pipelines;
 using System.Net;
 using System.Net.Security;
 using System.Net.Sockets;
@@ -187,6 +188,60 @@ public sealed class HostedListenerTests : IDisposable
         Assert.That(accepted!.PeerName, Is.EqualTo("hospital-1"));
         await accepted.DisposeAsync();
         await second.WaitAsync(Patience.Long); // the request is kept open until then
+    }
+
+    /// <summary>A reader that nothing arrives at, and that a test hears of.</summary>
+    private sealed class SilentReader(Action reading, Action cancelled) : PipeReader
+    {
+        private readonly TaskCompletionSource<ReadResult> _read =
+            new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
+        {
+            cancellationToken.Register(() =>
+            {
+                cancelled();
+                _read.TrySetCanceled(cancellationToken);
+            });
+            reading();
+            return new(_read.Task);
+        }
+
+        public override bool TryRead(out ReadResult result)
+        {
+            result = default;
+            return false;
+        }
+
+        public override void AdvanceTo(SequencePosition consumed) { }
+        public override void AdvanceTo(SequencePosition consumed, SequencePosition examined) { }
+        public override void CancelPendingRead() { }
+        public override void Complete(Exception? exception = null) { }
+    }
+
+    private static PipePair.End Silent(Action reading, Action cancelled) =>
+        new(new SilentReader(reading, cancelled), new Pipe().Writer);
+
+    [Test]
+    public async Task Dropping_one_that_takes_long_to_end_keeps_no_other_from_beginning()
+    {
+        using var identity = _authority.Identity(FlareRole.Server, "server");
+        await using var listener = new HostedListener(
+            "pipes", identity, new() { Time = Clock(), Logging = _logged, Limits = new() { MaxHandshakes = 1 } });
+        using var begun = new SemaphoreSlim(0);
+        var isFree = false;
+        var first = listener.CarryAsync(
+            Silent(() => { }, () =>
+            {
+                // Whoever ends waits for another that begins: under the listener's lock neither would.
+                _ = Task.Run(() => listener.CarryAsync(Silent(() => begun.Release(), () => { }), null, "third", default));
+                isFree = begun.Wait(TimeSpan.FromSeconds(10));
+            }),
+            null, "first", default);
+        var second = listener.CarryAsync(Silent(() => { }, () => { }), null, "second", default);
+        await Task.WhenAll(first, second).WaitAsync(Patience.Long);
+        Assert.That(isFree);
+        Assert.That(_logged.Entries.Select(e => e.Message), Has.Exactly(2).Contains("it had taken longest"));
     }
 
     [Test]

@@ -14,7 +14,8 @@ public sealed class ServedJob
     private readonly TimeProvider _time;
 
     internal ServedJob(
-        ServerPlan plan, JobServer server, SynchronizationContext loop, CancellationTokenSource abort, TimeProvider time) =>
+        ServerPlan plan, JobServer server, SynchronizationContext loop, CancellationTokenSource abort,
+        TimeProvider time) =>
         (JobId, _server, _loop, _abort, _time) = (plan.JobId, server, loop, abort, time);
 
     /// <summary>The job's id.</summary>

@@ -33,7 +33,9 @@ public sealed class LinkMessage
         Arrived = head;
     }
 
-    /// <summary>The head; of a whole message that was put together where it arrived, the one that it came under.</summary>
+    /// <summary>
+    /// The head; of a whole message that was put together where it arrived, the one that it came under.
+    /// </summary>
     public FrameHead Head
     {
         get

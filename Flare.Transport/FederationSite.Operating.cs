@@ -25,7 +25,7 @@ public sealed partial class FederationSite
     /// </summary>
     /// <param name="reason">Why, for the operators of the servers.</param>
     /// <param name="stopsRunningTasks">Whether tasks that run are to stop.</param>
-    /// <returns>Ends once no executor of the site is at work.</returns>
+    /// <returns>Ends once no executor of the site is at work, or the site goes on.</returns>
     public Task PauseAsync(string reason = "", bool stopsRunningTasks = false)
     {
         ArgumentNullException.ThrowIfNull(reason);
@@ -49,8 +49,8 @@ public sealed partial class FederationSite
         {
             ObjectDisposedException.ThrowIf(_isStopped, this);
             _hours?.Dispose();
-            End(_byHours);
             var number = ++_hoursSet;
+            // It ends the pause of the hours before where these are open; else another reason takes that one's place.
             _hours = hours is null ? null : new(hours, _time, reason =>
             {
                 lock (_gate)
@@ -60,6 +60,7 @@ public sealed partial class FederationSite
                     else _ = Begin(_byHours, reason, hours.StopsRunningTasks);
                 }
             });
+            if (hours is null) End(_byHours);
         }
     }
 
@@ -101,8 +102,15 @@ public sealed partial class FederationSite
         }
         // At once, not one after the other.
         var leaving = Jobs.Select(j => j.LeaveAsync(drain, reason)).ToArray();
-        foreach (var job in leaving) await job;
-        await _uplink.DisposeAsync();
+        try
+        {
+            await Task.WhenAll(leaving);
+        }
+        finally
+        {
+            await _uplink.DisposeAsync();
+            _ended.TrySetResult();
+        }
     }
 
     /// <summary>

@@ -20,6 +20,7 @@ public sealed partial class FederationSite : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly List<JoinedJob> _jobs = []; // in the order in which they were joined
     private long _joins;
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private FrameException? _failure;
 
     private FederationSite(SiteUplink uplink, string name, long incarnation, TimeProvider time, ILogger logger) =>
@@ -98,6 +99,14 @@ public sealed partial class FederationSite : IAsyncDisposable
     /// <summary>The site's name.</summary>
     public string Name { get; }
 
+    /// <summary>
+    /// Ends once the site has stopped. Fails, whether the site takes part in a job or not, where it does not connect
+    /// any more since to try again would help nothing: the server refuses it, or is not who it should be
+    /// (<see cref="FrameException"/>). Jobs that it joins fail with the same; let it be disposed of, and connect anew
+    /// once that is mended.
+    /// </summary>
+    public Task Ended => _ended.Task;
+
     /// <summary>Takes part in a job, as soon as the server has it.</summary>
     /// <param name="plan">The site's part; it stays the caller's, who disposes of it once the job has ended.</param>
     /// <exception cref="ArgumentException">The plan is another site's.</exception>
@@ -153,14 +162,22 @@ public sealed partial class FederationSite : IAsyncDisposable
     private async Task ForgetAsync(JoinedJob job, SiteJobLink link)
     {
         await job.OverAsync();
-        await job.LeaveAsync();
-        _uplink.Close(link);
-        lock (_gate) _jobs.Remove(job);
+        try
+        {
+            await job.LeaveAsync();
+        }
+        finally
+        {
+            _uplink.Close(link);
+            lock (_gate) _jobs.Remove(job);
+        }
     }
 
     private void Fail(FrameException error)
     {
         Volatile.Write(ref _failure, error);
         foreach (var job in Jobs) job.Fail(error);
+        _ended.TrySetException(error);
+        _ = _ended.Task.Exception; // the log has it, for whoever does not ask
     }
 }

@@ -31,15 +31,15 @@ public sealed class JoinedJob
     /// <summary>Has the site begin no task of this job until <see cref="Resume"/>; the rest is as by
     /// <see cref="FederationSite.PauseAsync"/>.</summary>
     /// <param name="reason">Why, for the server's operator.</param>
-    /// <param name="stopsRunningTask">Whether a task that runs is to stop, and begin anew after the pause.</param>
-    /// <returns>Ends once the job's executor is not at work.</returns>
-    public Task PauseAsync(string reason = "", bool stopsRunningTask = false)
+    /// <param name="stopsRunningTasks">Whether tasks that run are to stop, and begin anew after the pause.</param>
+    /// <returns>Ends once the job's executor is not at work, or the job goes on.</returns>
+    public Task PauseAsync(string reason = "", bool stopsRunningTasks = false)
     {
         ArgumentNullException.ThrowIfNull(reason);
         lock (_gate)
         {
             var before = _pause;
-            _pause = Pause(reason, stopsRunningTask);
+            _pause = Pause(reason, stopsRunningTasks);
             before?.Dispose();
             return _pause?.Quiet ?? Task.CompletedTask;
         }
@@ -68,8 +68,14 @@ public sealed class JoinedJob
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(drain, TimeSpan.Zero);
         ArgumentNullException.ThrowIfNull(reason);
-        if (_site is not null) await _site.LeaveAsync(drain, reason);
-        _ended.TrySetCanceled();
+        try
+        {
+            if (_site is not null) await _site.LeaveAsync(drain, reason);
+        }
+        finally
+        {
+            _ended.TrySetCanceled();
+        }
     }
 
     internal void Take(SiteRuntime site, SynchronizationContext loop) => (_site, _loop) = (site, loop);
@@ -82,8 +88,8 @@ public sealed class JoinedJob
     }
 
     /// <summary>A pause of its own; null where there is no site yet, or any more.</summary>
-    internal SitePause? Pause(string reason, bool stopsRunningTask) =>
-        _ended.Task.IsCompleted ? null : _site?.Pause(reason, stopsRunningTask);
+    internal SitePause? Pause(string reason, bool stopsRunningTasks) =>
+        _ended.Task.IsCompleted ? null : _site?.Pause(reason, stopsRunningTasks);
 
     /// <summary>Ends with the job, however that ends.</summary>
     internal async Task OverAsync() => await ((Task)_ended.Task).ConfigureAwait(

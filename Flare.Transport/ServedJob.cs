@@ -48,10 +48,7 @@ public sealed class ServedJob
     /// <summary>How the job's sites stand now: there or not, paused, gone.</summary>
     public Task<IReadOnlyList<SiteStanding>> GetSitesAsync()
     {
-        var done = new TaskCompletionSource<IReadOnlyList<SiteStanding>>(
-            TaskCreationOptions.RunContinuationsAsynchronously);
-        _loop.Post(_ => done.SetResult(_server.Standings), null);
-        return done.Task;
+        return OnLoop(() => _server.Standings);
     }
 
     /// <summary>How many reports were dropped unread, the oldest first; the log warns of the first.</summary>
@@ -68,9 +65,27 @@ public sealed class ServedJob
         ArgumentNullException.ThrowIfNull(sites);
         if (sites.Except(_server.Sites).FirstOrDefault() is { } stranger)
             throw new ArgumentException($"No site of job '{JobId}' is named '{stranger}'.", nameof(sites));
-        var done = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _loop.Post(_ => done.SetResult(_server.GoOnWithout(sites)), null);
+        return OnLoop(() => _server.GoOnWithout(sites));
+    }
+
+    // Asked of the job where its state belongs; what fails there fails for whoever asks.
+    private Task<T> OnLoop<T>(Func<T> ask)
+    {
+        var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _loop.Post(_ => Ask(), null);
         return done.Task;
+
+        void Ask()
+        {
+            try
+            {
+                done.TrySetResult(ask());
+            }
+            catch (Exception e)
+            {
+                done.TrySetException(e);
+            }
+        }
     }
 
     /// <summary>Ends with the job, however that ends.</summary>

@@ -165,8 +165,20 @@ public sealed class Federation : IAsyncDisposable
                 $"No site is named {PlainText.Some(strangers, 5)}. There are {PlainText.Some(server.Sites, 10)}.",
                 nameof(sites));
         var done = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
-        _loop!.Post(_ => done.SetResult(server.GoOnWithout(sites)), null);
+        _loop!.Post(_ => GoOn(), null);
         return done.Task;
+
+        void GoOn()
+        {
+            try
+            {
+                done.TrySetResult(server.GoOnWithout(sites));
+            }
+            catch (Exception e)
+            {
+                done.TrySetException(e);
+            }
+        }
     }
 
     /// <summary>What an extension added to the federation, such as <c>HomomorphicEncryption</c>.</summary>

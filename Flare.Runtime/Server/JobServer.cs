@@ -120,7 +120,7 @@ public sealed partial class JobServer : IDisposable
     {
         ArgumentNullException.ThrowIfNull(reason);
         _life.RequireLoop();
-        _life.StopReason ??= reason;
+        _life.StopReason ??= PlainText.Of(reason, MostReason);
     }
 
     /// <summary>Runs the job to its end. Call it on the loop, once. It does not throw: <see cref="Failure"/> says how

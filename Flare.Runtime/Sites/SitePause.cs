@@ -10,10 +10,12 @@ public sealed class SitePause : IDisposable
 
     internal SitePause(string reason, Action<SitePause> end) => (Reason, _end) = (reason, end);
 
-    /// <summary>Why, in the operator's words; the server shows it where it waits.</summary>
+    /// <summary>Why, in the operator's words, cut at 1,024 characters; the server shows it where it waits.</summary>
     public string Reason { get; }
 
-    /// <summary>Ends once no executor is at work: the task that ran when the pause began is over, or has stopped.
+    /// <summary>
+    /// Ends once no executor is at work: the task that ran when the pause began is over, or has stopped. Ends as well
+    /// once the site goes on, with the last of its pauses, though an executor be at work then.
     /// </summary>
     public Task Quiet => _quiet.Task;
 

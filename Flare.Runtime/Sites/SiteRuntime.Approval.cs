@@ -70,7 +70,8 @@ public sealed partial class SiteRuntime
         {
             // It may take days, and none of the places for computing.
             var decision = await await _options.Compute.RunAsync(() => approve(job, stop.Token).AsTask());
-            return decision is null ? "the decision is none" : decision.Refusal;
+            if (decision is null) return "the decision is none";
+            return decision.Refusal is { } words ? PlainText.Of(words, MostReason) : null;
         }
         catch (Exception e)
         {

@@ -25,6 +25,7 @@ public sealed partial class SiteRuntime
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(drain, TimeSpan.Zero);
         ArgumentNullException.ThrowIfNull(reason);
+        reason = PlainText.Of(reason, MostReason);
         if (SynchronizationContext.Current == _options.Loop) return Leave();
         var left = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _options.Loop.Post(_ => _ = LeaveOnLoopAsync(), null);
@@ -38,8 +39,15 @@ public sealed partial class SiteRuntime
 
         async Task LeaveOnLoopAsync()
         {
-            await Leave();
-            left.SetResult();
+            try
+            {
+                await Leave();
+                left.TrySetResult();
+            }
+            catch (Exception e) // for whoever waits, and not the loop's
+            {
+                left.TrySetException(e);
+            }
         }
     }
 
@@ -63,21 +71,29 @@ public sealed partial class SiteRuntime
 
     private async Task LeaveOnceAsync(string reason)
     {
-        if (_started && !_stopped)
+        try
         {
-            using (Pause(reason.Length > 0 ? $"it leaves: {reason}" : "it leaves"))
-            {
-                _ = DrainAsync();
-                await _drained.Task;
-                var isOver = _ending;
-                _ending = true;
-                foreach (var task in _tasks.Values) Stop(task);
-                await DetachAsync(EndRunAsync());
-                if (!isOver) Say(new SitePresence(PresenceKind.Left, reason));
-            }
+            if (_started && !_stopped) await LeaveInOrderAsync(reason);
         }
-        Halt();
-        _ended.TrySetCanceled();
+        finally
+        {
+            Halt();
+            _ended.TrySetCanceled();
+        }
+    }
+
+    private async Task LeaveInOrderAsync(string reason)
+    {
+        using (Pause(reason.Length > 0 ? $"it leaves: {reason}" : "it leaves"))
+        {
+            _ = DrainAsync();
+            await _drained.Task;
+            var isOver = _ending;
+            _ending = true;
+            foreach (var task in _tasks.Values) Stop(task);
+            await DetachAsync(EndRunAsync());
+            if (!isOver) Say(new SitePresence(PresenceKind.Left, reason));
+        }
     }
 
     // The task at hand may end, unless the time for it is over first.

@@ -2,7 +2,10 @@ namespace Flare.Runtime;
 
 public sealed partial class SiteRuntime
 {
+    private const int MostReason = 1024; // the server shows no more
+
     private readonly List<SitePause> _pauses = [];
+    private readonly List<SitePause> _restless = []; // an executor is at work since before they began
     private readonly List<SiteTask> _held = [];
     private bool _isExecuting;
     private bool _hasPaused;
@@ -14,12 +17,12 @@ public sealed partial class SiteRuntime
     /// lost to; what time the workflow gives a task runs on. From any thread.
     /// </summary>
     /// <param name="reason">Why, in the operator's words.</param>
-    /// <param name="stopsRunningTask">Whether a task that runs is to stop.</param>
-    public SitePause Pause(string reason, bool stopsRunningTask = false)
+    /// <param name="stopsRunningTasks">Whether tasks that run are to stop.</param>
+    public SitePause Pause(string reason, bool stopsRunningTasks = false)
     {
         ArgumentNullException.ThrowIfNull(reason);
-        var pause = new SitePause(reason, p => OnLoop(() => End(p)));
-        OnLoop(() => Begin(pause, stopsRunningTask));
+        var pause = new SitePause(PlainText.Of(reason, MostReason), p => OnLoop(() => End(p)));
+        OnLoop(() => Begin(pause, stopsRunningTasks));
         return pause;
     }
 
@@ -31,7 +34,7 @@ public sealed partial class SiteRuntime
         else _options.Loop.Post(static a => ((Action)a!)(), action);
     }
 
-    private void Begin(SitePause pause, bool stopsRunningTask)
+    private void Begin(SitePause pause, bool stopsRunningTasks)
     {
         if (_stopped || _ending)
         {
@@ -40,7 +43,7 @@ public sealed partial class SiteRuntime
         }
         _pauses.Add(pause);
         _hasPaused = true;
-        if (stopsRunningTask)
+        if (stopsRunningTasks)
         {
             foreach (var task in _tasks.Values.Where(t => t is { State: SiteTaskState.Running, StopRequested: false }))
             {
@@ -50,12 +53,15 @@ public sealed partial class SiteRuntime
         }
         Log.SitePauses(_side.Scoped, Name, pause.Reason);
         SayPresence();
-        if (!_isExecuting) pause.Calm();
+        if (_isExecuting) _restless.Add(pause);
+        else pause.Calm();
     }
 
     private void End(SitePause pause)
     {
-        if (!_pauses.Remove(pause) || _stopped || _ending) return;
+        var isKnown = _pauses.Remove(pause);
+        if (!IsPaused) CalmAll(); // nobody waits for a quiet that does not come
+        if (!isKnown || _stopped || _ending) return;
         SayPresence();
         if (IsPaused) return;
         Log.SiteGoesOn(_side.Scoped, Name);
@@ -85,8 +91,13 @@ public sealed partial class SiteRuntime
     private void Execute(bool begins)
     {
         _isExecuting = begins;
-        if (begins) return;
-        foreach (var pause in _pauses) pause.Calm();
+        if (!begins) CalmAll();
+    }
+
+    private void CalmAll()
+    {
+        foreach (var pause in _restless) pause.Calm();
+        _restless.Clear();
     }
 
     private string PauseReason =>

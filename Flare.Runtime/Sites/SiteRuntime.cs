@@ -212,8 +212,15 @@ public sealed partial class SiteRuntime : IAsyncDisposable
             }
             task.State = SiteTaskState.Running;
             Execute(begins: true);
-            var result = await RunOnStateAsync(task);
-            Execute(begins: false);
+            Shareable result;
+            try
+            {
+                result = await RunOnStateAsync(task);
+            }
+            finally
+            {
+                Execute(begins: false);
+            }
             if (task.State == SiteTaskState.Done) return;
             if (task.StopRequested)
             {

@@ -121,7 +121,7 @@ public class OperatingTests
         }));
         var joined = site.Join(sitePlan);
         await started.Task.WaitAsync(Patience.Long);
-        await joined.PauseAsync("a backup", stopsRunningTask: true).WaitAsync(Patience.Long);
+        await joined.PauseAsync("a backup", stopsRunningTasks: true).WaitAsync(Patience.Long);
         Assert.That((joined.IsPaused, site.IsPaused, starts), Is.EqualTo((true, false, 1)));
         Assert.That((await StandingAsync(job, "a", s => s.Pause is not null)).Pause, Is.EqualTo("a backup"));
         joined.Resume();

@@ -15,13 +15,14 @@ public class SiteHoursTests
             TimeZoneInfo.TransitionTime.CreateFloatingDateRule(new(1, 1, 1, 2, 0, 0), 3, 5, DayOfWeek.Sunday),
             TimeZoneInfo.TransitionTime.CreateFloatingDateRule(new(1, 1, 1, 3, 0, 0), 10, 5, DayOfWeek.Sunday))]);
 
-    // On a clock that stands still until it is set, nobody hears of a silent end, and nobody waits to connect again.
+    // On a clock that stands still until it is set, nobody hears of a silent end, and nobody waits to connect again; and
+    // whatever is under way while it is set takes hours by it.
     private static readonly LinkLimits Patient = new()
     {
         Frames = new()
         {
             IdleTimeout = TimeSpan.FromDays(1), StallTimeout = TimeSpan.FromDays(1),
-            HandshakeTimeout = TimeSpan.FromDays(1),
+            HandshakeTimeout = TimeSpan.FromDays(1), ReceiptDelay = TimeSpan.Zero,
         },
     };
 
@@ -117,6 +118,40 @@ public class SiteHoursTests
         site.SetHours(null);
         await job.Ended.WaitAsync(Patience.Long);
         Assert.That(job.Model.Values()[0], Is.EqualTo(2));
+    }
+
+    [Test]
+    public async Task Other_hours_that_are_closed_too_let_no_task_begin()
+    {
+        var time = new SteppedTime(Utc("2026-01-15T12:00"));
+        var begun = 0;
+        await using var server = FederationServer.Start(SocketTransport.PlainTcp("127.0.0.1", 0));
+        await using var plan = new ServerBuilder().AddSites("a").UseController(Sites.Training())
+            .UseInitialModel(Sites.Model(0)).Build();
+        var job = server.Run(plan);
+        await using var site = FederationSite.Connect(
+            SocketTransport.PlainTcp("127.0.0.1", FederationOverSocketsTests.PortOf(server)), "a",
+            limits: Patient, time: time);
+        site.SetHours(Hours("20:00", "06:00"));
+        await using var sitePlan = new SiteBuilder("a").UseExecutor(() => new Scripted((_, input, _, _) =>
+        {
+            Interlocked.Increment(ref begun);
+            return ValueTask.FromResult(Sites.Diff(Dxo.From(input).Tensors, 1));
+        })).Build();
+        _ = site.Join(sitePlan);
+        for (var minute = 1; minute <= 20; minute++) // by one of which its task has come
+        {
+            var from = $"20:{minute:00}";
+            site.SetHours(Hours(from, "06:00"));
+            await OperatingTests.StandingAsync(job, "a", s => s.Pause?.Contains($"{from} to 06:00") == true);
+        }
+        await site.PauseAsync().WaitAsync(Patience.Long);
+        Assert.That(begun, Is.Zero);
+        site.Resume();
+        Assert.That((await job.GetSitesAsync()).Single().Pause, Does.Contain("20:20 to 06:00"));
+        site.SetHours(Hours("08:00", "17:00"));
+        await job.Ended.WaitAsync(Patience.Long);
+        Assert.That((begun, job.Model.Values()[0]), Is.EqualTo((1, 1f)));
     }
 
     [Test]

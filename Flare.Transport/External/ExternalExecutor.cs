@@ -10,7 +10,7 @@ namespace Flare.Transport;
 /// </summary>
 /// <remarks>
 /// The executor listens, and the process connects; who starts the process is the application's affair. One process is
-/// connected at a time, a second is refused. Where it goes away in the midst of a task and comes back, the task is
+/// connected at a time; a second is refused if the first is still there after a second. Where it goes away in the midst of a task and comes back, the task is
 /// given to it again; where it does not come back, answers what cannot be used, or dies of the task each time, the task
 /// fails in words. What a process keeps from round to round is its own: <see cref="FLContext.SiteState"/> stays here.
 /// </remarks>
@@ -22,6 +22,9 @@ public sealed class ExternalExecutor : Executor, IAsyncDisposable
 {
     private static readonly TimeSpan CloseGrace = TimeSpan.FromSeconds(5);
 
+    // A process that is started anew at once may be there before the end of the one before is noticed.
+    private static readonly TimeSpan SuccessionGrace = TimeSpan.FromSeconds(1);
+
     private readonly IFlareListener _listener;
     private readonly ExternalOptions _options;
     private readonly TimeProvider _time;
@@ -32,6 +35,7 @@ public sealed class ExternalExecutor : Executor, IAsyncDisposable
     private readonly Task _accepting;
     private ExternalSession? _process;
     private TaskCompletionSource _arrival = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource _departure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _last;
 
     private ExternalExecutor(IFlareListener listener, ExternalOptions options, TimeProvider time, ILogger logger)
@@ -178,28 +182,52 @@ public sealed class ExternalExecutor : Executor, IAsyncDisposable
     {
         lock (_gate) _sessions.Add(session);
         var running = session.RunAsync();
-        if (await session.IsReadyAsync())
+        var (isTaken, isRefused) = (await session.IsReadyAsync() && await TakeAsync(session, running), false);
+        if (isTaken) Log.ProcessConnected(_logger, Address);
+        else if (isRefused = !running.IsCompleted && !_stop.IsCancellationRequested)
         {
-            if (TryTake(session)) Log.ProcessConnected(_logger, Address);
-            else
-            {
-                Log.SecondProcess(_logger, Address);
-                await session.CloseAsync(
-                    "another process is connected and gets this site's tasks; end it first", CloseGrace);
-            }
+            Log.SecondProcess(_logger, Address);
+            await session.CloseAsync(
+                "another process is connected and gets this site's tasks; end it first", CloseGrace);
         }
         var end = await running;
         lock (_gate)
         {
             _sessions.Remove(session);
-            if (_process == session)
+            if (isTaken)
             {
                 _process = null;
                 _arrival = new(TaskCreationOptions.RunContinuationsAsynchronously);
+                _departure.TrySetResult();
+                _departure = new(TaskCreationOptions.RunContinuationsAsynchronously);
             }
         }
         session.Lose(end); // whoever waits for its answer looks for another process: this is not there any more
-        Log.ProcessGone(_logger, Address, end.ToString());
+        if (isTaken) Log.ProcessGone(_logger, Address, end.ToString());
+        else if (!isRefused) Log.NeverAProcess(_logger, Address, end.ToString());
+    }
+
+    private async Task<bool> TakeAsync(ExternalSession session, Task running)
+    {
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(_stop.Token);
+        var late = Task.Delay(SuccessionGrace, _time, over.Token);
+        try
+        {
+            while (true)
+            {
+                Task departure;
+                lock (_gate)
+                {
+                    if (TryTake(session)) return true;
+                    departure = _departure.Task;
+                }
+                if (await Task.WhenAny(departure, late, running) != departure) return false;
+            }
+        }
+        finally
+        {
+            await over.CancelAsync();
+        }
     }
 
     private bool TryTake(ExternalSession session)

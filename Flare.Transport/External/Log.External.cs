@@ -18,4 +18,8 @@ internal static partial class Log
         "Task {Task} is given again once a process is connected, for time {Attempt} of {MaxAttempts}: {Reason}")]
     public static partial void TaskGivenAgain(
         ILogger logger, string task, int attempt, int maxAttempts, string reason);
+
+    [LoggerMessage(5044, LogLevel.Warning,
+        "What connected to {Address} was given no task of the site's, and is gone: {End}")]
+    public static partial void NeverAProcess(ILogger logger, string address, string end);
 }

@@ -138,7 +138,7 @@ public class ExternalExecutorTests
     {
         var transport = Unix();
         var logged = new LogRecorder();
-        await using var executor = ExternalExecutor.Listen(transport, logging: logged);
+        await using var executor = ExternalExecutor.Listen(transport, logging: logged, time: Standing);
         var first = await ExternalPeer.ConnectAsync(transport);
         var answering = Give(executor);
         var given = await first.TaskAsync();
@@ -155,11 +155,30 @@ public class ExternalExecutorTests
             "train is given again once a process is connected, for time 2 of 3"));
     }
 
+    // A process that comes before the end of the one before is noticed waits by this for as long as that takes.
+    private static SteppedTime Standing => new(DateTimeOffset.UnixEpoch);
+
+    [Test]
+    public async Task A_process_that_comes_while_the_one_before_goes_takes_its_place()
+    {
+        var (transport, logged) = (Unix(), new LogRecorder());
+        await using var executor = ExternalExecutor.Listen(transport, logging: logged, time: Standing);
+        var first = await ExternalPeer.ConnectAsync(transport);
+        var answering = Give(executor);
+        await first.TaskAsync();
+        await using var second = await ExternalPeer.ConnectAsync(transport);
+        await first.DieAsync();
+        var again = await second.TaskAsync();
+        await second.SayAsync(again.Answer(DataKind.Weights), Doubled(again));
+        await answering.WaitAsync(Patience.Long);
+        Assert.That(logged.Entries.Select(e => e.Message), Has.None.Contains("A second process wanted"));
+    }
+
     [Test]
     public async Task A_task_that_every_process_dies_of_fails_in_words()
     {
         var transport = Unix();
-        await using var executor = ExternalExecutor.Listen(transport, new() { MaxAttempts = 2 });
+        await using var executor = ExternalExecutor.Listen(transport, new() { MaxAttempts = 2 }, time: Standing);
         var answering = Give(executor);
         for (var i = 0; i < 2; i++)
         {
@@ -266,15 +285,31 @@ public class ExternalExecutorTests
     public async Task A_second_process_is_refused_in_words_while_the_first_is_there()
     {
         var transport = Unix();
-        await using var executor = ExternalExecutor.Listen(transport);
+        var logged = new LogRecorder();
+        await using var executor = ExternalExecutor.Listen(transport, logging: logged);
         var first = await ExternalPeer.ConnectAsync(transport);
-        await Give(executor, abort: new(true)).ContinueWith(_ => { }, TaskScheduler.Default); // it has been let in
+        var answering = Give(executor);
+        await first.TaskAsync(); // it has been let in
         await using var second = await ExternalPeer.ConnectAsync(transport);
         var end = await second.Connection.Ended.WaitAsync(Patience.Long);
         Assert.That(end.Kind, Is.EqualTo(ConnectionEndKind.ClosedByPeer));
         Assert.That(end.Reason, Does.StartWith("another process is connected"));
         Assert.That(executor.IsConnected, Is.True);
+        var strange = await transport.ConnectAsync(default);
+        await strange.DisposeAsync(); // without a hello
+        await EntryAsync("was given no task of the site's");
         await first.DisposeAsync();
+        await EntryAsync("A second process wanted");
+        await EntryAsync("The process at");
+        Assert.That(logged.Entries.Count(e => e.Message.StartsWith("The process at", StringComparison.Ordinal)),
+            Is.EqualTo(1), "the one that got tasks");
+        Assert.That(answering.IsCompleted, Is.False);
+
+        async Task EntryAsync(string part)
+        {
+            using var patience = new CancellationTokenSource(Patience.Long);
+            while (!logged.Entries.Any(e => e.Message.Contains(part))) await Task.Delay(1, patience.Token);
+        }
     }
 
     [Test]

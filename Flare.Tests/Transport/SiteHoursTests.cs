@@ -15,8 +15,8 @@ public class SiteHoursTests
             TimeZoneInfo.TransitionTime.CreateFloatingDateRule(new(1, 1, 1, 2, 0, 0), 3, 5, DayOfWeek.Sunday),
             TimeZoneInfo.TransitionTime.CreateFloatingDateRule(new(1, 1, 1, 3, 0, 0), 10, 5, DayOfWeek.Sunday))]);
 
-    // On a clock that stands still until it is set, nobody hears of a silent end, and nobody waits to connect again; and
-    // whatever is under way while it is set takes hours by it.
+    // On a clock that stands still until it is set, nobody hears of a silent end, and nobody waits to connect again;
+    // and whatever is under way while it is set takes hours by it.
     private static readonly LinkLimits Patient = new()
     {
         Frames = new()

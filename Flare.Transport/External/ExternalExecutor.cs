@@ -10,9 +10,10 @@ namespace Flare.Transport;
 /// </summary>
 /// <remarks>
 /// The executor listens, and the process connects; who starts the process is the application's affair. One process is
-/// connected at a time; a second is refused if the first is still there after a second. Where it goes away in the midst of a task and comes back, the task is
-/// given to it again; where it does not come back, answers what cannot be used, or dies of the task each time, the task
-/// fails in words. What a process keeps from round to round is its own: <see cref="FLContext.SiteState"/> stays here.
+/// connected at a time; a second is refused if the first is still there after a second. Where it goes away in the midst
+/// of a task and comes back, the task is given to it again; where it does not come back, answers what cannot be used,
+/// or dies of the task each time, the task fails in words. What a process keeps from round to round is its own: <see
+/// cref="FLContext.SiteState"/> stays here.
 /// </remarks>
 /// <example><code>
 /// await using var plan = new SiteBuilder("hospital-1")

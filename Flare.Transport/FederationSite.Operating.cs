@@ -102,15 +102,14 @@ public sealed partial class FederationSite
         }
         // At once, not one after the other.
         var leaving = Jobs.Select(j => j.LeaveAsync(drain, reason)).ToArray();
-        try
+        foreach (var job in leaving)
         {
-            await Task.WhenAll(leaving);
+            await job.ConfigureAwait(
+                ConfigureAwaitOptions.SuppressThrowing | ConfigureAwaitOptions.ContinueOnCapturedContext);
         }
-        finally
-        {
-            await _uplink.DisposeAsync();
-            _ended.TrySetResult();
-        }
+        await _uplink.DisposeAsync(); // whatever became of the jobs
+        _ended.TrySetResult();
+        foreach (var job in leaving) await job;
     }
 
     /// <summary>

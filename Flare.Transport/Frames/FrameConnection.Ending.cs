@@ -11,6 +11,8 @@ public sealed partial class FrameConnection
     private bool _isAborted;
     private volatile bool _isInterrupted;
     private volatile bool _isGivenUp;
+    private volatile Exception? _cutOffError;
+    private bool _isCutOff;
 
     private void Tick()
     {
@@ -47,7 +49,7 @@ public sealed partial class FrameConnection
             }
             else if (_isClosing && now >= _closeBy)
                 EndLocked(new(ConnectionEndKind.Closed, $"{_closeReason} (without waiting any longer)"));
-            // What the other end may wait for: a third of its patience.
+            // What the other end may wait for: a quarter of its patience.
             else if (_peer is { } peer && Since(_lastSaid).TotalMilliseconds * 4 >= peer.IdleMilliseconds
                 && !_isWriting && !_saidClose)
                 _queue.Add(FrameType.Ping, 0, 8).Clear();
@@ -100,22 +102,19 @@ public sealed partial class FrameConnection
         End(new(ConnectionEndKind.Refused, reason));
     }
 
+    // Whatever fails on the way: who waits for the end, or for a stream, hears of it.
     private async Task<ConnectionEnd> FinishAsync()
     {
         var end = _end!;
-        WatchLimits(begins: false);
-        if (_timer is not null) await _timer.DisposeAsync();
-        if (_receipts is not null) await _receipts.DisposeAsync();
-        if (_limitTimer is not null) await _limitTimer.DisposeAsync();
-        var second = TimeSpan.FromSeconds(1);
-        await using (_time.CreateTimer(
-            static c => ((FrameConnection)c!).GiveUp(), this, second, Timeout.InfiniteTimeSpan))
+        try
         {
-            await _written.Task; // until then memory of a stream's content may be in use
-            await SayLastAsync(end);
+            await PutAwayAsync(end);
         }
-        await CompleteAsync(_pipe.Output.CompleteAsync());
-        await CompleteAsync(_pipe.Input.CompleteAsync());
+        catch (Exception e) // a pipe's: the application may have made it
+        {
+            end = Failed(end, "what carries the connection", e);
+        }
+        if (_cutOffError is { } error) end = Failed(end, "what carries the connection", error);
         OutgoingStream[] outgoing;
         lock (_gate) outgoing = [.. _outgoing];
         foreach (var stream in outgoing)
@@ -123,7 +122,17 @@ public sealed partial class FrameConnection
             stream.Error ??= Gone();
             stream.Tell();
         }
-        foreach (var stream in _incoming.Values) stream.Sink.Abort(end.Reason);
+        foreach (var stream in _incoming.Values)
+        {
+            try
+            {
+                stream.Sink.Abort(end.Reason);
+            }
+            catch (Exception e) // a receiver's
+            {
+                end = Failed(end, "what stands behind the connection", e);
+            }
+        }
         _incoming.Clear();
         _ready.TrySetException(new FrameException(
             ErrorIds.Connection, $"The connection ended before it began: {end.Reason}.", end.IsTransient, end.Error));
@@ -132,11 +141,60 @@ public sealed partial class FrameConnection
         return end;
     }
 
+    // Who broke the rules, or is not believed, has still done so.
+    private static ConnectionEnd Failed(ConnectionEnd end, string what, Exception e) => new(
+        end.Kind is ConnectionEndKind.ProtocolError or ConnectionEndKind.Refused ? end.Kind : ConnectionEndKind.Failed,
+        $"{end.Reason}; and as it ended {what} failed: {e.Message}",
+        end.Error is { } first ? new AggregateException(first, e) : e);
+
+    private async Task PutAwayAsync(ConnectionEnd end)
+    {
+        WatchLimits(begins: false);
+        if (_timer is not null) await _timer.DisposeAsync();
+        if (_receipts is not null) await _receipts.DisposeAsync();
+        if (_limitTimer is not null) await _limitTimer.DisposeAsync();
+        var second = TimeSpan.FromSeconds(1);
+        await using (_time.CreateTimer(static c => ((FrameConnection)c!).GiveUp(), this, second, second))
+        {
+            await _written.Task; // until then memory of a stream's content may be in use
+            try
+            {
+                await SayLastAsync(end);
+                // What a broken-off flush has left in a pipe is written once more by a completion in order.
+                var broken = _isInterrupted || _isGivenUp ? new IOException(end.Reason) : null;
+                await CompleteAsync(_pipe.Output.CompleteAsync(broken));
+            }
+            finally
+            {
+                await CompleteAsync(_pipe.Input.CompleteAsync());
+            }
+        }
+    }
+
+    // After a second what waits for the pipe is called back; after another, what does not heed that is cut off.
     private void GiveUp()
     {
+        if (_isGivenUp && !_isCutOff && _pipe is IAsyncDisposable transport)
+        {
+            _isCutOff = true;
+            _ = CutOffAsync(transport);
+            return;
+        }
         _isGivenUp = true;
         _pipe.Output.CancelPendingFlush();
         _pipe.Input.CancelPendingRead();
+    }
+
+    private async Task CutOffAsync(IAsyncDisposable transport)
+    {
+        try
+        {
+            await transport.DisposeAsync();
+        }
+        catch (Exception e) // the application's; the end says so
+        {
+            _cutOffError = e;
+        }
     }
 
     private async Task SayLastAsync(ConnectionEnd end)
@@ -159,7 +217,7 @@ public sealed partial class FrameConnection
         }
         catch (Exception e) when (IsTransportFailure(e))
         {
-            // The other end does not hear it: it has hung up.
+            _isInterrupted = true; // the other end does not hear it: it has hung up
         }
     }
 

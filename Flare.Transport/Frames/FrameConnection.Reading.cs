@@ -27,11 +27,16 @@ public sealed partial class FrameConnection
             {
                 var read = await reader.ReadAsync();
                 var rest = read.Buffer;
+                bool isOver;
                 lock (_gate)
                 {
-                    if (_end is not null) return;
-                    _lastHeard = _time.GetTimestamp();
-                    _isReading = true;
+                    isOver = _end is not null;
+                    if (!isOver) (_lastHeard, _isReading) = (_time.GetTimestamp(), true);
+                }
+                if (isOver)
+                {
+                    reader.AdvanceTo(rest.End); // a pipe may be read again only then: what is last said waits so
+                    return;
                 }
                 try
                 {
@@ -222,21 +227,32 @@ public sealed partial class FrameConnection
         try
         {
             foreach (var segment in part) stream.Sink.Write(segment.Span);
-            var (more, charge) = stream.Take(count);
-            if (stream.Left == 0)
-            {
-                RemoveIncoming(data.Id);
-                stream.Sink.Complete();
-            }
-            else if (more > 0) Owe(data.Id, stream, more, charge);
         }
         catch (FlareException e)
         {
             RemoveIncoming(data.Id);
             stream.Sink.Abort(Words.Of(e));
             Reset(data.Id, Words.Of(e));
+            return true;
         }
+        var (more, charge) = stream.Take(count);
+        if (stream.Left == 0) Complete(data.Id, stream.Sink);
+        else if (more > 0) Owe(data.Id, stream, more, charge);
         return true;
+    }
+
+    // The sink's last call, even where it throws.
+    private void Complete(uint id, IStreamSink sink)
+    {
+        RemoveIncoming(id);
+        try
+        {
+            sink.Complete();
+        }
+        catch (FlareException e)
+        {
+            Reset(id, Words.Of(e));
+        }
     }
 
     private void RemoveIncoming(uint id)

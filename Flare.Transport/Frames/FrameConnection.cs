@@ -40,7 +40,8 @@ public sealed partial class FrameConnection : IAsyncDisposable
     private bool _isRunning;
 
     /// <summary>Creates one end of a connection; <see cref="RunAsync"/> begins.</summary>
-    /// <param name="pipe">What carries the bytes; completed by the connection at its end.</param>
+    /// <param name="pipe">What carries the bytes; completed by the connection at its end. Where it can be disposed of
+    /// and holds up that end for two seconds, heedless of cancellation, it is disposed of.</param>
     /// <param name="isInitiator">Whether this end has connected to the other; exactly one of both has.</param>
     /// <param name="receiver">What stands behind this end.</param>
     /// <param name="options">Limits; the defaults if left out.</param>
@@ -110,13 +111,11 @@ public sealed partial class FrameConnection : IAsyncDisposable
     /// <summary>Sends a message. It waits behind other messages alone, not behind streams.</summary>
     /// <param name="channel">The channel that it is for.</param>
     /// <param name="message">Its bytes, copied; at most <see cref="MaxMessageBytes"/>.</param>
-    /// <param name="key">Where not 0: it is dropped if one of the same key still waits to be sent, or is just being
-    /// sent: the repetition of what the other end does not have yet.</param>
     /// <param name="mayWait">Whether nobody waits for it: it goes out with what is sent next, or after
     /// <see cref="FrameOptions.ReceiptDelay"/>.</param>
     /// <returns>False if the connection has ended or is closing.</returns>
     /// <exception cref="ArgumentException">It is longer than the other end takes.</exception>
-    public bool Send(uint channel, ReadOnlySpan<byte> message, ulong key = 0, bool mayWait = false)
+    public bool Send(uint channel, ReadOnlySpan<byte> message, bool mayWait = false)
     {
         if (message.Length > Peer.MaxMessageBytes)
         {
@@ -127,9 +126,7 @@ public sealed partial class FrameConnection : IAsyncDisposable
         lock (_gate)
         {
             if (_end is not null || _isClosing) return false;
-            if (_queue.Has(key)) return true;
-            if (HasRoom(message.Length))
-                message.CopyTo(_queue.Add(FrameType.Message, channel, message.Length, key));
+            if (HasRoom(message.Length)) message.CopyTo(_queue.Add(FrameType.Message, channel, message.Length));
             if (mayWait && WaitsForMore()) return true;
         }
         Write();
@@ -141,13 +138,12 @@ public sealed partial class FrameConnection : IAsyncDisposable
     /// <param name="head">What it is, for the receiver; copied.</param>
     /// <param name="content">The whole content. Its memory is read until the task ends, and must not change.</param>
     /// <param name="offset">The first byte to send: what is before it the other end has already.</param>
-    /// <param name="key">Where not 0: <see cref="IsSending"/> tells of it.</param>
     /// <param name="cancellationToken">Breaks the stream off, at both ends.</param>
     /// <returns>Ends when the last byte has been handed to the transport.</returns>
     /// <exception cref="FrameException">The connection has ended, or the other end has refused the stream.</exception>
     /// <exception cref="OperationCanceledException">It was broken off.</exception>
     public async Task SendStreamAsync(
-        uint channel, ReadOnlyMemory<byte> head, ReadOnlySequence<byte> content, long offset = 0, ulong key = 0,
+        uint channel, ReadOnlyMemory<byte> head, ReadOnlySequence<byte> content, long offset = 0,
         CancellationToken cancellationToken = default)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
@@ -163,7 +159,7 @@ public sealed partial class FrameConnection : IAsyncDisposable
         lock (_gate)
         {
             if (_end is null && !_isClosing && HasRoom(head.Length + OpenSize))
-                stream = Open(channel, head.Span, content, offset, key);
+                stream = Open(channel, head.Span, content, offset);
         }
         Write();
         if (stream is null) throw Gone();
@@ -174,7 +170,7 @@ public sealed partial class FrameConnection : IAsyncDisposable
     }
 
     private OutgoingStream Open(
-        uint channel, ReadOnlySpan<byte> head, in ReadOnlySequence<byte> content, long offset, ulong key)
+        uint channel, ReadOnlySpan<byte> head, in ReadOnlySequence<byte> content, long offset)
     {
         if (_outgoing.Count >= Peer.MaxStreams)
         {
@@ -182,7 +178,7 @@ public sealed partial class FrameConnection : IAsyncDisposable
                 ErrorIds.Connection, $"The other end takes {Peer.MaxStreams} streams at once, and so many are on "
                 + "their way. Send one when another has ended.", isTransient: true);
         }
-        var stream = new OutgoingStream(_nextStream, content.Slice(offset), key) { Credit = Peer.StreamWindow };
+        var stream = new OutgoingStream(_nextStream, content.Slice(offset)) { Credit = Peer.StreamWindow };
         _nextStream += 2;
         var payload = _queue.Add(FrameType.Open, stream.Id, OpenSize + head.Length);
         BinaryPrimitives.WriteUInt32LittleEndian(payload, channel);
@@ -196,17 +192,6 @@ public sealed partial class FrameConnection : IAsyncDisposable
         }
         else _outgoing.Add(stream);
         return stream;
-    }
-
-    /// <summary>Whether a stream of the key is on its way.</summary>
-    public bool IsSending(ulong key)
-    {
-        lock (_gate)
-        {
-            foreach (var stream in _outgoing)
-                if (stream.Key == key) return true;
-            return false;
-        }
     }
 
     /// <summary>

@@ -17,7 +17,7 @@ public sealed record FrameOptions
     public int MaxStreamHeadBytes { get; init; } = 64 * 1024;
 
     /// <summary>
-    /// Streams that may arrive at once, at least 1; 16 unless set. Whoever opens more loses the connection.
+    /// Streams that may arrive at once, 1 to 1,048,576; 16 unless set. Whoever opens more loses the connection.
     /// </summary>
     public int MaxStreams { get; init; } = 16;
 
@@ -28,8 +28,8 @@ public sealed record FrameOptions
     public int StreamWindow { get; init; } = 8 * 1024 * 1024;
 
     /// <summary>
-    /// Bytes of messages that may wait here to be sent; 64 KiB at least, 4 MiB unless set. A peer that takes so little
-    /// that more would wait loses the connection.
+    /// Bytes of messages that may wait here to be sent; 1 MiB and 64 KiB at least, so that the longest message finds
+    /// room, to 1 GiB; 4 MiB unless set. A peer that takes so little that more would wait loses the connection.
     /// </summary>
     public int MaxQueuedBytes { get; init; } = 4 * 1024 * 1024;
 
@@ -83,14 +83,15 @@ public sealed record FrameOptions
     /// <summary>Everything that is wrong with these options; nothing where all is well.</summary>
     public IEnumerable<string> Validate()
     {
-        foreach (var (name, value, least, most) in new[]
+        foreach (var (name, value, (least, most)) in new[]
         {
-            (nameof(MaxMessageBytes), MaxMessageBytes, 1024, 1 << 20),
-            (nameof(MaxStreamHeadBytes), MaxStreamHeadBytes, 64, 1 << 20),
-            (nameof(MaxStreams), MaxStreams, 1, 1 << 20),
-            (nameof(StreamWindow), StreamWindow, 1 << 16, 1 << 30),
-            (nameof(MaxQueuedBytes), MaxQueuedBytes, 1 << 16, 1 << 30),
-            (nameof(LeastStreamBytes), LeastStreamBytes, 0, 1 << 30),
+            (nameof(MaxMessageBytes), MaxMessageBytes, WireLimits.MessageBytes),
+            (nameof(MaxStreamHeadBytes), MaxStreamHeadBytes, WireLimits.StreamHeadBytes),
+            (nameof(MaxStreams), MaxStreams, WireLimits.Streams),
+            (nameof(StreamWindow), StreamWindow, WireLimits.StreamWindow),
+            // The other end may take the longest message that there is, or a stream's head, behind what waits.
+            (nameof(MaxQueuedBytes), MaxQueuedBytes, (WireLimits.MessageBytes.Most + (1 << 16), 1 << 30)),
+            (nameof(LeastStreamBytes), LeastStreamBytes, (0, 1 << 30)),
         })
         {
             if (value < least || value > most)

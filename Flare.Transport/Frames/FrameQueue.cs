@@ -14,21 +14,13 @@ internal sealed class FrameQueue
 
     private byte[] _waiting = [];
     private byte[] _taken = [];
-    private HashSet<ulong>? _waitingKeys;
-    private HashSet<ulong>? _takenKeys;
 
     /// <summary>Bytes that wait.</summary>
     public int Count { get; private set; }
 
-    /// <summary>
-    /// Whether a frame of the key waits or is being written. Key 0 is none.
-    /// </summary>
-    public bool Has(ulong key) =>
-        key != 0 && (_waitingKeys?.Contains(key) == true || _takenKeys?.Contains(key) == true);
-
     /// <summary>Room for a frame, whose head is written.</summary>
     /// <returns>Where its payload goes.</returns>
-    public Span<byte> Add(FrameType type, uint id, int length, ulong key = 0)
+    public Span<byte> Add(FrameType type, uint id, int length)
     {
         var needed = Count + WireHead.Size + length;
         if (needed > _waiting.Length)
@@ -36,15 +28,12 @@ internal sealed class FrameQueue
         new WireHead(type, length, id).Write(_waiting.AsSpan(Count));
         var payload = _waiting.AsSpan(Count + WireHead.Size, length);
         Count = needed;
-        if (key != 0) (_waitingKeys ??= []).Add(key);
         return payload;
     }
 
     /// <summary>Takes all that waits. What was taken before has been written and is forgotten.</summary>
     public ReadOnlyMemory<byte> Take()
     {
-        _takenKeys?.Clear();
-        (_waitingKeys, _takenKeys) = (_takenKeys, _waitingKeys);
         if (Count == 0) return default;
         // What one burst needed is not kept for good.
         if (_taken.Length > Kept) _taken = [];

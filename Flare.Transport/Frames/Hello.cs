@@ -52,10 +52,21 @@ internal sealed record Hello(
             throw Wrong($"it speaks versions {hello.OldestVersion} to {hello.NewestVersion} of Flare's frames and this "
                 + $"end {Oldest} to {Newest}: use versions of Flare.Transport that have one in common");
         }
-        if (hello.MaxMessageBytes < 1024 || hello.MaxStreamHeadBytes < 64 || hello.MaxStreams < 1
-            || hello.StreamWindow < 1 << 16 || hello.IdleMilliseconds < 300)
-            throw Wrong("its hello states limits below those of docs/wire.md");
+        Check(hello.MaxMessageBytes, "bytes of a message", WireLimits.MessageBytes);
+        Check(hello.MaxStreamHeadBytes, "bytes before a stream's content", WireLimits.StreamHeadBytes);
+        Check(hello.MaxStreams, "streams at once", WireLimits.Streams);
+        Check(hello.StreamWindow, "bytes of a stream before credit", WireLimits.StreamWindow);
+        Check(hello.IdleMilliseconds, "milliseconds of silence", WireLimits.IdleMilliseconds);
         return hello;
+    }
+
+    private static void Check(long stated, string what, (int Least, int Most) limits)
+    {
+        if (stated < limits.Least || stated > limits.Most)
+        {
+            throw Wrong(
+                $"its hello states {stated} {what}; docs/wire.md has from {limits.Least} to {limits.Most}");
+        }
     }
 
     private static FrameException Wrong(string what) =>

@@ -69,7 +69,7 @@ public interface IStreamSink
     /// <param name="bytes">Good until the call returns.</param>
     void Write(ReadOnlySpan<byte> bytes);
 
-    /// <summary>All bytes are there. The last call.</summary>
+    /// <summary>All bytes are there. The last call, also where it throws.</summary>
     void Complete();
 
     /// <summary>No more bytes come. The last call.</summary>

@@ -3,12 +3,11 @@ using System.Buffers;
 namespace Flare.Transport;
 
 /// <summary>A stream that this end sends. Its connection locks it.</summary>
-internal sealed class OutgoingStream(uint id, ReadOnlySequence<byte> rest, ulong key)
+internal sealed class OutgoingStream(uint id, ReadOnlySequence<byte> rest)
 {
     private readonly TaskCompletionSource _done = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     public uint Id => id;
-    public ulong Key => key;
 
     /// <summary>What is still to be sent.</summary>
     public ReadOnlySequence<byte> Rest { get; private set; } = rest;

@@ -16,8 +16,11 @@ internal readonly record struct WireHead(FrameType Type, int Length, uint Id)
 
     /// <summary>Writes the head.</summary>
     /// <param name="to">At least <see cref="Size"/> bytes.</param>
+    /// <exception cref="InvalidOperationException">The length has more than three bytes.</exception>
     public void Write(Span<byte> to)
     {
+        if ((uint)Length > LargestLength)
+            throw new InvalidOperationException($"A frame of {Length} bytes; it may have {LargestLength}.");
         BinaryPrimitives.WriteUInt32LittleEndian(to, (uint)Length | (uint)Type << 24);
         BinaryPrimitives.WriteUInt32LittleEndian(to[4..], Id);
     }

@@ -39,7 +39,7 @@ public interface IFlareListener : IAsyncDisposable
 /// <summary>A duplex pipe and who is at its other end.</summary>
 public sealed class FlareConnection : IDuplexPipe, IAsyncDisposable
 {
-    private readonly Func<ValueTask> _dispose;
+    private Func<ValueTask>? _dispose;
 
     /// <summary>Creates a connection.</summary>
     /// <param name="input">What arrives.</param>
@@ -81,8 +81,8 @@ public sealed class FlareConnection : IDuplexPipe, IAsyncDisposable
 
     /// <summary>The connection once its other end has proven its name.</summary>
     internal FlareConnection Of(string peerName, Peer peer) =>
-        new(Input, Output, peerName, PeerAddress, BoundsUnsent, _dispose) { Peer = peer };
+        new(Input, Output, peerName, PeerAddress, BoundsUnsent, DisposeAsync) { Peer = peer };
 
-    /// <summary>Closes the connection at once.</summary>
-    public ValueTask DisposeAsync() => _dispose();
+    /// <summary>Closes the connection at once; once, however often it is called.</summary>
+    public ValueTask DisposeAsync() => Interlocked.Exchange(ref _dispose, null)?.Invoke() ?? default;
 }

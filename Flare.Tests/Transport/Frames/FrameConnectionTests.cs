@@ -85,26 +85,6 @@ public class FrameConnectionTests
     }
 
     [Test]
-    public async Task A_repetition_of_what_still_waits_is_dropped()
-    {
-        var pipes = new PipePair(room: 1024);
-        await using var peers = new FramePeers(pipes);
-        await peers.StartAsync();
-        var gate = new SemaphoreSlim(0);
-        peers.AtB.OnEachMessage = (channel, _) => { if (channel == 1) gate.Wait(Patience.Long); };
-        peers.A.Send(1, new byte[5000]); // more than the pipe holds: what follows waits
-        for (var i = 0; i < 10; i++) Assert.That(peers.A.Send(2, new byte[100], key: 42));
-        peers.A.Send(2, new byte[100], key: 43);
-        peers.A.Send(3, []);
-        gate.Release();
-        await WaitFor(() => peers.AtB.Messages.Any(m => m.Channel == 3));
-        Assert.That(peers.AtB.Messages.Count(m => m.Channel == 2), Is.EqualTo(2));
-        // Once it is out, a repetition is a message like any other.
-        peers.A.Send(2, new byte[100], key: 42);
-        await WaitFor(() => peers.AtB.Messages.Count(m => m.Channel == 2) == 3);
-    }
-
-    [Test]
     public async Task A_stream_that_is_refused_says_why_and_the_connection_goes_on()
     {
         await using var peers = new FramePeers();
@@ -219,6 +199,22 @@ public class FrameConnectionTests
         Assert.That(wrong.Validate().Count(), Is.EqualTo(3));
         var e = Assert.Throws<FlareException>(() => new FrameConnection(new PipePair().A, true, new Recorder(), wrong));
         Assert.That(e!.Message, Does.Contain("MaxMessageBytes").And.Contain("StreamWindow").And.Contain("IdleTimeout"));
+    }
+
+    [TestCase((1 << 20) + (1 << 16) - 1, false)]
+    [TestCase((1 << 20) + (1 << 16), true)]
+    public async Task The_longest_message_and_head_find_room_in_the_smallest_queue(int queued, bool isTaken)
+    {
+        var sender = new FrameOptions { MaxQueuedBytes = queued };
+        Assert.That(sender.Validate().Any(), Is.Not.EqualTo(isTaken));
+        if (!isTaken) return;
+        await using var peers = new FramePeers(
+            a: sender, b: new() { MaxMessageBytes = 1 << 20, MaxStreamHeadBytes = 1 << 20 });
+        await peers.StartAsync();
+        Assert.That(peers.A.Send(1, new byte[1 << 20]));
+        await WaitFor(() => peers.AtB.Messages.Count == 1);
+        await peers.A.SendStreamAsync(1, new byte[1 << 20], new(new byte[10])).WaitAsync(Patience.Long);
+        await WaitFor(() => peers.AtB.Streams.Count == 1);
     }
 
     [Test]

@@ -25,9 +25,20 @@ public class HostileFramesTests
         yield return Case("a long hello", "of type Hello has 2000 bytes", RawFrames.Frame(1, 0, new byte[2000]));
         yield return Case("a newer version", "it speaks versions 2 to 3", RawFrames.Hello(2, 3));
         yield return Case("an older version", "it speaks versions 0 to 0", RawFrames.Hello(0, 0));
-        yield return Case("limits of nothing", "limits below", RawFrames.Hello(message: 0));
-        yield return Case("negative limits", "limits below", RawFrames.Hello(window: -1));
-        yield return Case("no patience", "limits below", RawFrames.Hello(idle: 1));
+        yield return Case("limits of nothing", "states 0 bytes of a message", RawFrames.Hello(message: 0));
+        yield return Case("negative limits", "states -1 bytes of a stream", RawFrames.Hello(window: -1));
+        yield return Case("no patience", "states 1 milliseconds", RawFrames.Hello(idle: 1));
+        yield return Case(
+            "messages above 24 bits", "states 2147483647 bytes of a message", RawFrames.Hello(message: int.MaxValue));
+        yield return Case(
+            "messages above the most", "states 1048577 bytes of a message", RawFrames.Hello(message: (1 << 20) + 1));
+        yield return Case(
+            "heads above the most", "states 16777216 bytes before a stream", RawFrames.Hello(head: 1 << 24));
+        yield return Case("streams above the most", "states 1048577 streams", RawFrames.Hello(streams: (1 << 20) + 1));
+        yield return Case(
+            "a window above the most", "states 1073741825 bytes of a stream", RawFrames.Hello(window: (1 << 30) + 1));
+        yield return Case(
+            "endless patience", "states 4294967295 milliseconds", RawFrames.Hello(idle: uint.MaxValue));
         yield return Case("hello twice", "says hello twice", All(hello, hello));
         yield return Case("an unknown type", "unknown type 77", All(hello, RawFrames.Frame(77, 0)));
         yield return Case(

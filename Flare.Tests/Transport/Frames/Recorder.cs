@@ -45,6 +45,8 @@ internal sealed class Recorder : IFrameReceiver
 
         public Action<int> OnWrite { get; set; } = static _ => { };
 
+        public Action OnComplete { get; set; } = static () => { };
+
         public void Write(ReadOnlySpan<byte> bytes)
         {
             OnWrite(_bytes.WrittenCount);
@@ -54,6 +56,7 @@ internal sealed class Recorder : IFrameReceiver
         public void Complete()
         {
             Ends++;
+            OnComplete();
             _ended.TrySetResult(null);
         }
 

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Globalization;
 using System.Text.RegularExpressions;
 using Flare.Tests.Solution;
@@ -33,6 +34,45 @@ public partial class WirePageTests
         Hello.Of(options).Write(hello);
         Assert.That(hello, Is.EqualTo(RawFrames.Hello()[8..]));
     }
+
+    [Test]
+    public void A_hello_may_state_what_the_page_says()
+    {
+        var page = File.ReadAllText(Path.Combine(PackageTableTests.Root, "docs/wire.md"));
+        var stated = HelloRow().Matches(page).ToDictionary(
+            m => int.Parse(m.Groups[1].Value, CultureInfo.InvariantCulture),
+            m => (long.Parse(m.Groups[2].Value, CultureInfo.InvariantCulture),
+                long.Parse(m.Groups[3].Value, CultureInfo.InvariantCulture)));
+        Assert.That(stated.Keys.Order(), Is.EqualTo(new[] { 12, 16, 20, 24, 28 }));
+        foreach (var (at, (least, most)) in stated)
+        {
+            Assert.That(TakesAt(at, least) && TakesAt(at, most), $"byte {at}");
+            Assert.That(TakesAt(at, least - 1) || TakesAt(at, most + 1), Is.False, $"byte {at}");
+        }
+    }
+
+    private static bool TakesAt(int at, long value)
+    {
+        var hello = RawFrames.Hello()[8..];
+        BinaryPrimitives.WriteUInt32LittleEndian(hello.AsSpan(at), (uint)value);
+        try
+        {
+            Hello.Read(hello);
+            return true;
+        }
+        catch (FrameException)
+        {
+            return false;
+        }
+    }
+
+    [Test]
+    public void A_length_never_spills_into_the_type([Values(-1, 1 << 24, int.MaxValue)] int length) =>
+        Assert.Throws<InvalidOperationException>(
+            () => new WireHead(FrameType.Message, length, 1).Write(new byte[WireHead.Size]));
+
+    [GeneratedRegex(@"^\| (\d+) to \d+ \|[^|]*\| (\d+) \| (\d+) \|", RegexOptions.Multiline)]
+    private static partial Regex HelloRow();
 
     [GeneratedRegex(@"^\| (\d+) \| ([A-Z][a-z]+) \|", RegexOptions.Multiline)]
     private static partial Regex TypeRow();

@@ -57,7 +57,10 @@ public sealed class FederationServer : IAsyncDisposable
     internal static FederationServer Start(IFlareTransport transport, LinkHost host) =>
         new(new(transport.Listen(), host), host.Logger);
 
-    /// <summary>Listens for sites as a startup kit says: over TLS, at the port of its first address.</summary>
+    /// <summary>
+    /// Listens for sites as a startup kit says: over TLS at the port of its first address of <c>flare</c>, on all
+    /// addresses of the machine, IPv6 and IPv4; where it names none, on its first Unix socket.
+    /// </summary>
     /// <param name="identity">Who the server is; it stays the caller's.</param>
     /// <param name="options">How it listens; the defaults if left out.</param>
     /// <param name="limits">What is taken at most; the defaults if left out.</param>

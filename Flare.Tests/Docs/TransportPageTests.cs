@@ -201,11 +201,11 @@ public class TransportPageTests
 
     private static async Task ProxyAsync(FlareIdentity identity, string user, string password)
     {
-        var way = new WebSocketConnector(new Uri("wss://study.example.org/flare"))
+        var options = new SocketOptions
         {
             Proxy = new WebProxy("http://proxy.hospital.example:3128") { Credentials = new NetworkCredential(user, password) },
         };
-        await using var site = FederationSite.Connect(way.WithProof(identity), identity.Name);
+        await using var site = FederationSite.Connect(identity, options: options);
         Assert.That(site.Name, Is.EqualTo("hospital-1"));
     }
 }

@@ -91,6 +91,10 @@ public sealed partial class FlareIdentity : IDisposable
                 ? "the passphrase of its private key is wrong, or the key is damaged"
                 : "its private key is damaged", e);
         }
+        catch (InvalidDataException e)
+        {
+            throw Refuse(kit, $"its private key {e.Message}: write it anew (openssl pkcs8 -topk8 -iter 600000)", e);
+        }
         catch (ArgumentException e)
         {
             throw Refuse(kit, "its private key is not the certificate's", e);

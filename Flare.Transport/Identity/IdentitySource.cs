@@ -51,8 +51,10 @@ public abstract class IdentitySource : IDisposable
             (logging ?? NullLoggerFactory.Instance).CreateLogger<IdentitySource>());
     }
 
-    /// <summary>An identity whose roster alone may change; it stays the caller's. The same source for each identity, for
-    /// as long as that lives; to dispose of it does nothing.</summary>
+    /// <summary>
+    /// An identity whose roster alone may change; it stays the caller's. The same source for each identity, for as long
+    /// as that lives; to dispose of it does nothing.
+    /// </summary>
     /// <param name="identity">The identity.</param>
     /// <param name="logging">Where to log a handler of <see cref="Changed"/> that throws; the first that is given
     /// counts, and nowhere if none is.</param>

@@ -1,9 +1,17 @@
+using System.Net.Sockets;
+
 namespace Flare.Transport;
 
 /// <summary>The transports that a startup kit names by its addresses.</summary>
 internal static class KitTransports
 {
-    /// <summary>Where a server listens: its kit's first address that is not a proxy's.</summary>
+    // Sites may come by either family, whatever the address names.
+    private static string Everywhere => Socket.OSSupportsIPv6 ? "::" : "0.0.0.0";
+
+    /// <summary>
+    /// Where a server listens: at the port of its kit's first address of <c>flare</c>, on all addresses of the machine,
+    /// IPv6 and IPv4; where it names none, on its first Unix socket.
+    /// </summary>
     /// <exception cref="FlareException">The kit is a site's, or names no such address.</exception>
     public static IFlareTransport ForServer(IdentitySource source, SocketOptions? options)
     {
@@ -14,7 +22,7 @@ internal static class KitTransports
             ?? identity.Addresses.FirstOrDefault(a => a.Scheme == "unix")
             ?? throw Wrong("it names no address of flare or unix to listen on; wss is for an ASP.NET Core host");
         return address.Scheme == "unix" ? SocketTransport.Unix(address.AbsolutePath, options).Proving(source)
-            : SocketTransport.Tls("0.0.0.0", address.Port, source, options);
+            : SocketTransport.Tls(Everywhere, address.Port, source, options);
     }
 
     /// <summary>A site's ways to its server, tried one after the other.</summary>
@@ -33,7 +41,7 @@ internal static class KitTransports
         {
             "flare" => SocketTransport.Tls(address.IdnHost, address.Port, source, options),
             "unix" => SocketTransport.Unix(address.AbsolutePath, options).Proving(source),
-            _ => new WebSocketConnector(address).WithProof(source, options.Time, options.Logging),
+            _ => new WebSocketConnector(address, options).WithProof(source, options.Time, options.Logging),
         };
 
     private static FlareException Wrong(string what) =>

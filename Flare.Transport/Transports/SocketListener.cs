@@ -109,7 +109,7 @@ internal sealed class SocketListener : IFlareListener
 
     private Handshake? Begin(Socket socket)
     {
-        var from = (socket.RemoteEndPoint as IPEndPoint)?.Address ?? IPAddress.None;
+        var from = SocketTransport.Plain((socket.RemoteEndPoint as IPEndPoint)?.Address ?? IPAddress.None);
         var handshake = new Handshake(socket, from);
         Handshake? dropped = null;
         lock (_gate)

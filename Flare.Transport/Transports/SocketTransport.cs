@@ -24,8 +24,8 @@ public sealed class SocketTransport : IFlareTransport
     /// TCP without TLS. It proves nobody's name and hides nothing: for one machine, for tests, and inside a tunnel that
     /// does both.
     /// </summary>
-    /// <param name="host">A name or an address; at a server, what to listen on: <c>0.0.0.0</c> and <c>::</c> for
-    /// all.</param>
+    /// <param name="host">A name or an address; at a server, what to listen on: <c>0.0.0.0</c> for all
+    /// of IPv4, <c>::</c> for all of both.</param>
     /// <param name="port">The port; 0 at a server for any that is free.</param>
     /// <param name="options">How it connects and listens; the defaults if left out.</param>
     /// <exception cref="FlareException">The options contradict themselves.</exception>
@@ -48,7 +48,7 @@ public sealed class SocketTransport : IFlareTransport
 
     /// <summary>TCP with TLS 1.3, where both ends prove who they are by the certificates of their kits.</summary>
     /// <param name="host">A name or an address. At a site, what the server's certificate must be for; at a server, what
-    /// to listen on: <c>0.0.0.0</c> and <c>::</c> for all.</param>
+    /// to listen on: <c>0.0.0.0</c> for all of IPv4, <c>::</c> for all of both.</param>
     /// <param name="port">The port; 0 at a server for any that is free.</param>
     /// <param name="identity">Who this end is; it stays the caller's.</param>
     /// <param name="options">How it connects and listens; the defaults if left out.</param>
@@ -145,6 +145,7 @@ public sealed class SocketTransport : IFlareTransport
                 socket.Dispose();
                 socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
             }
+            if (endPoint is IPEndPoint { Address: var all } && all.Equals(IPAddress.IPv6Any)) socket.DualMode = true;
             socket.Bind(endPoint);
             if (_path is not null && !OperatingSystem.IsWindows())
                 File.SetUnixFileMode(_path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
@@ -177,7 +178,8 @@ public sealed class SocketTransport : IFlareTransport
     private async Task<FlareConnection> ProveAsync(
         Socket socket, string? host, bool bounded, CancellationToken cancellationToken)
     {
-        var from = socket.RemoteEndPoint?.ToString() is { Length: > 0 } address ? address : Shown();
+        var from = socket.RemoteEndPoint is IPEndPoint peer ? $"{new IPEndPoint(Plain(peer.Address), peer.Port)}"
+            : socket.RemoteEndPoint?.ToString() is { Length: > 0 } path ? path : Shown();
         var stream = new NetworkStream(socket, ownsSocket: true);
         if (_tls is null)
         {
@@ -201,6 +203,10 @@ public sealed class SocketTransport : IFlareTransport
             : new(
                 endPoint.AddressFamily, SocketType.Stream, _path is null ? ProtocolType.Tcp : ProtocolType.Unspecified);
     }
+
+    // A socket for both families shows IPv4 as IPv6.
+    internal static IPAddress Plain(IPAddress address) =>
+        address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
 
     private static ILogger Logger(SocketOptions options) => options.Logging.CreateLogger("Flare.Transport");
 

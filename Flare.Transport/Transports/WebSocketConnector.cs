@@ -14,41 +14,32 @@ public sealed class WebSocketConnector : IFlareConnector
     public const string SubProtocol = "flare.1";
 
     private readonly Uri _address;
+    private readonly SocketOptions _options;
 
     /// <summary>Creates a connector.</summary>
     /// <param name="address">Such as <c>wss://host/flare</c>; <c>ws</c> hides nothing and is for tests.</param>
-    public WebSocketConnector(Uri address)
+    /// <param name="options">How it connects, and through which proxy; the defaults if left out.</param>
+    /// <exception cref="FlareException">The options contradict themselves.</exception>
+    public WebSocketConnector(Uri address, SocketOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(address);
         if (address.Scheme is not ("ws" or "wss"))
             throw new ArgumentException($"The address {address} is not one of ws or wss.", nameof(address));
-        _address = address;
+        (_address, _options) = (address, (options ?? new()).Checked());
     }
-
-    /// <summary>
-    /// The proxy, with its credentials where it asks for some; the system's unless set. TLS goes through it by CONNECT.
-    /// </summary>
-    public IWebProxy? Proxy { get; init; }
-
-    /// <summary>What else the connection needs: client certificates, headers, the check of the server's
-    /// certificate.</summary>
-    public Action<ClientWebSocketOptions>? Configure { get; init; }
-
-    /// <summary>How long connecting may take in all; 30 s unless set.</summary>
-    public TimeSpan ConnectTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <inheritdoc/>
     public async ValueTask<FlareConnection> ConnectAsync(CancellationToken cancellationToken)
     {
+        using var timeout = new CancellationTokenSource(_options.ConnectTimeout, _options.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         var socket = new ClientWebSocket();
         socket.Options.AddSubProtocol(SubProtocol);
         socket.Options.KeepAliveInterval = TimeSpan.Zero; // the frames' own say more
-        if (Proxy is not null) socket.Options.Proxy = Proxy;
-        Configure?.Invoke(socket.Options);
-        using var timeout = new CancellationTokenSource(ConnectTimeout);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         try
         {
+            if (_options.Proxy is not null) socket.Options.Proxy = _options.Proxy;
+            _options.ConfigureWebSocket?.Invoke(socket.Options);
             await socket.ConnectAsync(_address, either.Token);
             if (socket.SubProtocol != SubProtocol)
             {
@@ -68,7 +59,8 @@ public sealed class WebSocketConnector : IFlareConnector
                     ErrorIds.Connection, $"{_address} cannot be reached: {refusal}.", isTransient: false, e);
             }
             var why = timeout.IsCancellationRequested
-                ? Invariant($"it did not answer within {ConnectTimeout.TotalSeconds} s") : Innermost(e).Message;
+                ? Invariant($"it did not answer within {_options.ConnectTimeout.TotalSeconds} s")
+                : Innermost(e).Message;
             throw new FrameException(ErrorIds.Connection, $"{_address} cannot be reached: {why}", isTransient: true, e);
         }
         catch
@@ -85,9 +77,10 @@ public sealed class WebSocketConnector : IFlareConnector
         {
             if (inner is HttpRequestException { StatusCode: HttpStatusCode.ProxyAuthenticationRequired })
             {
-                var proxy = (Proxy ?? HttpClient.DefaultProxy).GetProxy(Http(_address));
+                var proxy = (_options.Proxy ?? HttpClient.DefaultProxy).GetProxy(Http(_address));
                 return $"the proxy {proxy} answers with status 407: it does not let this site through by the user and "
-                    + $"password that it is given; set the credentials of {nameof(WebSocketConnector)}.{nameof(Proxy)}";
+                    + $"password that it is given; set the credentials of {nameof(SocketOptions)}."
+                    + nameof(SocketOptions.Proxy);
             }
         }
         return null;

@@ -1,3 +1,5 @@
+using System.Formats.Asn1;
+using System.Security.Cryptography;
 using System.Text;
 using Flare.Transport;
 
@@ -42,6 +44,122 @@ public class IdentityFuzzTests
         }
         // Spaces, the letter case of escapes, and the private key may differ; little else.
         Assert.That(read, Is.LessThan(Count / 4));
+    }
+
+    // Whatever is still taken says what the kit said, and has its key. Beside the signature stands a certificate of
+    // which its key alone is used: the rest of it may differ.
+    [TestCase(null, 1, 5), TestCase("ein Satz", 7, 29)]
+    public void A_bit_flipped_anywhere_in_a_kit_changes_nothing_of_what_is_believed(
+        string? passphrase, int seed, int step)
+    {
+        using var authority = new TestAuthority();
+        var kit = authority.Kit(new(FlareRole.Site, "hospital-1"), passphrase: passphrase);
+        var bytes = kit.Write();
+        var meaning = Meaning(kit);
+        var random = new Random(seed);
+        var (taken, tried) = (0, 0);
+        for (var at = random.Next(step); at < bytes.Length; at += step, tried++)
+        {
+            var changed = (byte[])bytes.Clone();
+            changed[at] ^= (byte)(1 << random.Next(8));
+            try
+            {
+                var read = StartupKit.Parse(changed);
+                Assert.That(Meaning(read), Is.EqualTo(meaning), $"byte {at}");
+                using var identity = FlareIdentity.Load(read, passphrase);
+                Assert.That(
+                    identity.VerifySignature(identity.Certificate, "x", [1], identity.Sign("x", [1])), $"byte {at}");
+                taken++;
+            }
+            catch (FlareException e)
+            {
+                Assert.That(e.ErrorId, Is.EqualTo(ErrorIds.Identity), $"byte {at}");
+            }
+        }
+        Assert.That(taken, Is.LessThan(tried / 4)); // spaces, and letters of another case in escapes
+    }
+
+    [Test]
+    public void A_key_on_a_curve_that_nobody_knows_is_damaged()
+    {
+        using var authority = new TestAuthority();
+        var kit = authority.Kit(new(FlareRole.Site, "hospital-1"));
+        var found = PemEncoding.Find(kit.PrivateKey);
+        var der = Convert.FromBase64String(kit.PrivateKey![found.Base64Data]);
+        byte[] curve = [0x2A, 0x86, 0x48, 0xCE, 0x3D, 3, 1, 7];
+        der[der.AsSpan().IndexOf(curve) + 1] ^= 4;
+        var odd = kit.WithPrivateKey(PemEncoding.WriteString("PRIVATE KEY", der));
+        Assert.That(
+            () => FlareIdentity.Load(odd), Throws.TypeOf<FlareException>().With.Message.Contains("key is damaged"));
+    }
+
+    private static string[] Meaning(StartupKit kit) =>
+    [
+        kit.Project, $"{kit.Member}", .. kit.Addresses.Select(a => a.OriginalString), "certificates",
+        .. kit.Certificates.Select(c => Convert.ToHexString(c.Span)), "roots",
+        .. kit.TrustRoots.Select(c => Convert.ToHexString(c.Span)), "roster", kit.Roster.Fingerprint,
+    ];
+
+    // The key is not signed: whoever changes the file could have its reader count for hours.
+    [TestCase(10_000_001, "10,000,001 iterations, of at most 10,000,000"), TestCase(int.MaxValue, "2,147,483,647")]
+    [TestCase(long.MaxValue, "9,223,372,036,854,775,807")]
+    public void A_key_whose_passphrase_would_take_hours_to_try_is_refused(long iterations, string words)
+    {
+        using var authority = new TestAuthority();
+        var kit = authority.Kit(new(FlareRole.Site, "hospital-1"));
+        foreach (var isPbes2 in new[] { true, false })
+        {
+            var slow = kit.WithPrivateKey(Encrypted(iterations, isPbes2));
+            Assert.That(() => FlareIdentity.Load(slow, "x"),
+                Throws.TypeOf<FlareException>().With.Message.Contains(words).And.Message.Contains("write it anew"));
+        }
+    }
+
+    private static string Encrypted(long iterations, bool isPbes2)
+    {
+        var writer = new AsnWriter(AsnEncodingRules.DER);
+        using (writer.PushSequence())
+        {
+            using (writer.PushSequence())
+            {
+                writer.WriteObjectIdentifier(isPbes2 ? "1.2.840.113549.1.5.13" : "1.2.840.113549.1.12.1.3");
+                using (writer.PushSequence())
+                {
+                    if (isPbes2) WriteParts(writer, iterations);
+                    else WriteCount(writer, iterations);
+                }
+            }
+            writer.WriteOctetString(new byte[160]);
+        }
+        return PemEncoding.WriteString("ENCRYPTED PRIVATE KEY", writer.Encode());
+    }
+
+    private static void WriteParts(AsnWriter writer, long iterations)
+    {
+        using (writer.PushSequence())
+        {
+            writer.WriteObjectIdentifier("1.2.840.113549.1.5.12"); // PBKDF2
+            using (writer.PushSequence())
+            {
+                WriteCount(writer, iterations);
+                using (writer.PushSequence())
+                {
+                    writer.WriteObjectIdentifier("1.2.840.113549.2.9"); // HMAC with SHA-256
+                    writer.WriteNull();
+                }
+            }
+        }
+        using (writer.PushSequence())
+        {
+            writer.WriteObjectIdentifier("2.16.840.1.101.3.4.1.42"); // AES-256-CBC
+            writer.WriteOctetString(new byte[16]);
+        }
+    }
+
+    private static void WriteCount(AsnWriter writer, long iterations)
+    {
+        writer.WriteOctetString(new byte[8]); // the salt
+        writer.WriteInteger(iterations);
     }
 
     [Test]

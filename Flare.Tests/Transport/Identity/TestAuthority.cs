@@ -69,14 +69,16 @@ internal sealed class TestAuthority : IDisposable
     public Roster Roster(long version, params RosterMember[] members) =>
         Flare.Transport.Roster.Issue(Project, version, Now, members, [], Signer);
 
-    public StartupKit Kit(CertifiedName name, Roster? roster = null, string? passphrase = null, bool isRsa = false)
+    public StartupKit Kit(
+        CertifiedName name, Roster? roster = null, string? passphrase = null, bool isRsa = false,
+        string? address = null)
     {
         var certificate = Certify(name, isRsa);
         return StartupKit.Issue(
             new()
             {
                 Project = Project, Member = name,
-                Addresses =
+                Addresses = address is not null ? [new(address)] :
                 [
                     new("flare://localhost:8002"), new("wss://example.org/flare"), new("unix:/run/flare.sock"),
                 ],

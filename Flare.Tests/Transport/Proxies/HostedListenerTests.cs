@@ -6,6 +6,7 @@ using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Flare.Runtime;
 using Flare.Tests.Federations;
+using Flare.Tests.Provisioning;
 using Flare.Tests.Transport.Frames;
 using Flare.Tests.Transport.Identity;
 using Flare.Transport;
@@ -72,12 +73,17 @@ public sealed class HostedListenerTests : IDisposable
         shown?.Issuer == _proxys.Root.Subject;
 
     private WebSocketConnector Way(int port, OpeningProxy proxy, string password = Password) =>
-        new(new Uri($"wss://localhost:{port}/flare"))
-        {
-            Proxy = new WebProxy(proxy.Address) { Credentials = new NetworkCredential(User, password) },
-            // A hospital's machines trust their proxy.
-            Configure = o => o.RemoteCertificateValidationCallback = IsOfProxy,
-        };
+        new(new Uri($"wss://localhost:{port}/flare"), Through(proxy, password));
+
+    private SocketOptions Through(OpeningProxy proxy, string password = Password) => new()
+    {
+        Proxy = new WebProxy(proxy.Address) { Credentials = new NetworkCredential(User, password) },
+        // A hospital's machines trust their proxy.
+        ConfigureWebSocket = o => o.RemoteCertificateValidationCallback = IsOfProxy,
+        Time = new ProvisioningBench.SetTime { Now = TestAuthority.Now }, Logging = _logged,
+    };
+
+    private static int PortOf(TcpListener listener) => ((IPEndPoint)listener.LocalEndpoint).Port;
 
     private OpeningProxy NewProxy() => new(_proxys.Certify("", forServer: true), User, Password);
 
@@ -115,6 +121,52 @@ public sealed class HostedListenerTests : IDisposable
         await server.DisposeAsync();
         await app.StopAsync();
         await app.DisposeAsync();
+    }
+
+    [Test]
+    public async Task A_sites_kit_leads_through_the_proxy_of_its_options()
+    {
+        await using var proxy = NewProxy();
+        using var identity = _authority.Identity(FlareRole.Server, "server");
+        var listener = new HostedListener(
+            "wss://localhost/flare", identity, new() { Time = Clock(), Logging = _logged });
+        var (app, port) = await HostAsync(listener);
+        await using var server = FederationServer.Start(listener, logging: _logged);
+        await using var plan = new ServerBuilder().UseJobId("job").AddSites("hospital-1")
+            .UseController(Sites.Training()).UseInitialModel(Sites.Model(0)).Build();
+        var job = server.Run(plan);
+        using var own = FlareIdentity.Load(
+            _authority.Kit(new(FlareRole.Site, "hospital-1"), address: $"wss://localhost:{port}/flare"));
+        await using (var site = FederationSite.Connect(own, options: Through(proxy)))
+        await using (var sitePlan = new SiteBuilder("hospital-1").UseJobId("job").UseExecutor(() => Sites.Adding(1))
+            .Build())
+        {
+            Assert.That(await site.Join(sitePlan).Ended.WaitAsync(Patience.Long), Is.Not.Empty);
+        }
+        await job.Ended.WaitAsync(Patience.Long);
+        Assert.That(proxy.Tunnels, Is.EqualTo(1));
+        await server.DisposeAsync();
+        await app.StopAsync();
+        await app.DisposeAsync();
+    }
+
+    [Test]
+    public async Task A_kits_way_by_WebSocket_keeps_the_time_of_its_options()
+    {
+        using var deaf = new TcpListener(IPAddress.Loopback, 0);
+        deaf.Start();
+        using var own = FlareIdentity.Load(_authority.Kit(
+            new(FlareRole.Site, "hospital-1"), address: $"wss://127.0.0.1:{PortOf(deaf)}/flare"));
+        var time = Clock();
+        await using var site = FederationSite.Connect(
+            own, options: new() { ConnectTimeout = TimeSpan.FromSeconds(7), Time = time, Logging = _logged });
+        await time.TimerAsync(TimeSpan.FromSeconds(7));
+        time.Advance(TimeSpan.FromSeconds(7));
+        await FrameConnectionTests.WaitFor(
+            () => _logged.Entries.Any(e => e.Message.Contains("it did not answer within 7 s")));
+        Assert.That(
+            () => new WebSocketConnector(new Uri("wss://a/b"), new() { ConnectTimeout = TimeSpan.MaxValue }),
+            Throws.TypeOf<FlareException>().With.Message.Contains("ConnectTimeout"));
     }
 
     [Test]
@@ -234,7 +286,8 @@ public sealed class HostedListenerTests : IDisposable
             Silent(() => { }, () =>
             {
                 // Whoever ends waits for another that begins: under the listener's lock neither would.
-                _ = Task.Run(() => listener.CarryAsync(Silent(() => begun.Release(), () => { }), null, "third", default));
+                var third = Silent(() => begun.Release(), () => { });
+                _ = Task.Run(() => listener.CarryAsync(third, null, "third", default));
                 isFree = begun.Wait(TimeSpan.FromSeconds(10));
             }),
             null, "first", default);

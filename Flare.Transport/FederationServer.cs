@@ -89,7 +89,8 @@ public sealed class FederationServer : IAsyncDisposable
         IdentitySource identity, SocketOptions? options = null, LinkLimits? limits = null)
     {
         ArgumentNullException.ThrowIfNull(identity);
-        return Start(KitTransports.ForServer(identity, options), limits, options?.Logging, options?.Time);
+        options = identity.Logged(options);
+        return Start(KitTransports.ForServer(identity, options), limits, options.Logging, options.Time);
     }
 
     /// <summary>Where it listens, with the port that the system chose.</summary>

@@ -91,9 +91,10 @@ public sealed partial class FederationSite : IAsyncDisposable
         IdentitySource identity, long? incarnation = null, SocketOptions? options = null, LinkLimits? limits = null)
     {
         ArgumentNullException.ThrowIfNull(identity);
+        options = identity.Logged(options);
         return Connect(
-            KitTransports.ForSite(identity, options), identity.Current.Name, incarnation, limits, options?.Logging,
-            options?.Time);
+            KitTransports.ForSite(identity, options), identity.Current.Name, incarnation, limits, options.Logging,
+            options.Time);
     }
 
     /// <summary>The site's name.</summary>

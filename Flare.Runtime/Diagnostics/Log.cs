@@ -104,7 +104,7 @@ internal static partial class Log
 
     [LoggerMessage(EventId = 18, Message =
         "Task {Task} of round {Round} has {Answers} of {Targets} {AnswersWord} and waits since {Seconds} s for "
-        + "{Sites}. Federation.GoOnWithoutAsync lets the round go on without a site")]
+        + "{Sites}. GoOnWithoutAsync (of the Federation, or the ServedJob) goes on without a site")]
     public static partial void TaskWaits(
         ILogger logger, LogLevel level, string task, int round, int answers, int targets, string answersWord,
         long seconds, string sites);

@@ -35,7 +35,8 @@ public abstract class IdentitySource : IDisposable
     /// <param name="interval">How often to look: at least once a day, each minute unless given.</param>
     /// <param name="time">The clock; the system's unless given.</param>
     /// <param name="logging">Where to log: what is taken, what is refused and why, and a certificate that will soon
-    /// expire.</param>
+    /// expire; also what becomes of the connections of a server or a site that is given the source, unless its
+    /// <see cref="SocketOptions.Logging"/> says where.</param>
     /// <exception cref="FlareException">It is no kit, was changed, or its key cannot be opened.</exception>
     /// <exception cref="IOException">The file cannot be read.</exception>
     public static IdentitySource Open(
@@ -48,7 +49,7 @@ public abstract class IdentitySource : IDisposable
         ArgumentOutOfRangeException.ThrowIfGreaterThan(often, Times.Longest, nameof(interval));
         return new KitFileSource(
             path, passphrase, often, time ?? TimeProvider.System,
-            (logging ?? NullLoggerFactory.Instance).CreateLogger<IdentitySource>());
+            (logging ?? NullLoggerFactory.Instance).CreateLogger<IdentitySource>()) { Logging = logging };
     }
 
     /// <summary>
@@ -82,6 +83,16 @@ public abstract class IdentitySource : IDisposable
 
     /// <summary>Where to log.</summary>
     private protected abstract ILogger Logger { get; }
+
+    private ILoggerFactory? Logging { get; init; }
+
+    /// <summary>Options that log where the source does, unless they say where.</summary>
+    internal SocketOptions Logged(SocketOptions? options)
+    {
+        options ??= new();
+        return Logging is null || options.Logging is not NullLoggerFactory ? options
+            : options with { Logging = Logging };
+    }
 
     /// <summary>Tells whoever listens, each by itself: one that throws keeps no other from hearing; never under a
     /// lock.</summary>

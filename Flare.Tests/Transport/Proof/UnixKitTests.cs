@@ -1,5 +1,6 @@
 using Flare.Provisioning;
 using Flare.Tests.Federations;
+using Flare.Tests.Transport.Frames;
 using Flare.Transport;
 
 namespace Flare.Tests.Transport.Proof;
@@ -20,8 +21,10 @@ public class UnixKitTests
             };
             authority.Provision(project, folder);
         }
-        using var serverIdentity = IdentitySource.Open(Provisioner.PathOf(folder, "server"));
-        using var first = IdentitySource.Open(Provisioner.PathOf(folder, "hospital-1"));
+        var (serverLog, siteLog) = (new LogRecorder(), new LogRecorder());
+        using var serverIdentity = IdentitySource.Open(
+            Provisioner.PathOf(folder, "server"), logging: serverLog);
+        using var first = IdentitySource.Open(Provisioner.PathOf(folder, "hospital-1"), logging: siteLog);
         await using (var server = FederationServer.Start(serverIdentity))
         await using (var site = FederationSite.Connect(first))
         await using (var plan = new ServerBuilder().UseJobId("job").AddSites("hospital-1")
@@ -34,6 +37,12 @@ public class UnixKitTests
             await job.Ended.WaitAsync(Patience.Long);
             Assert.That(job.Model.Values(), Is.EqualTo(new[] { 1f }));
         }
+        Assert.That(
+            serverLog.Entries.Select(e => e.Message), Has.Some.Contains("hospital-1 is connected to job job"));
+        // The server is gone: links log where their source does.
+        await using var late = FederationSite.Connect(first);
+        await FrameConnectionTests.WaitFor(
+            () => siteLog.Entries.Any(e => e.Message.Contains("hospital-1 has no connection")));
         Directory.Delete(folder, recursive: true);
     }
 }

@@ -18,7 +18,7 @@ internal sealed class SimulatedLane
     private long _passed;
     private int _single;
     private bool _isDark;
-    private bool _isBroken;
+    private bool _isBroken, _isTorn;
 
     public SimulatedLane(SimulatedConnection connection, string name, SimulationLoop loop, SimulationRandom random)
     {
@@ -57,7 +57,7 @@ internal sealed class SimulatedLane
     public async Task PumpAsync()
     {
         while (await PassAsync()) { }
-        var isReset = _isBroken && _random.Chance(0.5);
+        var isReset = (_isBroken && _random.Chance(0.5)) || _isTorn;
         if (_isBroken) await Task.Delay(_random.Between(TimeSpan.Zero, TimeSpan.FromMilliseconds(20)), _loop.Time);
         var error = isReset ? new IOException("The simulated connection was reset.") : null;
         await _arrived.Writer.CompleteAsync(error);
@@ -69,7 +69,16 @@ internal sealed class SimulatedLane
     // One piece; false at the end.
     private async Task<bool> PassAsync()
     {
-        var read = await _sent.Reader.ReadAsync();
+        ReadResult read;
+        try
+        {
+            read = await _sent.Reader.ReadAsync();
+        }
+        catch (IOException) // this end has broken off in the midst of something
+        {
+            _isTorn = true;
+            return false;
+        }
         var left = read.Buffer;
         while (_isDark && !_isBroken) await SleepAsync(Timeout.InfiniteTimeSpan);
         if (_isBroken || (left.IsEmpty && read.IsCompleted)) return false;

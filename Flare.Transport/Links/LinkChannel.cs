@@ -31,6 +31,9 @@ internal sealed class LinkChannel(
     /// <summary>What stands behind a channel.</summary>
     internal abstract class Owner
     {
+        /// <summary>The refusal of a second stream of one message: the first one counts.</summary>
+        public const string OnItsWay = "it was not asked for again, and may be on its way already";
+
         /// <summary>Whether what arrives is a server's.</summary>
         public abstract bool HearsServer { get; }
 
@@ -268,7 +271,8 @@ internal sealed class LinkChannel(
         {
             Log.LargeNotTaken(host.Logger, head.Kind.ToString(), job, peer, refusal);
             // The runtime finds it wanting and answers for it: nobody waits for what never comes.
-            if (head.IsBulk) owner.Deliver(this, new(head with { Offset = 0, Length = 0 }, default));
+            if (head.IsBulk && refusal != Owner.OnItsWay)
+                owner.Deliver(this, new(head with { Offset = 0, Length = 0 }, default));
             if (head.Offset > 0) partials.Keep(peer, reader);
             return StreamAnswer.Refuse(refusal);
         }

@@ -10,6 +10,7 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
     private readonly Lock _gate = new();
     private readonly Dictionary<string, ServerChannel> _sites = new(StringComparer.Ordinal);
     private readonly Dictionary<(string Site, int Epoch, long Number), long> _permits = [];
+    private readonly HashSet<(string Site, int Epoch, long Number)> _arriving = [];
     private Action<string, LinkMessage>? _receive;
     private Action<string, LinkState>? _change;
     private bool _isOver;
@@ -25,7 +26,7 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
     /// <summary>Whether it holds nothing: no site, no permit, no beginning.</summary>
     public bool IsEmpty
     {
-        get { lock (_gate) return _sites.Count == 0 && _permits.Count == 0 && Partials.Count == 0; }
+        get { lock (_gate) return _sites.Count == 0 && _permits.Count + _arriving.Count == 0 && Partials.Count == 0; }
     }
 
     public string[] Names
@@ -54,7 +55,11 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
             attachment = _sites.GetValueOrDefault(site);
             if (head.Kind == FrameKind.UploadPermit && attachment is not null)
                 _permits[assignment] = message.PermittedBytes;
-            else if (head.Kind is FrameKind.ResultReceipt or FrameKind.TaskCancel) _permits.Remove(assignment);
+            else if (head.Kind is FrameKind.ResultReceipt or FrameKind.TaskCancel)
+            {
+                _permits.Remove(assignment);
+                _arriving.Remove(assignment);
+            }
         }
         attachment?.Channel.Send(message);
     }
@@ -122,10 +127,14 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
         if (!NeedsPermit(head)) return null;
         lock (_gate)
         {
-            if (!_permits.Remove((site, head.Epoch, head.Number), out var permitted))
-                return "nobody has permitted it, or it is on its way already";
-            return head.Length <= permitted ? null
-                : $"its {head.Length} bytes are above the {permitted} that its site has asked for";
+            var assignment = (site, head.Epoch, head.Number);
+            // A site that said hello twice was permitted twice.
+            if (_arriving.Contains(assignment)) return LinkChannel.Owner.OnItsWay;
+            if (!_permits.Remove(assignment, out var permitted)) return "nobody has permitted it";
+            if (head.Length > permitted)
+                return $"its {head.Length} bytes are above the {permitted} that its site has asked for";
+            _arriving.Add(assignment);
+            return null;
         }
     }
 
@@ -172,6 +181,7 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
             sites = [.. _sites.Values];
             _sites.Clear();
             _permits.Clear();
+            _arriving.Clear();
         }
         foreach (var attachment in sites)
         {
@@ -185,6 +195,7 @@ internal sealed class ServerJobLink(ServerHub hub, string job, SynchronizationCo
     {
         foreach (var permit in _permits.Keys)
             if (permit.Site == site) _permits.Remove(permit); // given again in the next session
+        _arriving.RemoveWhere(a => a.Site == site);
         Tell(site, LinkState.Lost);
     }
 

@@ -91,8 +91,7 @@ internal sealed class SiteJobLink(
         if (head.Kind != FrameKind.TensorsDelivery) return null;
         lock (_gate)
         {
-            return _wanted.Remove((head.Epoch, head.Number)) ? null
-                : "this site has not asked for it, or it is on its way already";
+            return _wanted.Remove((head.Epoch, head.Number)) ? null : OnItsWay;
         }
     }
 

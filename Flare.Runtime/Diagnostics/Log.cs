@@ -28,6 +28,11 @@ internal static partial class Log
     [LoggerMessage(7, LogLevel.Information, "{Site} joined (incarnation {Incarnation})")]
     public static partial void SiteJoined(ILogger logger, string site, long incarnation);
 
+    [LoggerMessage(82, LogLevel.Warning,
+        "{Site} joined, which the job does not name{Hint}: it gets tasks like the others. Name it by AddSites, or let "
+        + "the named sites alone in by CloseRoster")]
+    public static partial void SiteNotNamed(ILogger logger, string site, string hint);
+
     [LoggerMessage(8, LogLevel.Warning, "{Site} was not heard of for {Seconds} s and counts as lost")]
     public static partial void SiteLost(ILogger logger, string site, double seconds);
 

@@ -224,7 +224,8 @@ internal sealed partial class Dispatcher(
             return;
         }
         session.Open.Add(token.Number, assignment);
-        _ = life.Detach(PrepareAsync(assignment));
+        // A job that is over sends nothing that it would only call back.
+        if (!life.Abort.IsCancellationRequested) _ = life.Detach(PrepareAsync(assignment));
     }
 
     private async Task PrepareAsync(Assignment assignment)

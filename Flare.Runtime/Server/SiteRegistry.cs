@@ -99,6 +99,9 @@ internal sealed class SiteRegistry(JobLife life)
             session.Events.Restart();
             session.Inbox.Clear();
             Log.SiteJoined(life.Logger.With(hello.Site), hello.Site, hello.Incarnation);
+            if (isNew && life.Options.Sites is { Count: > 0 } named)
+                Log.SiteNotNamed(
+                    life.Logger.With(hello.Site), hello.Site, DidYouMean.Suggest(hello.Site, named));
         }
         life.Say(session, new ServerWelcome(Terms: _terms));
         return session;

@@ -1,6 +1,7 @@
 using Flare.Runtime;
 using Flare.Tests.Federations;
 using Flare.Transport;
+using Microsoft.Extensions.Logging;
 
 namespace Flare.Tests.Transport;
 
@@ -270,10 +271,10 @@ public class OperatingTests
     [Test]
     public async Task A_site_that_joins_in_round_3_takes_part_from_then_on()
     {
-        var joined = new TaskCompletionSource();
+        var (joined, log) = (new TaskCompletionSource(), new LogRecorder());
         await using var server = Server();
         await using var plan = new ServerBuilder().AddSites("a").UseController(Sites.Training(4))
-            .UseInitialModel(Sites.Model(0)).Build();
+            .UseInitialModel(Sites.Model(0)).UseLogging(log).Build();
         var job = server.Run(plan);
         var reached = new TaskCompletionSource();
         await using var a = FederationSite.Connect(To(server), "a", limits: Quick);
@@ -297,6 +298,10 @@ public class OperatingTests
         await foreach (var round in job.ReadRoundsAsync()) targets.Add(round.Accepted);
         Assert.That(targets, Is.EqualTo(new[] { 1, 1, 1, 2 }));
         Assert.That(job.Model.Values()[0], Is.EqualTo(5));
+        // It may be a name that is misspelt, while the job waits for the right one.
+        Assert.That(
+            log.Entries.Where(e => e.Level == LogLevel.Warning).Select(e => e.Message),
+            Has.One.StartsWith("late joined, which the job does not name").And.None.StartsWith("a joined, which"));
     }
 
     private static readonly object[] Starts = [new object[] { 5, 5 }, new object[] { 5, 4 }];

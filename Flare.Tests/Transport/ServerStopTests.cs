@@ -23,8 +23,14 @@ public class ServerStopTests
     private static FederationServer Server(TimeProvider? time = null) =>
         FederationServer.Start(SocketTransport.PlainTcp("127.0.0.1", 0), time: time);
 
-    private ServerPlan Plan(int rounds = 3) => new ServerBuilder().AddSites("a").UseController(Sites.Training(rounds))
-        .UseInitialModel(Sites.Model(0)).UseJournal(_folder).Build();
+    /// <param name="rounds">Of training.</param>
+    /// <param name="begun">Gets the rounds of the tasks that are made ready for a site.</param>
+    private ServerPlan Plan(int rounds = 3, List<int>? begun = null) => new ServerBuilder().AddSites("a")
+        .UseController(Sites.Training(rounds)).UseInitialModel(Sites.Model(0)).UseJournal(_folder)
+        .AddServerComponent(new LambdaComponent((type, context) =>
+        {
+            if (type == EventTypes.BeforeTrainTask) begun?.Add(context.Round);
+        })).Build();
 
     private static async Task<List<int>> RoundsAsync(ServedJob job)
     {
@@ -56,9 +62,10 @@ public class ServerStopTests
     public async Task The_round_at_hand_is_committed_and_the_job_goes_on_after_it_in_the_next_server()
     {
         var (gate, reached) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var begun = new List<int>();
         await using (var server = Server())
         {
-            await using var plan = Plan();
+            await using var plan = Plan(begun: begun);
             var job = server.Run(plan);
             var rounds = RoundsAsync(job);
             await using var site = FederationSite.Connect(To(server), "a", limits: Quick);
@@ -76,6 +83,7 @@ public class ServerStopTests
             Assert.CatchAsync<OperationCanceledException>(() => job.Ended);
             Assert.That(
                 await joined.Ended.WaitAsync(Patience.Long), Is.EqualTo("the server stops the job: a new version"));
+            Assert.That(begun, Is.EqualTo(new[] { 1, 2 }));
         }
         await using var next = Server();
         await using var again = Plan();

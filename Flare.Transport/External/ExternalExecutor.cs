@@ -42,7 +42,8 @@ public sealed class ExternalExecutor : Executor, IAsyncDisposable
     private ExternalExecutor(IFlareListener listener, ExternalOptions options, TimeProvider time, ILogger logger)
     {
         (_listener, _options, _time, _logger) = (listener, options, time, logger);
-        _accepting = Task.Run(AcceptAllAsync);
+        _accepting = Task.Run(() => ListenerLoop.RunAsync(
+            _listener, c => _ = CarryAsync(new(c, _options, _time)), _time, _logger, _stop.Token));
     }
 
     /// <summary>Listens for the process that does the work.</summary>
@@ -153,30 +154,6 @@ public sealed class ExternalExecutor : Executor, IAsyncDisposable
         ExternalSession[] sessions;
         lock (_gate) sessions = [.. _sessions];
         await Task.WhenAll(sessions.Select(s => s.CloseAsync("the site is done", CloseGrace)));
-    }
-
-    private async Task AcceptAllAsync()
-    {
-        while (true)
-        {
-            FlareConnection? connection;
-            try
-            {
-                connection = await _listener.AcceptAsync(_stop.Token);
-            }
-            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception e) // a listener of the application's: one failure does not keep the process out
-            {
-                Log.Unexpected(_logger, e);
-                await Task.Delay(TimeSpan.FromSeconds(1), _time);
-                continue;
-            }
-            if (connection is null) return;
-            _ = CarryAsync(new(connection, _options, _time));
-        }
     }
 
     private async Task CarryAsync(ExternalSession session)

@@ -16,7 +16,8 @@ internal sealed class ServerHub : IAsyncDisposable
     public ServerHub(IFlareListener listener, LinkHost host)
     {
         (_listener, Host) = (listener, host);
-        _accepting = host.Start(AcceptAllAsync);
+        _accepting = host.Start(() => ListenerLoop.RunAsync(
+            listener, c => _ = new ServerSession(this, c).RunAsync(), Time, Logger, _stop.Token));
     }
 
     public LinkHost Host { get; }
@@ -78,30 +79,6 @@ internal sealed class ServerHub : IAsyncDisposable
         // At once, not one after the other.
         var closing = sessions.Select(s => s.CloseAsync("the server shuts down", Limits.CloseGrace)).ToArray();
         foreach (var session in closing) await session;
-    }
-
-    private async Task AcceptAllAsync()
-    {
-        while (true)
-        {
-            FlareConnection? connection;
-            try
-            {
-                connection = await _listener.AcceptAsync(_stop.Token);
-            }
-            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception e) // a listener of the application's: one failure does not keep all sites out
-            {
-                Log.Unexpected(Logger, e);
-                await Task.Delay(TimeSpan.FromSeconds(1), Time);
-                continue;
-            }
-            if (connection is null) return;
-            _ = new ServerSession(this, connection).RunAsync();
-        }
     }
 
     public ServerJobLink? Find(string job)

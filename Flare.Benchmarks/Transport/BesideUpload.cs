@@ -1,5 +1,6 @@
 using System.Globalization;
 using Flare.Tests.Transport;
+using Flare.Tests.Transport.Proxies;
 using Flare.Transport;
 
 namespace Flare.Benchmarks.Transport;

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using Flare.Benchmarks.Rounds;
 using Flare.Tests.Transport;
+using Flare.Tests.Transport.Proxies;
 using Flare.Transport;
 using Flare.Workflows;
 

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Flare.Runtime;
 using Flare.Tests.Federations;
+using Flare.Tests.Transport.Proxies;
 using Flare.Transport;
 
 namespace Flare.Tests.Transport;

@@ -1,5 +1,6 @@
 using Flare.Runtime;
 using Flare.Tests.Federations;
+using Flare.Tests.Transport.Proxies;
 using Flare.Transport;
 using Flare.Workflows;
 

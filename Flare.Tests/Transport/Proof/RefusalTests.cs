@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using Flare.Tests.Federations;
 using Flare.Tests.Transport.Frames;
 using Flare.Tests.Transport.Identity;
+using Flare.Tests.Transport.Proxies;
 using Flare.Transport;
 
 namespace Flare.Tests.Transport.Proof;

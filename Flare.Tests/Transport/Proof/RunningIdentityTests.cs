@@ -1,5 +1,6 @@
 using Flare.Tests.Federations;
 using Flare.Tests.Transport.Frames;
+using Flare.Tests.Transport.Proxies;
 using Flare.Transport;
 
 namespace Flare.Tests.Transport.Proof;

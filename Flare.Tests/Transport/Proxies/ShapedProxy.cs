@@ -3,7 +3,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 
-namespace Flare.Tests.Transport;
+namespace Flare.Tests.Transport.Proxies;
 
 /// <summary>What a connection through a <see cref="ShapedProxy"/> may carry.</summary>
 internal sealed record Shape
@@ -25,14 +25,11 @@ internal sealed record Shape
 }
 
 /// <summary>A link of some speed between sites and a server of this machine: a bucket of tokens each way.</summary>
-internal sealed class ShapedProxy : IAsyncDisposable
+internal sealed class ShapedProxy : LocalProxy
 {
-    private readonly TcpListener _listener = new(IPAddress.Loopback, 0);
-    private readonly CancellationTokenSource _stop = new();
     private readonly ConcurrentDictionary<int, long> _down = new();
     private readonly int _port;
     private readonly Func<int, Shape> _shapeOf;
-    private readonly Task _accepting;
 
     /// <param name="port">The server's.</param>
     /// <param name="shapeOf">What each connection may carry, counted from 0.</param>
@@ -40,54 +37,24 @@ internal sealed class ShapedProxy : IAsyncDisposable
     public ShapedProxy(int port, Func<int, Shape> shapeOf, int bufferBytes = 0)
     {
         (_port, _shapeOf) = (port, shapeOf);
-        if (bufferBytes > 0) _listener.Server.ReceiveBufferSize = bufferBytes; // before it listens, for its window
-        _listener.Start(512);
-        _accepting = AcceptAsync();
+        Start(bufferBytes);
     }
-
-    public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
     /// <summary>Bytes that each connection has had carried towards its site.</summary>
     public long[] Down => [.. _down.ToArray().OrderBy(d => d.Key).Select(d => d.Value)];
 
-    private async Task AcceptAsync()
-    {
-        for (var number = 0; !_stop.IsCancellationRequested; number++)
-        {
-            try
-            {
-                _ = CarryAsync(await _listener.AcceptSocketAsync(_stop.Token), number);
-            }
-            catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
-            {
-                return;
-            }
-        }
-    }
-
-    private async Task CarryAsync(Socket site, int number)
+    protected override async Task CarryAsync(Socket site, Socket server, int number)
     {
         var shape = _shapeOf(number);
         _down[number] = 0;
-        using (site)
-        using (var server = new Socket(SocketType.Stream, ProtocolType.Tcp))
-        {
-            try
-            {
-                if (shape.BufferBytes > 0) server.ReceiveBufferSize = shape.BufferBytes;
-                site.NoDelay = server.NoDelay = true;
-                await server.ConnectAsync(IPAddress.Loopback, _port, _stop.Token);
-                await Task.WhenAny(
-                    CopyAsync(site, server, shape.Up, shape.Free, Task.CompletedTask, _ => { }),
-                    CopyAsync(
-                        server, site, shape.Down, shape.Free, shape.Held, count => _down.AddOrUpdate(
-                            number, count, (_, before) => before + count)));
-            }
-            catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
-            {
-                // One of both has hung up.
-            }
-        }
+        if (shape.BufferBytes > 0) server.ReceiveBufferSize = shape.BufferBytes;
+        site.NoDelay = server.NoDelay = true;
+        await server.ConnectAsync(IPAddress.Loopback, _port, Stop);
+        await Task.WhenAny(
+            CopyAsync(site, server, shape.Up, shape.Free, Task.CompletedTask, _ => { }),
+            CopyAsync(
+                server, site, shape.Down, shape.Free, shape.Held, count => _down.AddOrUpdate(
+                    number, count, (_, before) => before + count)));
     }
 
     private async Task CopyAsync(
@@ -102,32 +69,25 @@ internal sealed class ShapedProxy : IAsyncDisposable
         {
             while (true)
             {
-                if (passed >= free) await held.WaitAsync(_stop.Token);
+                if (passed >= free) await held.WaitAsync(Stop);
                 var most = passed < free ? (int)Math.Min(buffer.Length, free - passed) : step;
-                var count = await from.ReceiveAsync(buffer.AsMemory(0, most), _stop.Token);
+                var count = await from.ReceiveAsync(buffer.AsMemory(0, most), Stop);
                 if (count == 0) return;
                 if (passed >= free && !double.IsInfinity(speed))
                 {
                     var now = Stopwatch.GetTimestamp() / (double)Stopwatch.Frequency;
                     due = Math.Max(due, now - 0.002) + count / speed;
-                    if (due - now > 0.001) await Task.Delay(TimeSpan.FromSeconds(due - now), _stop.Token);
+                    if (due - now > 0.001) await Task.Delay(TimeSpan.FromSeconds(due - now), Stop);
                 }
                 for (var sent = 0; sent < count;)
-                    sent += await to.SendAsync(buffer.AsMemory(sent, count - sent), _stop.Token);
+                    sent += await to.SendAsync(buffer.AsMemory(sent, count - sent), Stop);
                 passed += count;
                 carried(count);
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
+        catch (Exception e) when (IsHangingUp(e))
         {
             // One of both has hung up.
         }
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _stop.CancelAsync();
-        _listener.Stop();
-        await _accepting;
     }
 }

@@ -21,9 +21,7 @@ internal sealed record JobSettings
         static () => new ThreadPoolScheduler(Environment.ProcessorCount);
 
     /// <summary>Names a process; the rig's names are its seed's.</summary>
-#pragma warning disable RS0030 // no randomness of the job's: it is compared and nothing else, so a run stays its seed's
-    public Func<Guid> NewProcess { get; init; } = Guid.NewGuid;
-#pragma warning restore RS0030
+    public Func<Guid> NewProcess { get; init; } = SiteRuntimeOptions.AnyProcess;
 
     public Dictionary<Type, (object Feature, bool Owned)> Features { get; init; } = [];
 

@@ -90,8 +90,11 @@ public sealed record SiteRuntimeOptions
     internal ExecutorSlots? Slots { get; init; }
 
     /// <summary>Names the process, unlike any other's name.</summary>
+    internal Func<Guid> NewProcess { get; init; } = AnyProcess;
+
+    /// <summary>A name that no other process has.</summary>
 #pragma warning disable RS0030 // no randomness of the job's: it is compared and nothing else, so a run stays its seed's
-    internal Func<Guid> NewProcess { get; init; } = Guid.NewGuid;
+    internal static Func<Guid> AnyProcess { get; } = Guid.NewGuid;
 #pragma warning restore RS0030
 
     /// <summary>Whether server and site are one application in one process.</summary>
